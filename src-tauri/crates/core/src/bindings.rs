@@ -1,0 +1,68 @@
+//! The TypeScript that the window is checked against, made from the one declaration in Rust.
+
+use ts_rs::{Config, TS};
+
+use crate::{error, event, model, profile, request};
+
+/// The whole of `ui/src/core/generated/api.ts`.
+pub fn typescript() -> String {
+    let config = Config::new().with_large_int("number");
+    let mut text = String::from("// Made from the Rust types of waxwing-core by `./x bindings`; not to be edited.\n\n");
+    macro_rules! declare {
+        ($($type:ty),+ $(,)?) => {
+            $(
+                text.push_str("export ");
+                text.push_str(&<$type as TS>::decl(&config));
+                text.push_str("\n\n");
+            )+
+        };
+    }
+    declare!(
+        model::AccountId,
+        model::ChatId,
+        model::MessageId,
+        model::ConnectionState,
+        model::TlsMode,
+        model::Show,
+        model::Subscription,
+        model::Direction,
+        model::Delivery,
+        model::Encryption,
+        model::EncryptionMode,
+        model::Trust,
+        model::Lock,
+        model::Account,
+        model::Contact,
+        model::ContactRequest,
+        model::Chat,
+        model::Message,
+        model::UndecryptableReason,
+        model::Undecryptable,
+        model::Device,
+        error::Code,
+        error::Fault,
+        event::Event,
+        profile::Opening,
+        request::Nothing,
+        request::AddAccount,
+        request::AddedAccount,
+        request::OfAccount,
+        request::MaybeOfAccount,
+        request::SetAccountEnabled,
+        request::SetPassword,
+        request::SetPresence,
+        request::OfContact,
+        request::AddContact,
+        request::AnswerRequest,
+        request::OpenedChat,
+        request::OfChat,
+        request::OfMessage,
+        request::SetEncryption,
+        request::ListMessages,
+        request::SendText,
+        request::SetTrust,
+        request::Search,
+    );
+    text.push_str(&request::typescript(&config));
+    text
+}

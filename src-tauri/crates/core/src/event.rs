@@ -1,0 +1,42 @@
+//! What happened, for everyone who watches: the window, the headless program, tests.
+
+use serde::Serialize;
+use ts_rs::TS;
+
+use crate::model::{Account, AccountId, BareJid, Chat, ChatId, Contact, ContactRequest, Message};
+
+/// Each event carries the whole changed object, never an id to ask about again. Objects with a `rev` may be
+/// overtaken by the answer to a request; the higher `rev` is the newer.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The profile is open; the first event.
+    Ready { version: String },
+    AccountChanged { account: Account },
+    AccountRemoved { account: AccountId },
+    ContactChanged { contact: Contact },
+    ContactRemoved {
+        account: AccountId,
+        #[ts(type = "string")]
+        address: BareJid,
+    },
+    /// Somebody asks to see our presence.
+    RequestReceived {
+        #[serde(flatten)]
+        request: ContactRequest,
+    },
+    /// The request was answered, here or on another device.
+    RequestAnswered {
+        account: AccountId,
+        #[ts(type = "string")]
+        address: BareJid,
+    },
+    ChatChanged { chat: Chat },
+    ChatRemoved { chat: ChatId },
+    /// New or altered.
+    MessageChanged { message: Message },
+    /// Everything that the server held for us has been read.
+    CaughtUp { account: AccountId },
+    /// Events were dropped because the reader lagged: read everything anew.
+    Resync {},
+}
