@@ -1,0 +1,119 @@
+//! Identity keys: one pair serves both generations.
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::primitives;
+use crate::{Entropy, Fingerprint, Malformed, Profile};
+
+/// This device's long-term key. The secret is a Curve25519 scalar; as an Ed25519 key its sign bit is 0 (XEdDSA).
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct IdentityKeyPair {
+    secret: [u8; 32],
+    #[zeroize(skip)]
+    public: IdentityKey,
+}
+
+impl IdentityKeyPair {
+    /// A fresh pair.
+    pub fn generate(rng: &mut impl Entropy) -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        rng.fill(secret.as_mut_slice());
+        Self::from_bytes(&secret)
+    }
+
+    /// The pair of this secret scalar (any 32 bytes; clamped as X25519 does).
+    pub fn from_bytes(secret: &[u8; 32]) -> Self {
+        let secret = primitives::clamp(*secret);
+        Self {
+            secret,
+            public: IdentityKey::of_secret(&secret),
+        }
+    }
+
+    /// The secret scalar, for storage.
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret)
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &IdentityKey {
+        &self.public
+    }
+
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+}
+
+/// The public long-term key of a device. Two are equal when their Curve25519 forms are.
+#[derive(Clone, Copy, Debug)]
+pub struct IdentityKey {
+    curve: [u8; 32],
+    edwards: [u8; 32],
+}
+
+impl PartialEq for IdentityKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.curve.ct_eq(&other.curve).into()
+    }
+}
+
+impl Eq for IdentityKey {}
+
+impl IdentityKey {
+    fn of_secret(secret: &[u8; 32]) -> Self {
+        Self {
+            curve: primitives::public_key(secret),
+            edwards: primitives::edwards_public_key(secret),
+        }
+    }
+
+    /// The key of this Curve25519 form, as pinned in storage ([`IdentityKey::to_bytes`]) or sent by legacy
+    /// devices; with or without Signal's leading `0x05`. Weak points are refused.
+    pub fn from_curve(bytes: &[u8]) -> Result<Self, Malformed> {
+        let curve = primitives::read_public_key(bytes)?;
+        let edwards = primitives::to_edwards(&curve).ok_or(Malformed("identity key"))?;
+        Ok(Self { curve, edwards })
+    }
+
+    /// The key of this Ed25519 form (32 bytes), as omemo:2 sends it. Weak points are refused.
+    pub fn from_edwards(bytes: &[u8]) -> Result<Self, Malformed> {
+        let edwards = <[u8; 32]>::try_from(bytes).map_err(|_| Malformed("identity key"))?;
+        let curve = primitives::to_curve(&edwards).ok_or(Malformed("identity key"))?;
+        Ok(Self { curve, edwards })
+    }
+
+    /// The Curve25519 form, 32 bytes: what to pin in storage.
+    pub const fn to_bytes(&self) -> [u8; 32] {
+        self.curve
+    }
+
+    /// What people compare.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.curve)
+    }
+
+    pub(crate) const fn curve(&self) -> &[u8; 32] {
+        &self.curve
+    }
+
+    pub(crate) const fn edwards(&self) -> &[u8; 32] {
+        &self.edwards
+    }
+
+    /// The form that travels: 33 bytes with a leading `0x05` (legacy) or the Ed25519 form (omemo:2).
+    pub(crate) fn encode(&self, profile: Profile) -> Vec<u8> {
+        match profile {
+            Profile::Legacy => primitives::prefixed(&self.curve).to_vec(),
+            Profile::Omemo2 => self.edwards.to_vec(),
+        }
+    }
+
+    pub(crate) fn decode(profile: Profile, bytes: &[u8]) -> Result<Self, Malformed> {
+        match profile {
+            Profile::Legacy => Self::from_curve(bytes),
+            Profile::Omemo2 => Self::from_edwards(bytes),
+        }
+    }
+}

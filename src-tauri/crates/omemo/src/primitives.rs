@@ -1,0 +1,156 @@
+//! Curve25519, XEdDSA, HKDF and HMAC as both generations use them.
+
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::Scalar;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::{Entropy, IdentityKey, IdentityKeyPair, Malformed, Profile};
+
+/// Signal's type byte of Curve25519 keys.
+const CURVE_TYPE: u8 = 5;
+
+/// Sets and clears the bits of a scalar as RFC 7748 §5 asks.
+pub(crate) fn clamp(secret: [u8; 32]) -> [u8; 32] {
+    curve25519_dalek::scalar::clamp_integer(secret)
+}
+
+/// The Curve25519 public key of a secret.
+pub(crate) fn public_key(secret: &[u8; 32]) -> [u8; 32] {
+    MontgomeryPoint::mul_base_clamped(*secret).to_bytes()
+}
+
+/// The scalar of a secret, reduced.
+fn scalar(secret: &[u8; 32]) -> Zeroizing<Scalar> {
+    Zeroizing::new(Scalar::from_bytes_mod_order(clamp(*secret)))
+}
+
+/// The Ed25519 public key of a secret, sign bit 0.
+pub(crate) fn edwards_public_key(secret: &[u8; 32]) -> [u8; 32] {
+    let mut bytes = EdwardsPoint::mul_base(&scalar(secret)).compress().to_bytes();
+    bytes[31] &= 0x7f;
+    bytes
+}
+
+/// X25519. Weak public keys, which give an all-zero secret, are refused (RFC 7748 §6.1).
+pub(crate) fn agree(secret: &[u8; 32], public: &[u8; 32]) -> Result<Zeroizing<[u8; 32]>, Malformed> {
+    let shared = Zeroizing::new(MontgomeryPoint(*public).mul_clamped(*secret).to_bytes());
+    if bool::from(shared.ct_eq(&[0; 32])) {
+        Err(Malformed("public key"))
+    } else {
+        Ok(shared)
+    }
+}
+
+/// A public key from the network, with or without Signal's type byte.
+pub(crate) fn read_public_key(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
+    let wrong = Malformed("public key");
+    let key = match bytes.split_first() {
+        Some((&CURVE_TYPE, rest)) if bytes.len() == 33 => rest,
+        _ => bytes,
+    };
+    key.try_into().map_err(|_| wrong)
+}
+
+/// The key with Signal's type byte before it.
+pub(crate) fn prefixed(public: &[u8; 32]) -> [u8; 33] {
+    let mut out = [CURVE_TYPE; 33];
+    out[1..].copy_from_slice(public);
+    out
+}
+
+/// The form of a Curve25519 key that this generation sends and signs.
+pub(crate) fn encode_public_key(profile: Profile, public: &[u8; 32]) -> Vec<u8> {
+    match profile {
+        Profile::Legacy => prefixed(public).to_vec(),
+        Profile::Omemo2 => public.to_vec(),
+    }
+}
+
+/// The Ed25519 form with sign bit 0 of a Curve25519 key, unless that is a weak or impossible one.
+pub(crate) fn to_edwards(curve: &[u8; 32]) -> Option<[u8; 32]> {
+    let point = MontgomeryPoint(*curve).to_edwards(0)?;
+    (!point.is_small_order()).then(|| point.compress().to_bytes())
+}
+
+/// The Curve25519 form of an Ed25519 key, unless that is a weak or impossible one.
+pub(crate) fn to_curve(edwards: &[u8; 32]) -> Option<[u8; 32]> {
+    let point = CompressedEdwardsY(*edwards).decompress()?;
+    (!point.is_small_order()).then(|| point.to_montgomery().to_bytes())
+}
+
+/// Signs by XEdDSA (revision 1, §2.4); the signature's sign bit is 0.
+pub(crate) fn sign(identity: &IdentityKeyPair, message: &[u8], rng: &mut impl Entropy) -> [u8; 64] {
+    let mut nonce = Zeroizing::new([0; 64]);
+    rng.fill(nonce.as_mut_slice());
+    let public = identity.public().edwards();
+    let mut key = scalar(identity.secret());
+    if EdwardsPoint::mul_base(&key).compress().to_bytes()[31] & 0x80 != 0 {
+        *key = -*key;
+    }
+    // The prefix 2^256 - 2 keeps this hash apart from every other use of SHA-512 here.
+    let mut prefix = [0xff; 32];
+    prefix[0] = 0xfe;
+    let r = Zeroizing::new(hash_to_scalar(&[
+        &prefix,
+        key.as_bytes(),
+        message,
+        nonce.as_slice(),
+    ]));
+    let commitment = EdwardsPoint::mul_base(&r).compress().to_bytes();
+    let h = hash_to_scalar(&[&commitment, public, message]);
+    let s = *r + h * *key;
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(&commitment);
+    signature[32..].copy_from_slice(s.as_bytes());
+    signature
+}
+
+fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
+    let mut hash = Sha512::new();
+    parts.iter().for_each(|part| hash.update(part));
+    Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
+}
+
+/// Checks a signature of an identity key. Legacy signatures made by older libraries carry the sign bit of the
+/// Ed25519 key in their last byte; omemo:2 knows the Ed25519 key itself.
+pub(crate) fn verify(profile: Profile, identity: &IdentityKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    let mut public = *identity.edwards();
+    let mut commitment = [0; 32];
+    let mut s = [0; 32];
+    commitment.copy_from_slice(&signature[..32]);
+    s.copy_from_slice(&signature[32..]);
+    if profile == Profile::Legacy {
+        public[31] = public[31] & 0x7f | s[31] & 0x80;
+        s[31] &= 0x7f;
+    }
+    let Some(point) = CompressedEdwardsY(public).decompress() else {
+        return false;
+    };
+    let Some(s) = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)) else {
+        return false;
+    };
+    let h = hash_to_scalar(&[&commitment, &public, message]);
+    let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&-h, &point, &s);
+    expected.compress().to_bytes() == commitment
+}
+
+/// HKDF with SHA-256 (RFC 5869).
+pub(crate) fn hkdf<const N: usize>(salt: &[u8; 32], secret: &[u8], info: &[u8]) -> Zeroizing<[u8; N]> {
+    let mut out = Zeroizing::new([0; N]);
+    Hkdf::<Sha256>::new(Some(salt), secret)
+        .expand(info, out.as_mut_slice())
+        .expect("80 bytes are less than HKDF's limit");
+    out
+}
+
+/// HMAC with SHA-256 over the joined parts.
+pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    Zeroizing::new(mac.finalize().into_bytes().into())
+}

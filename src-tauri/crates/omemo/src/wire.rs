@@ -1,0 +1,1 @@
+//! The protobuf messages on the wire, bounded.
