@@ -1,5 +1,8 @@
 //! Curve25519, XEdDSA, HKDF and HMAC as both generations use them.
 
+use aes::Aes256;
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -13,6 +16,8 @@ use crate::{Entropy, IdentityKey, IdentityKeyPair, Malformed, Profile};
 
 /// Signal's type byte of Curve25519 keys.
 const CURVE_TYPE: u8 = 5;
+/// The block length of AES.
+const BLOCK: usize = 16;
 
 /// Sets and clears the bits of a scalar as RFC 7748 §5 asks.
 pub(crate) fn clamp(secret: [u8; 32]) -> [u8; 32] {
@@ -153,4 +158,57 @@ pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     parts.iter().for_each(|part| mac.update(part));
     Zeroizing::new(mac.finalize().into_bytes().into())
+}
+
+/// What seals one message or one omemo:2 payload: three secrets drawn from one by HKDF.
+pub(crate) struct SealingKeys(Zeroizing<[u8; 80]>);
+
+impl SealingKeys {
+    pub(crate) fn derive(secret: &[u8], info: &[u8]) -> Self {
+        Self(hkdf(&[0; 32], secret, info))
+    }
+
+    fn cipher(&self) -> &[u8] {
+        &self.0[..32]
+    }
+
+    fn iv(&self) -> &[u8] {
+        &self.0[64..]
+    }
+
+    /// HMAC-SHA-256 over the joined parts with the second secret.
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        hmac(&self.0[32..64], parts)
+    }
+
+    /// Compares a (shortened) tag in constant time.
+    pub(crate) fn tag_fits(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
+        self.mac(parts)
+            .get(..tag.len())
+            .is_some_and(|mac| !tag.is_empty() && mac.ct_eq(tag).into())
+    }
+
+    /// AES-256-CBC with PKCS#7 padding.
+    pub(crate) fn encrypt(&self, plaintext: &[u8]) -> Vec<u8> {
+        let mut buffer = Vec::with_capacity(plaintext.len() + BLOCK);
+        buffer.extend_from_slice(plaintext);
+        buffer.resize((plaintext.len() / BLOCK + 1) * BLOCK, 0);
+        cbc::Encryptor::<Aes256>::new_from_slices(self.cipher(), self.iv())
+            .expect("key and vector have the lengths that AES-256 wants")
+            .encrypt_padded::<Pkcs7>(&mut buffer, plaintext.len())
+            .expect("there is room for the padding");
+        buffer
+    }
+
+    /// The reverse. Call it only after [`SealingKeys::tag_fits`], or padding errors tell about the plaintext.
+    pub(crate) fn decrypt(&self, ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let length = cbc::Decryptor::<Aes256>::new_from_slices(self.cipher(), self.iv())
+            .expect("key and vector have the lengths that AES-256 wants")
+            .decrypt_padded::<Pkcs7>(&mut buffer)
+            .ok()?
+            .len();
+        buffer.truncate(length);
+        Some(buffer)
+    }
 }

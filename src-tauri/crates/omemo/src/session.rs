@@ -1,7 +1,13 @@
 //! Sessions with one remote device in one generation.
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
+use crate::codec::{Reader, Writer};
+use crate::entropy::pick;
+use crate::ratchet::{self, Session};
+use crate::wire::{self, RatchetMessage};
 use crate::{
     Bundle, DecryptError, DeviceId, EncryptError, Entropy, IdentityKey, IdentityKeyPair, Malformed, PreKey,
     PreKeyId, Profile, SignedPreKey,
@@ -12,23 +18,53 @@ pub const MAX_ARCHIVED: usize = 40;
 /// How many chain steps one message may cost over all sessions of a record.
 pub const MAX_STEPS_PER_MESSAGE: u32 = 4_000;
 
+/// The version of the stored form.
+const RECORD_VERSION: u8 = 1;
+
 /// All sessions with one remote device in one generation, and the identity key they are pinned to. Stored by
-/// (remote address, device, profile).
+/// (remote address, device, profile). Cloning is cheap.
 #[derive(Clone)]
 pub struct SessionRecord {
     profile: Profile,
     identity: IdentityKey,
+    /// The one in use first, then the replaced ones, newest first; never empty.
+    sessions: Vec<Arc<Session>>,
 }
 
 impl SessionRecord {
     /// The bytes to store; secret.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        todo!()
+        let mut out = Writer::new();
+        out.byte(RECORD_VERSION);
+        out.byte(self.profile.tag());
+        out.bytes(self.identity.edwards());
+        out.count(self.sessions.len());
+        self.sessions.iter().for_each(|session| session.write(&mut out));
+        out.finish()
     }
 
     /// From storage.
-    pub fn from_bytes(_bytes: &[u8]) -> Result<Self, Malformed> {
-        todo!()
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let wrong = Malformed("session record");
+        let mut input = Reader(bytes);
+        if input.byte()? != RECORD_VERSION {
+            return Err(Malformed("session record version"));
+        }
+        let profile = Profile::from_tag(input.byte()?).ok_or(wrong)?;
+        let identity = IdentityKey::from_edwards(&input.array::<32>()?)?;
+        let count = input.count(MAX_ARCHIVED + 1)?;
+        let sessions = (0..count)
+            .map(|_| Session::read(&mut input).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        input.end()?;
+        if sessions.is_empty() || sessions.iter().any(|session| session.remote != identity) {
+            return Err(wrong);
+        }
+        Ok(Self {
+            profile,
+            identity,
+            sessions,
+        })
     }
 
     /// The generation spoken.
@@ -43,12 +79,32 @@ impl SessionRecord {
 
     /// Whether the session in use still waits for its first answer (so messages repeat the key exchange).
     pub fn is_unanswered(&self) -> bool {
-        todo!()
+        self.sessions
+            .first()
+            .is_some_and(|session| session.is_unanswered())
     }
 
     /// How many replaced sessions are kept.
     pub fn archived(&self) -> usize {
-        todo!()
+        self.sessions.len().saturating_sub(1)
+    }
+
+    /// This record with `session` in use; it takes the place of the one at `at`, or is a new one.
+    fn with_current(&self, session: Session, at: Option<usize>) -> Self {
+        let others = self
+            .sessions
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| Some(*index) != at);
+        let sessions = std::iter::once(Arc::new(session))
+            .chain(others.map(|(_, other)| Arc::clone(other)))
+            .take(MAX_ARCHIVED + 1)
+            .collect();
+        Self {
+            profile: self.profile,
+            identity: self.identity,
+            sessions,
+        }
     }
 }
 
@@ -110,42 +166,189 @@ pub struct Effects {
 }
 
 /// Starts a session as the active side (X3DH) with a randomly picked prekey. An older record's sessions are kept
-/// as archived ones. Refused: a bundle without one-time prekeys, and one whose identity key is not the pinned one.
+/// as archived ones, unless they belong to another identity key than the bundle's. Refused: a bundle without
+/// one-time prekeys (its owner would refuse the exchange, and replays of it would go unnoticed), and one whose
+/// identity key is not the pinned one.
 pub fn start_session(
-    _record: Option<&SessionRecord>,
-    _identity: &IdentityKeyPair,
-    _own_device: DeviceId,
-    _bundle: &Bundle,
-    _pinned: Option<&IdentityKey>,
-    _rng: &mut impl Entropy,
+    record: Option<&SessionRecord>,
+    identity: &IdentityKeyPair,
+    own_device: DeviceId,
+    bundle: &Bundle,
+    pinned: Option<&IdentityKey>,
+    rng: &mut impl Entropy,
 ) -> Result<SessionRecord, EncryptError> {
-    todo!()
+    let remote = *bundle.identity();
+    if pinned
+        .or(record.map(SessionRecord::identity))
+        .is_some_and(|pinned| *pinned != remote)
+    {
+        return Err(EncryptError::IdentityChanged);
+    }
+    let prekey = pick(bundle.prekeys().len(), rng)
+        .and_then(|at| bundle.prekeys().get(at))
+        .ok_or(EncryptError::NoOneTimePreKey)?;
+    let session = ratchet::start(identity, own_device.get(), bundle, prekey, rng)?;
+    Ok(record
+        .filter(|record| record.identity == remote && record.profile == bundle.profile())
+        .unwrap_or(&empty_record(bundle.profile(), remote))
+        .with_current(session, None))
+}
+
+const fn empty_record(profile: Profile, identity: IdentityKey) -> SessionRecord {
+    SessionRecord {
+        profile,
+        identity,
+        sessions: Vec::new(),
+    }
 }
 
 /// Encrypts key material for the device of this record. Store the new record before anything is sent.
 pub fn encrypt_key(
-    _record: &SessionRecord,
-    _identity: &IdentityKeyPair,
-    _key_material: &[u8],
+    record: &SessionRecord,
+    identity: &IdentityKeyPair,
+    key_material: &[u8],
 ) -> Result<(SessionRecord, KeyElement), EncryptError> {
-    todo!()
+    let mut session = record
+        .sessions
+        .first()
+        .map(|session| Session::clone(session))
+        .ok_or(EncryptError::Exhausted)?;
+    let (bytes, is_prekey) = session.send(record.profile, identity, key_material)?;
+    Ok((
+        record.with_current(session, Some(0)),
+        KeyElement { bytes, is_prekey },
+    ))
 }
 
 /// What a key exchange names. Only for elements with `is_prekey`.
-pub fn prekey_ids(_profile: Profile, _bytes: &[u8]) -> Result<PreKeyIds, DecryptError> {
-    todo!()
+pub fn prekey_ids(profile: Profile, bytes: &[u8]) -> Result<PreKeyIds, DecryptError> {
+    wire::read_exchange(profile, bytes).map(|exchange| exchange.ids)
 }
 
-/// Opens a key element. `pinned` is the identity key that storage holds for the sending device, if any.
-/// On an error nothing changed: the given record stays the valid one.
+/// Opens a key element. `pinned` is the identity key that storage holds for the sending device, if any; a record of
+/// another identity key is as good as none. On an error nothing changed: the given record stays the valid one.
 pub fn decrypt_key(
-    _profile: Profile,
-    _record: Option<&SessionRecord>,
-    _identity: &IdentityKeyPair,
-    _prekeys: LocalPreKeys<'_>,
-    _key: &KeyElement,
-    _pinned: Option<&IdentityKey>,
-    _rng: &mut impl Entropy,
+    profile: Profile,
+    record: Option<&SessionRecord>,
+    identity: &IdentityKeyPair,
+    prekeys: LocalPreKeys<'_>,
+    key: &KeyElement,
+    pinned: Option<&IdentityKey>,
+    rng: &mut impl Entropy,
 ) -> Result<Decrypted, DecryptError> {
-    todo!()
+    let record = record.filter(|record| record.profile == profile);
+    let pinned = pinned.or(record.map(SessionRecord::identity));
+    let record = record.filter(|record| pinned.is_none_or(|pinned| *pinned == record.identity));
+    let mut inbound = Inbound {
+        profile,
+        identity,
+        budget: MAX_STEPS_PER_MESSAGE,
+    };
+    if !key.is_prekey {
+        let message = wire::read_message(profile, &key.bytes)?;
+        let record = record.ok_or(DecryptError::NoSession)?;
+        return inbound.open_in_record(record, &message, rng);
+    }
+    let exchange = wire::read_exchange(profile, &key.bytes)?;
+    let message = wire::read_message(profile, exchange.message)?;
+    if pinned.is_some_and(|pinned| *pinned != exchange.ids.identity) {
+        return Err(DecryptError::IdentityChanged);
+    }
+    // The exchange is repeated until our first answer arrives: that is still the one session.
+    let repeated = record.and_then(|record| {
+        let fits = |session: &Arc<Session>| session.was_started_by_peer_with(&exchange.ids.base_key);
+        record.sessions.iter().position(fits).map(|at| (record, at))
+    });
+    match repeated {
+        Some((record, at)) => inbound.open_in_session(record, at, &message, rng),
+        None => inbound.open_in_new_session(record, prekeys, &exchange.ids, &message, rng),
+    }
+}
+
+/// What stays the same over all attempts to open one element.
+struct Inbound<'a> {
+    profile: Profile,
+    identity: &'a IdentityKeyPair,
+    /// Chain steps left for this element.
+    budget: u32,
+}
+
+impl Inbound<'_> {
+    /// A message without a key exchange: the session that knows its ratchet key opens it or none does; if none
+    /// knows it, each is tried, newest first.
+    fn open_in_record(
+        &mut self,
+        record: &SessionRecord,
+        message: &RatchetMessage<'_>,
+        rng: &mut impl Entropy,
+    ) -> Result<Decrypted, DecryptError> {
+        if let Some(at) = record
+            .sessions
+            .iter()
+            .position(|session| session.knows(&message.ratchet_key))
+        {
+            return self.open_in_session(record, at, message, rng);
+        }
+        let mut worst = DecryptError::BadMac;
+        for at in 0..record.sessions.len() {
+            match self.open_in_session(record, at, message, rng) {
+                Err(DecryptError::BadMac) => {}
+                Err(error) => worst = error,
+                opened => return opened,
+            }
+        }
+        Err(worst)
+    }
+
+    fn open_in_session(
+        &mut self,
+        record: &SessionRecord,
+        at: usize,
+        message: &RatchetMessage<'_>,
+        rng: &mut impl Entropy,
+    ) -> Result<Decrypted, DecryptError> {
+        let mut session = record
+            .sessions
+            .get(at)
+            .map(|session| Session::clone(session))
+            .ok_or(DecryptError::NoSession)?;
+        let received = session.receive(self.profile, self.identity, message, &mut self.budget, rng)?;
+        Ok(Decrypted {
+            identity: record.identity,
+            record: record.with_current(session, Some(at)),
+            key_material: received.plaintext,
+            effects: Effects {
+                heartbeat_wanted: received.heartbeat_wanted,
+                ..Effects::default()
+            },
+        })
+    }
+
+    fn open_in_new_session(
+        &mut self,
+        record: Option<&SessionRecord>,
+        prekeys: LocalPreKeys<'_>,
+        ids: &PreKeyIds,
+        message: &RatchetMessage<'_>,
+        rng: &mut impl Entropy,
+    ) -> Result<Decrypted, DecryptError> {
+        let one_time = ids.one_time.ok_or(DecryptError::NoOneTimePreKey)?;
+        let signed = prekeys.signed.iter().find(|key| key.id() == ids.signed);
+        let signed = signed.ok_or(DecryptError::UnknownSignedPreKey)?;
+        let prekey = prekeys.one_time.iter().find(|key| key.id() == one_time);
+        let prekey = prekey.ok_or(DecryptError::UnknownPreKey)?;
+        let mut session = ratchet::answer(self.profile, self.identity, signed, prekey, ids)?;
+        let received = session.receive(self.profile, self.identity, message, &mut self.budget, rng)?;
+        let fresh = empty_record(self.profile, ids.identity);
+        Ok(Decrypted {
+            identity: ids.identity,
+            record: record.unwrap_or(&fresh).with_current(session, None),
+            key_material: received.plaintext,
+            effects: Effects {
+                consumed_prekey: Some(one_time),
+                new_session: true,
+                heartbeat_wanted: received.heartbeat_wanted,
+            },
+        })
+    }
 }
