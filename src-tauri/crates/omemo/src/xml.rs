@@ -1,8 +1,15 @@
 //! The XML of device lists, bundles and messages, read leniently: bad items are left out, not fatal.
 
-use minidom::Element;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::{Bundle, DeviceId, KeyElement, Malformed, Profile};
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::{DecodePaddingMode, Engine as _};
+use minidom::Element;
+use minidom::rxml::NcName;
+
+use crate::primitives;
+use crate::{Bundle, DeviceId, IdentityKey, KeyElement, Malformed, PreKeyId, Profile, RemotePreKey};
 
 /// How many devices of a list are kept; the rest is ignored.
 pub const MAX_DEVICES: usize = 500;
@@ -58,37 +65,302 @@ impl Encrypted {
     ) -> impl Iterator<Item = &'a KeyElement> {
         self.keys
             .iter()
-            .filter(move |key| key.device == device && key.jid.as_deref().is_none_or(|jid| jid == bare_jid))
+            .filter(move |key| {
+                key.device == device
+                    && key
+                        .jid
+                        .as_deref()
+                        .is_none_or(|jid| jid.eq_ignore_ascii_case(bare_jid))
+            })
             .map(|key| &key.key)
     }
 }
 
+/// Labels longer than this many characters are cut.
+const MAX_LABEL: usize = 200;
+
 /// Reads a device list; double and impossible ids are left out.
-pub fn read_devices(_element: &Element) -> Result<(Profile, Vec<Device>), Malformed> {
-    todo!()
+pub fn read_devices(element: &Element) -> Result<(Profile, Vec<Device>), Malformed> {
+    let profile = profile_of(element, ["list", "devices"], "device list")?;
+    let mut seen = HashSet::new();
+    let devices = children(element, "device")
+        .filter_map(|device| read_device(profile, device))
+        .filter(|device| seen.insert(device.id))
+        .take(MAX_DEVICES)
+        .collect();
+    Ok((profile, devices))
+}
+
+fn read_device(profile: Profile, element: &Element) -> Option<Device> {
+    let id = element.attr("id")?.parse().ok()?;
+    let label = element.attr("label").filter(|_| profile == Profile::Omemo2);
+    Some(Device {
+        id,
+        label: label.map(|label| label.chars().take(MAX_LABEL).collect()),
+        label_signature: label.and(element.attr("labelsig")).map(str::to_owned),
+    })
 }
 
 /// Writes a device list.
-pub fn write_devices(_profile: Profile, _devices: &[Device]) -> Element {
-    todo!()
+pub fn write_devices(profile: Profile, devices: &[Device]) -> Element {
+    let namespace = profile.namespace();
+    let name = either(profile, "list", "devices");
+    Element::builder(name, namespace)
+        .append_all(devices.iter().map(|device| {
+            let labels = (profile == Profile::Omemo2).then_some(device);
+            Element::builder("device", namespace)
+                .attr(attribute("id"), device.id.get())
+                .attr(
+                    attribute("label"),
+                    labels.and_then(|device| device.label.as_deref()),
+                )
+                .attr(
+                    attribute("labelsig"),
+                    labels.and_then(|device| device.label_signature.as_deref()),
+                )
+                .build()
+        }))
+        .build()
 }
 
 /// Reads a bundle and checks its signature; prekeys that cannot be read are left out.
-pub fn read_bundle(_element: &Element) -> Result<Bundle, Malformed> {
-    todo!()
+pub fn read_bundle(element: &Element) -> Result<Bundle, Malformed> {
+    let profile = profile_of(element, ["bundle", "bundle"], "bundle")?;
+    let names = bundle_names(profile);
+    let signed = children(element, names.signed_prekey).next();
+    let signed = signed
+        .and_then(|key| read_prekey(key, names.signed_prekey_id))
+        .ok_or(Malformed("signed prekey"))?;
+    let bytes_of = |name, what| {
+        children(element, name)
+            .next()
+            .and_then(|found| decode(&found.text()))
+            .ok_or(Malformed(what))
+    };
+    let identity = IdentityKey::decode(profile, &bytes_of(names.identity, "identity key")?)?;
+    let signature = bytes_of(names.signature, "bundle signature")?;
+    let signature = signature.try_into().map_err(|_| Malformed("bundle signature"))?;
+    let mut seen = HashSet::new();
+    let prekeys = children(element, "prekeys")
+        .flat_map(|list| children(list, names.prekey))
+        .filter_map(|key| read_prekey(key, names.prekey_id))
+        .filter(|key| seen.insert(key.id))
+        .take(MAX_PREKEYS)
+        .collect();
+    Bundle::new(profile, identity, signed, signature, prekeys)
+}
+
+fn read_prekey(element: &Element, id: &str) -> Option<RemotePreKey> {
+    let id = PreKeyId(element.attr(id)?.trim().parse().ok()?);
+    let public = primitives::read_public_key(&decode(&element.text())?).ok()?;
+    Some(RemotePreKey { id, public })
 }
 
 /// Writes a bundle.
-pub fn write_bundle(_bundle: &Bundle) -> Element {
-    todo!()
+pub fn write_bundle(bundle: &Bundle) -> Element {
+    let profile = bundle.profile();
+    let names = bundle_names(profile);
+    let leaf =
+        |name: &str, bytes: &[u8]| Element::builder(name, profile.namespace()).append(STANDARD.encode(bytes));
+    let prekey = |name: &str, id_name: &'static str, key: &RemotePreKey| {
+        leaf(name, &primitives::encode_public_key(profile, &key.public))
+            .attr(attribute(id_name), key.id.0)
+            .build()
+    };
+    let prekeys = bundle
+        .prekeys()
+        .iter()
+        .map(|key| prekey(names.prekey, names.prekey_id, key));
+    Element::builder("bundle", profile.namespace())
+        .append(prekey(
+            names.signed_prekey,
+            names.signed_prekey_id,
+            bundle.signed_prekey(),
+        ))
+        .append(leaf(names.signature, bundle.signature()).build())
+        .append(leaf(names.identity, &bundle.identity().encode(profile)).build())
+        .append(
+            Element::builder("prekeys", profile.namespace())
+                .append_all(prekeys)
+                .build(),
+        )
+        .build()
 }
 
-/// Reads an `<encrypted/>` element of either generation.
-pub fn read_encrypted(_element: &Element) -> Result<Encrypted, Malformed> {
-    todo!()
+/// What the parts of a bundle are called.
+struct BundleNames {
+    signed_prekey: &'static str,
+    signed_prekey_id: &'static str,
+    signature: &'static str,
+    identity: &'static str,
+    prekey: &'static str,
+    prekey_id: &'static str,
 }
 
-/// Writes an `<encrypted/>` element.
-pub fn write_encrypted(_encrypted: &Encrypted) -> Element {
-    todo!()
+const fn bundle_names(profile: Profile) -> BundleNames {
+    match profile {
+        Profile::Legacy => BundleNames {
+            signed_prekey: "signedPreKeyPublic",
+            signed_prekey_id: "signedPreKeyId",
+            signature: "signedPreKeySignature",
+            identity: "identityKey",
+            prekey: "preKeyPublic",
+            prekey_id: "preKeyId",
+        },
+        Profile::Omemo2 => BundleNames {
+            signed_prekey: "spk",
+            signed_prekey_id: "id",
+            signature: "spks",
+            identity: "ik",
+            prekey: "pk",
+            prekey_id: "id",
+        },
+    }
+}
+
+/// Reads an `<encrypted/>` element of either generation. Keys that cannot be read are left out.
+pub fn read_encrypted(element: &Element) -> Result<Encrypted, Malformed> {
+    let profile = profile_of(element, ["encrypted", "encrypted"], "encrypted")?;
+    let header = children(element, "header").next().ok_or(Malformed("header"))?;
+    let sender = header.attr("sid").ok_or(Malformed("sender device id"))?.parse()?;
+    let keys = match profile {
+        Profile::Legacy => children(header, "key")
+            .filter_map(|key| read_key(profile, None, key))
+            .take(MAX_KEYS)
+            .collect(),
+        Profile::Omemo2 => children(header, "keys")
+            .filter_map(|keys| keys.attr("jid").map(|jid| (jid, keys)))
+            .flat_map(|(jid, keys)| {
+                children(keys, "key").filter_map(move |key| read_key(profile, Some(jid), key))
+            })
+            .take(MAX_KEYS)
+            .collect(),
+    };
+    let bytes_of = |parent: &Element, name, what| match children(parent, name).next() {
+        None => Ok(None),
+        Some(found) => decode(&found.text()).map(Some).ok_or(Malformed(what)),
+    };
+    let iv = if profile == Profile::Legacy {
+        bytes_of(header, "iv", "iv")?
+    } else {
+        None
+    };
+    Ok(Encrypted {
+        profile,
+        sender,
+        keys,
+        iv,
+        payload: bytes_of(element, "payload", "payload")?,
+    })
+}
+
+fn read_key(profile: Profile, jid: Option<&str>, element: &Element) -> Option<AddressedKey> {
+    let device = element.attr("rid")?.parse().ok()?;
+    let bytes = decode(&element.text())?;
+    // xs:boolean: clients in the field write both forms.
+    let is_prekey = matches!(
+        element.attr(prekey_flag(profile)).map(str::trim),
+        Some("true" | "1")
+    );
+    Some(AddressedKey {
+        jid: jid.map(str::to_owned),
+        device,
+        key: KeyElement { bytes, is_prekey },
+    })
+}
+
+/// Writes an `<encrypted/>` element. In omemo:2 keys without an address are left out, as they cannot be written.
+pub fn write_encrypted(encrypted: &Encrypted) -> Element {
+    let profile = encrypted.profile;
+    let namespace = profile.namespace();
+    let leaf = |name: &str, bytes: &[u8]| {
+        Element::builder(name, namespace)
+            .append(STANDARD.encode(bytes))
+            .build()
+    };
+    let mut header = Element::builder("header", namespace)
+        .attr(attribute("sid"), encrypted.sender.get())
+        .build();
+    match profile {
+        Profile::Legacy => encrypted.keys.iter().for_each(|key| {
+            header.append_child(write_key(profile, key));
+        }),
+        Profile::Omemo2 => {
+            let mut by_jid = BTreeMap::<&str, Vec<Element>>::new();
+            for key in &encrypted.keys {
+                if let Some(jid) = &key.jid {
+                    by_jid.entry(jid).or_default().push(write_key(profile, key));
+                }
+            }
+            for (jid, keys) in by_jid {
+                let group = Element::builder("keys", namespace)
+                    .attr(attribute("jid"), jid)
+                    .append_all(keys);
+                header.append_child(group.build());
+            }
+        }
+    }
+    if let (Profile::Legacy, Some(iv)) = (profile, &encrypted.iv) {
+        header.append_child(leaf("iv", iv));
+    }
+    let mut element = Element::builder("encrypted", namespace).append(header).build();
+    if let Some(payload) = &encrypted.payload {
+        element.append_child(leaf("payload", payload));
+    }
+    element
+}
+
+fn write_key(profile: Profile, key: &AddressedKey) -> Element {
+    Element::builder("key", profile.namespace())
+        .attr(attribute("rid"), key.device.get())
+        .attr(
+            attribute(prekey_flag(profile)),
+            key.key.is_prekey.then_some("true"),
+        )
+        .append(STANDARD.encode(&key.key.bytes))
+        .build()
+}
+
+/// The attribute that marks a key exchange.
+const fn prekey_flag(profile: Profile) -> &'static str {
+    either(profile, "prekey", "kex")
+}
+
+const fn either(profile: Profile, legacy: &'static str, omemo2: &'static str) -> &'static str {
+    match profile {
+        Profile::Legacy => legacy,
+        Profile::Omemo2 => omemo2,
+    }
+}
+
+/// The generation of an element, which must bear the name that this generation uses.
+fn profile_of(element: &Element, names: [&'static str; 2], what: &'static str) -> Result<Profile, Malformed> {
+    let [legacy, omemo2] = names;
+    Profile::from_namespace(&element.ns())
+        .filter(|profile| element.name() == either(*profile, legacy, omemo2))
+        .ok_or(Malformed(what))
+}
+
+/// The children of this name in the parent's namespace.
+fn children<'a>(element: &'a Element, name: &'static str) -> impl Iterator<Item = &'a Element> {
+    let namespace = element.ns();
+    element
+        .children()
+        .filter(move |child| child.is(name, namespace.as_str()))
+}
+
+/// Base64 with or without padding, blanks anywhere.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::STANDARD,
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    );
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    LENIENT.decode(text).ok()
+}
+
+pub(crate) fn attribute(name: &'static str) -> NcName {
+    NcName::try_from(name).expect("attribute names in this crate are plain words")
 }
