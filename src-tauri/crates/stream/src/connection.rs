@@ -1,12 +1,26 @@
 //! The established connection.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use jid::FullJid;
 use minidom::Element;
 
-use crate::{Disconnected, Mechanism, Tls};
+use crate::ledger::{Arrival, Ledger};
+use crate::link::{Alarm, Link, SecureWire};
+use crate::{Disconnected, Fatal, Mechanism, Resumption, StreamCondition, Tls, xml};
+
+/// With more than this queued, [`Connection::send`] waits.
+const BACKLOG: usize = 256 * 1024;
+/// What [`Connection::send`] reads at most while it waits.
+const READ_AHEAD: u64 = 16 * 1024 * 1024;
+/// How long [`Connection::close`] waits for the server.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The running number of an outgoing stanza: 1, 2, 3 … It goes on through resumptions, also failed ones, so a
 /// number is never used twice as long as each [`Resumption`] is handed to the next connection.
@@ -86,115 +100,385 @@ pub struct Facts {
     pub cipher: String,
 }
 
-/// What is needed to go on with a stream-managed session on a new connection (XEP-0198 §5).
-#[derive(Clone)]
-pub struct Resumption {
-    unacknowledged: Vec<Unacknowledged>,
-}
-
-impl Resumption {
-    /// What the server may not have, oldest first.
-    pub fn unacknowledged(&self) -> &[Unacknowledged] {
-        &self.unacknowledged
-    }
-}
-
 /// A bound stream. Nothing moves unless [`Connection::next`] or [`Connection::send`] is being awaited, and a
 /// silent server is noticed by them only.
 pub struct Connection {
-    _private: (),
+    link: Link,
+    opened: Opened,
+    ledger: Ledger,
+    inbox: VecDeque<Incoming>,
+    lost: Vec<Unacknowledged>,
+    /// The last stanza before the `<r/>` that is under way.
+    asked: Option<u64>,
+    /// The server waits for our count.
+    owes_count: bool,
+    /// The count that we gave was not of everything that had arrived.
+    behind: bool,
+    /// The id of our own pings, unguessable for others.
+    ping: String,
+    write_error: Option<io::Error>,
+    /// Our `</stream:stream>` is out.
+    closing: bool,
+    dead: Option<Disconnected>,
+}
+
+/// What the login found out.
+pub(crate) struct Opened {
+    pub(crate) bound: FullJid,
+    pub(crate) resumed: bool,
+    pub(crate) mechanism: Mechanism,
+    pub(crate) facts: Facts,
+    pub(crate) features: Element,
+    /// The session's name at the server, if it can be resumed.
+    pub(crate) session: Option<String>,
 }
 
 impl Connection {
+    pub(crate) fn new(wire: SecureWire, opened: Opened, ledger: Ledger, ping: String) -> Self {
+        Self {
+            link: Link::new(wire),
+            opened,
+            ledger,
+            inbox: VecDeque::new(),
+            lost: Vec::new(),
+            asked: None,
+            owes_count: false,
+            behind: false,
+            ping,
+            write_error: None,
+            closing: false,
+            dead: None,
+        }
+    }
+
+    /// What came before stream management was enabled.
+    pub(crate) fn early(&mut self, elements: Vec<Element>) {
+        for element in elements {
+            if xml::is_stanza(&element) {
+                self.ledger.arrived(Arrival::Early);
+                self.inbox.push_back(Incoming::Stanza(element));
+            } else {
+                self.inbox.push_back(Incoming::Other(element));
+            }
+        }
+    }
+
+    /// What the server said about the old session.
+    pub(crate) fn settle(&mut self, acked: Option<StanzaNumber>, lost: Vec<Unacknowledged>) {
+        self.inbox.extend(acked.map(|up_to| Incoming::Acked { up_to }));
+        self.lost = lost;
+    }
+
+    /// Sends again what the server of a resumed session has not got, byte for byte.
+    pub(crate) fn resend(&mut self) {
+        for stanza in self.ledger.unacknowledged() {
+            self.link.queue(&stanza.xml);
+        }
+        if self.ledger.unacknowledged().next().is_some() {
+            self.ask();
+        }
+    }
+
     /// Our full address.
     pub fn bound(&self) -> &FullJid {
-        todo!()
+        &self.opened.bound
     }
 
     /// Whether the session of [`crate::Login::resume`] goes on: the server still knows our presence and we have
     /// missed nothing. Otherwise everything starts afresh.
     pub fn resumed(&self) -> bool {
-        todo!()
+        self.opened.resumed
     }
 
     /// Whether the server acknowledges stanzas. If not, [`Incoming::Acked`] never comes and
     /// [`Connection::into_resumption`] holds nothing.
     pub fn acknowledges(&self) -> bool {
-        todo!()
+        self.ledger.managed()
     }
 
     /// The mechanism that was used, the strongest on offer; remember it for [`crate::Login::strongest_seen`].
     pub fn mechanism(&self) -> Mechanism {
-        todo!()
+        self.opened.mechanism
     }
 
     /// Target, TLS version, cipher.
     pub fn facts(&self) -> &Facts {
-        todo!()
+        &self.opened.facts
     }
 
     /// The `<stream:features/>` after authentication.
     pub fn features(&self) -> &Element {
-        todo!()
+        &self.opened.features
     }
 
     /// Takes the stanzas of the previous session that the server did not get or that nobody knows about,
     /// oldest first, when [`Connection::resumed`] is false. They are not sent again by this crate.
     pub fn lost(&mut self) -> Vec<Unacknowledged> {
-        todo!()
+        std::mem::take(&mut self.lost)
     }
 
     /// Waits for what comes next; also writes what is queued and answers the server's requests for
     /// acknowledgement. Cancel-safe: nothing is lost when the future is dropped. What had arrived before a
     /// disconnection is handed out before the disconnection.
     pub async fn next(&mut self) -> Result<Incoming, Disconnected> {
-        todo!()
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// What is already here, without waiting, so that a burst can be stored in one transaction.
     pub fn try_next(&mut self) -> Option<Result<Incoming, Disconnected>> {
-        todo!()
+        match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(incoming) => Some(incoming),
+            Poll::Pending => None,
+        }
     }
 
     /// Queues a message, presence or iq and starts to write it. It waits only while more than 256 KiB are
-    /// queued. If the future is dropped, the stanza counts as sent. With stream management an `Err` does not
-    /// mean that it is gone: it is in [`Connection::into_resumption`].
+    /// queued. An `Err` means that it was not queued; once queued it is `Ok`, even if the connection dies, and
+    /// with stream management it is then in [`Connection::into_resumption`]. If the future is dropped while it
+    /// waits, the stanza stays queued.
     pub async fn send(&mut self, stanza: &Element) -> Result<StanzaNumber, Disconnected> {
-        let _ = stanza;
-        todo!()
+        self.send_raw(String::from(stanza).into()).await
     }
 
     /// Like [`Connection::send`], with a stanza that is serialised already, one well-formed element that says
     /// `xmlns='jabber:client'` itself.
     pub async fn send_raw(&mut self, xml: Arc<str>) -> Result<StanzaNumber, Disconnected> {
-        let _ = xml;
-        todo!()
+        self.alive()?;
+        self.link.queue(&xml);
+        let number = self.ledger.send(xml);
+        if self.ledger.managed() && self.asked.is_none() {
+            self.ask();
+        }
+        self.drain().await;
+        Ok(number)
     }
 
     /// Sends a top-level element that is no stanza (client state indication, …): not numbered, never resent.
     pub async fn send_other(&mut self, element: &Element) -> Result<(), Disconnected> {
-        let _ = element;
-        todo!()
+        self.alive()?;
+        self.link.queue(&String::from(element));
+        self.drain().await;
+        Ok(())
     }
 
     /// The caller has stored `count` more [`Incoming::Stanza`], in order. Only these are acknowledged.
     pub fn handled(&mut self, count: u32) {
-        let _ = count;
-        todo!()
+        self.ledger.stored(count);
+        self.owes_count |= self.behind;
     }
 
     /// Asks the server at once what it has (also a quick check whether the link lives: 12 seconds).
     pub async fn request_ack(&mut self) {
-        todo!()
+        self.probe();
+        self.drain().await;
     }
 
     /// Ends the session: sends `</stream:stream>` and waits up to 2 seconds for the server's.
-    pub async fn close(self) {
-        todo!()
+    pub async fn close(mut self) {
+        self.owes_count = self.ledger.managed();
+        self.write_count();
+        self.link.queue("</stream:stream>");
+        self.closing = true;
+        let farewell = async {
+            while self.dead.is_none() {
+                poll_fn(|cx| self.poll_step(cx, true)).await;
+                self.inbox.clear();
+            }
+            self.link.shutdown().await;
+        };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::debug!("the server did not end the stream in time");
+        }
     }
 
     /// What [`crate::Login::resume`] of the next connection needs; nothing if the server offered none.
     pub fn into_resumption(self) -> Option<Resumption> {
-        todo!()
+        self.ledger.into_resumption(self.opened.bound, self.opened.session)
     }
+
+    fn alive(&self) -> Result<(), Disconnected> {
+        self.dead.clone().map_or(Ok(()), Err)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Disconnected>> {
+        loop {
+            if let Some(incoming) = self.inbox.pop_front() {
+                return Poll::Ready(Ok(incoming));
+            }
+            self.alive()?;
+            std::task::ready!(self.poll_step(cx, true));
+        }
+    }
+
+    async fn drain(&mut self) {
+        let limit = self.link.received().saturating_add(READ_AHEAD);
+        poll_fn(|cx| self.poll_drain(cx, limit)).await;
+    }
+
+    /// Until the backlog is small. It reads meanwhile, so that two sides that both write never wait for each other.
+    fn poll_drain(&mut self, cx: &mut Context<'_>, limit: u64) -> Poll<()> {
+        self.write(cx);
+        while self.link.backlog() > BACKLOG && self.dead.is_none() {
+            let reading = self.link.received() < limit;
+            std::task::ready!(self.poll_step(cx, reading));
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes, then takes one element in or looks at the clock. Ready when something has changed.
+    fn poll_step(&mut self, cx: &mut Context<'_>, reading: bool) -> Poll<()> {
+        self.write(cx);
+        if reading && let Poll::Ready(read) = self.link.poll_element(cx) {
+            match read {
+                Ok(Some(element)) => self.take(element),
+                Ok(None) => self.die(Disconnected::Closed),
+                Err(error) => self.die(disconnected(&error)),
+            }
+            return Poll::Ready(());
+        }
+        // Only now, with nothing left to read.
+        if let Some(error) = self.write_error.take() {
+            self.die(disconnected(&error));
+            return Poll::Ready(());
+        }
+        match std::task::ready!(self.link.poll_alarm(cx)) {
+            Alarm::Probe => self.probe(),
+            Alarm::Dead => self.die(Disconnected::Silent),
+        }
+        Poll::Ready(())
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) {
+        self.write_count();
+        if self.write_error.is_none() {
+            self.write_error = self.link.poll_write(cx).err();
+        }
+    }
+
+    /// However often the server asks between two writes, it gets one answer.
+    fn write_count(&mut self) {
+        if std::mem::take(&mut self.owes_count) {
+            self.link.queue(&format!("<a xmlns='{}' h='{}'/>", xml::SM, self.ledger.handled()));
+            self.behind = self.ledger.waiting() > 0;
+        }
+    }
+
+    fn ask(&mut self) {
+        self.asked = Some(self.ledger.sent());
+        self.link.expect_answer();
+        self.link.queue(&format!("<r xmlns='{}'/>", xml::SM));
+    }
+
+    /// Makes the server say something.
+    fn probe(&mut self) {
+        if self.ledger.managed() {
+            self.ask();
+        } else {
+            self.link.expect_answer();
+            self.link.queue(&format!(
+                "<iq xmlns='{}' type='get' id='{}'><ping xmlns='{}'/></iq>",
+                xml::CLIENT,
+                self.ping,
+                xml::PING
+            ));
+        }
+    }
+
+    fn take(&mut self, element: Element) {
+        if let Some((violation, header)) = self.link.wire().swallowed(&element) {
+            if matches!(header.name.as_str(), "message" | "presence" | "iq") && self.ledger.managed() {
+                self.ledger.arrived(Arrival::Swallowed);
+                self.ledger.stored(0);
+            }
+            self.inbox.push_back(Incoming::Swallowed { violation, header });
+        } else if let Some((condition, text)) = stream_error(&element) {
+            self.die(Disconnected::Stream { condition, text });
+        } else if element.ns() == xml::SM && self.ledger.managed() {
+            self.take_count(element);
+        } else if xml::is_stanza(&element) {
+            if element.name() == "iq" && element.attr("id") == Some(&self.ping) {
+                return;
+            }
+            self.ledger.arrived(if self.ledger.managed() { Arrival::Stanza } else { Arrival::Early });
+            self.inbox.push_back(Incoming::Stanza(element));
+        } else {
+            self.inbox.push_back(Incoming::Other(element));
+        }
+    }
+
+    fn take_count(&mut self, element: Element) {
+        let h = element.attr("h").and_then(|h| h.trim().parse().ok());
+        match (element.name(), h) {
+            ("r", _) => self.owes_count = true,
+            ("a", Some(h)) => match self.ledger.acknowledged(h) {
+                Ok(news) => {
+                    self.inbox.extend(news.map(|up_to| Incoming::Acked { up_to }));
+                    // What was sent since the question needs a new one.
+                    if self.asked.take().is_some_and(|asked| asked < self.ledger.sent()) {
+                        self.ask();
+                    }
+                }
+                Err(ahead) => self.die(ahead),
+            },
+            _ => self.inbox.push_back(Incoming::Other(element)),
+        }
+    }
+
+    /// The end. Where it is the server's fault, it is told.
+    fn die(&mut self, reason: Disconnected) {
+        let condition = match &reason {
+            Disconnected::AckAhead { acknowledged, sent } => Some(format!(
+                "<undefined-condition xmlns='{}'/><handled-count-too-high xmlns='{}' h='{acknowledged}' \
+                 send-count='{sent}'/>",
+                xml::STREAM_ERRORS,
+                xml::SM
+            )),
+            Disconnected::Broken(fatal) => {
+                let name = match fatal {
+                    Fatal::RestrictedXml => "restricted-xml",
+                    Fatal::NotWellFormed => "not-well-formed",
+                    Fatal::NotUtf8 => "unsupported-encoding",
+                    Fatal::Endless => "policy-violation",
+                };
+                Some(format!("<{name} xmlns='{}'/>", xml::STREAM_ERRORS))
+            }
+            Disconnected::Stream { .. } | Disconnected::Closed => Some(String::new()),
+            Disconnected::Io(_) | Disconnected::Silent => None,
+        };
+        if let Some(condition) = condition.filter(|_| !std::mem::replace(&mut self.closing, true)) {
+            let error = if condition.is_empty() { condition } else { format!("<stream:error>{condition}</stream:error>") };
+            self.link.queue(&format!("{error}</stream:stream>"));
+            // A farewell, not worth waiting for.
+            self.write(&mut Context::from_waker(Waker::noop()));
+        }
+        tracing::debug!(code = reason.code(), "disconnected");
+        self.dead = Some(reason);
+    }
+}
+
+/// Reads a stream error (RFC 6120 §4.9).
+pub(crate) fn stream_error(element: &Element) -> Option<(StreamCondition, String)> {
+    if !element.is("error", xml::STREAM) {
+        return None;
+    }
+    let condition = element.children().find(|c| c.ns() == xml::STREAM_ERRORS && c.name() != "text");
+    let text = element.get_child("text", xml::STREAM_ERRORS).map(Element::text).unwrap_or_default();
+    let name = condition.map_or("undefined-condition", Element::name);
+    Some((StreamCondition::named(name), xml::excerpt(&text)))
+}
+
+fn disconnected(error: &io::Error) -> Disconnected {
+    if let Some(fatal) = fatal(error) {
+        return Disconnected::Broken(fatal);
+    }
+    Disconnected::Io(error.to_string())
+}
+
+/// What was wrong with the XML, if anything.
+pub(crate) fn fatal(error: &io::Error) -> Option<Fatal> {
+    let inner = error.get_ref()?;
+    if let Some(fatal) = inner.downcast_ref::<Fatal>() {
+        return Some(*fatal);
+    }
+    inner.downcast_ref::<minidom::rxml::Error>().map(|_| Fatal::NotWellFormed)
 }

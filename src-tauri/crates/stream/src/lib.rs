@@ -5,18 +5,31 @@
 //! keeps the time. Stanzas are handed over as [`minidom::Element`], so that the reader decides how much oddity
 //! to tolerate.
 
+mod auth;
 mod backoff;
+mod connect;
 mod connection;
+mod dial;
 mod error;
+mod guard;
+mod ledger;
+mod lexer;
+mod link;
 mod login;
+mod scram;
+mod session;
+mod tls;
+mod wire;
+mod xml;
 
 pub use backoff::backoff;
-pub use connection::{
-    Connection, Facts, Header, Incoming, Resumption, StanzaNumber, Unacknowledged, Violation,
-};
+pub use connect::connect;
+pub use connection::{Connection, Facts, Header, Incoming, StanzaNumber, Unacknowledged, Violation};
 pub use error::{
     CaFileError, CertificateProblem, ConnectError, Disconnected, Fatal, Lie, Retry, Step, StreamCondition,
 };
-pub use login::{Endpoint, Login, Mechanism, Password, Tls, connect, read_ca_file};
+pub use ledger::Resumption;
+pub use login::{Endpoint, Login, Mechanism, Password, Tls};
 pub use minidom::Element;
 pub use rustls::pki_types::CertificateDer;
+pub use tls::read_ca_file;

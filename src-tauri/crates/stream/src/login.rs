@@ -1,13 +1,12 @@
-//! Who signs in where, and the way there.
+//! Who signs in where.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use jid::BareJid;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use crate::{CaFileError, ConnectError, Connection, Resumption};
+use crate::Resumption;
 
 /// A password. It has no `Debug` and is wiped from memory when dropped.
 #[derive(Clone)]
@@ -17,6 +16,10 @@ impl Password {
     /// Takes the password over.
     pub fn new(password: String) -> Self {
         Self(Zeroizing::new(password))
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 }
 
@@ -86,22 +89,8 @@ pub struct Login {
     pub endpoint: Option<Endpoint>,
     /// Certificate authorities to trust besides the system's.
     pub extra_roots: Arc<[CertificateDer<'static>]>,
-    /// The strongest mechanism that this account's server ever offered ([`Connection::mechanism`]).
+    /// The strongest mechanism that this account's server ever offered ([`crate::Connection::mechanism`]).
     pub strongest_seen: Option<Mechanism>,
-    /// What the previous connection left ([`Connection::into_resumption`]).
+    /// What the previous connection left ([`crate::Connection::into_resumption`]).
     pub resume: Option<Resumption>,
-}
-
-/// Reads the certificates of a PEM file.
-pub fn read_ca_file(path: impl AsRef<Path>) -> Result<Vec<CertificateDer<'static>>, CaFileError> {
-    let _ = path;
-    todo!()
-}
-
-/// From nothing to a bound connection: DNS, TCP, TLS, authentication, resumption or bind. Every step has its
-/// time-out (DNS 10 s, TCP and TLS 10 s per target, login 30 s). `login` is only read, so that its
-/// [`Login::resume`] survives a failed attempt.
-pub async fn connect(login: &Login) -> Result<Connection, ConnectError> {
-    let _ = login;
-    todo!()
 }

@@ -1,0 +1,259 @@
+//! The counting of stream management (XEP-0198 §4 and §5), free of input and output.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use jid::FullJid;
+
+use crate::{Disconnected, StanzaNumber, Unacknowledged};
+
+/// What is needed to go on with a stream-managed session on a new connection (XEP-0198 §5).
+#[derive(Clone)]
+pub struct Resumption {
+    /// The session's name at the server; without it there is nothing to go on with, only stanzas to account for.
+    pub(crate) id: Option<String>,
+    /// The address that the session was bound to.
+    pub(crate) bound: FullJid,
+    pub(crate) base: u64,
+    pub(crate) sent: u64,
+    pub(crate) handled: u32,
+    pub(crate) unacknowledged: Vec<Unacknowledged>,
+}
+
+impl Resumption {
+    /// What the server may not have, oldest first.
+    pub fn unacknowledged(&self) -> &[Unacknowledged] {
+        &self.unacknowledged
+    }
+}
+
+/// How a stanza that was handed out counts once it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// A stanza of the session.
+    Stanza,
+    /// A stanza of the session that nobody will store.
+    Swallowed,
+    /// A stanza from before stream management was enabled.
+    Early,
+}
+
+/// Both directions' counts.
+pub(crate) struct Ledger {
+    /// Whether the other side counts too.
+    managed: bool,
+    /// The number that the server's count 0 stands for.
+    base: u64,
+    sent: u64,
+    unacknowledged: VecDeque<Unacknowledged>,
+    /// Stored stanzas, modulo 2^32.
+    handled: u32,
+    /// Arrived and not stored yet, oldest first.
+    arrived: VecDeque<Arrival>,
+}
+
+impl Ledger {
+    /// A fresh session, its first stanza following number `sent`.
+    pub(crate) fn new(managed: bool, sent: u64) -> Self {
+        Self {
+            managed,
+            base: sent,
+            sent,
+            unacknowledged: VecDeque::new(),
+            handled: 0,
+            arrived: VecDeque::new(),
+        }
+    }
+
+    /// The session goes on.
+    pub(crate) fn resume(resumption: Resumption) -> Self {
+        Self {
+            managed: true,
+            base: resumption.base,
+            sent: resumption.sent,
+            unacknowledged: resumption.unacknowledged.into(),
+            handled: resumption.handled,
+            arrived: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn into_resumption(self, bound: FullJid, id: Option<String>) -> Option<Resumption> {
+        self.managed.then(|| Resumption {
+            id,
+            bound,
+            base: self.base,
+            sent: self.sent,
+            handled: self.handled,
+            unacknowledged: self.unacknowledged.into(),
+        })
+    }
+
+    pub(crate) fn managed(&self) -> bool {
+        self.managed
+    }
+
+    /// The last number given out.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = &Unacknowledged> {
+        self.unacknowledged.iter()
+    }
+
+    /// Numbers an outgoing stanza.
+    pub(crate) fn send(&mut self, xml: Arc<str>) -> StanzaNumber {
+        self.sent += 1;
+        let number = StanzaNumber(self.sent);
+        if self.managed {
+            self.unacknowledged.push_back(Unacknowledged { number, xml });
+        }
+        number
+    }
+
+    /// The server has `h` of our stanzas. Returns the last one if that is news.
+    pub(crate) fn acknowledged(&mut self, h: u32) -> Result<Option<StanzaNumber>, Disconnected> {
+        let outstanding = u64::try_from(self.unacknowledged.len()).unwrap_or(u64::MAX);
+        let before = self.sent - outstanding;
+        let news = h.wrapping_sub(low(before - self.base));
+        if news > u32::MAX / 2 {
+            return Ok(None); // An older count, overtaken.
+        }
+        if u64::from(news) > outstanding {
+            return Err(Disconnected::AckAhead { acknowledged: h, sent: low(self.sent - self.base) });
+        }
+        for _ in 0..news {
+            self.unacknowledged.pop_front();
+        }
+        Ok((news > 0).then(|| StanzaNumber(before + u64::from(news))))
+    }
+
+    pub(crate) fn arrived(&mut self, arrival: Arrival) {
+        self.arrived.push_back(arrival);
+    }
+
+    /// `count` more stanzas are stored. What was swallowed before or right after them counts with them.
+    pub(crate) fn stored(&mut self, count: u32) {
+        let mut left = count;
+        while let Some(arrival) = self.arrived.front() {
+            match arrival {
+                Arrival::Swallowed => self.handled = self.handled.wrapping_add(1),
+                _ if left == 0 => return,
+                Arrival::Stanza => {
+                    left -= 1;
+                    self.handled = self.handled.wrapping_add(1);
+                }
+                Arrival::Early => left -= 1,
+            }
+            self.arrived.pop_front();
+        }
+        if left > 0 {
+            tracing::warn!(left, "more stanzas reported as stored than were handed out");
+        }
+    }
+
+    /// Our count for the server.
+    pub(crate) fn handled(&self) -> u32 {
+        self.handled
+    }
+
+    /// Stanzas that arrived and are not stored.
+    pub(crate) fn waiting(&self) -> usize {
+        self.arrived.len()
+    }
+}
+
+/// Counts go round at 2^32 (XEP-0198 §4).
+fn low(count: u64) -> u32 {
+    u32::try_from(count & u64::from(u32::MAX)).expect("the mask leaves 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(stanzas: u64) -> Ledger {
+        let mut ledger = Ledger::new(true, 0);
+        for number in 1..=stanzas {
+            assert_eq!(ledger.send(number.to_string().into()), StanzaNumber(number));
+        }
+        ledger
+    }
+
+    fn bound() -> FullJid {
+        FullJid::new("a@b/c").unwrap()
+    }
+
+    fn left(ledger: &Ledger) -> Vec<u64> {
+        ledger.unacknowledged().map(|u| u.number.0).collect()
+    }
+
+    #[test]
+    fn an_acknowledgement_takes_the_oldest_stanzas_away() {
+        let mut ledger = ledger(5);
+        assert_eq!(ledger.acknowledged(0), Ok(None));
+        assert_eq!(ledger.acknowledged(2), Ok(Some(StanzaNumber(2))));
+        assert_eq!(left(&ledger), [3, 4, 5]);
+        assert_eq!(ledger.acknowledged(2), Ok(None));
+        assert_eq!(ledger.acknowledged(1), Ok(None));
+        assert_eq!(ledger.acknowledged(5), Ok(Some(StanzaNumber(5))));
+        assert!(left(&ledger).is_empty());
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_never_sent_is_an_error() {
+        let mut ledger = ledger(3);
+        assert_eq!(ledger.acknowledged(4), Err(Disconnected::AckAhead { acknowledged: 4, sent: 3 }));
+        assert_eq!(left(&ledger), [1, 2, 3]);
+    }
+
+    #[test]
+    fn counts_go_round_at_two_to_the_32nd() {
+        let mut ledger = ledger(0);
+        ledger.base = 7;
+        ledger.sent = 7 + u64::from(u32::MAX);
+        ledger.send("a".into());
+        ledger.send("b".into());
+        assert_eq!(ledger.acknowledged(0), Ok(Some(StanzaNumber(8 + u64::from(u32::MAX)))));
+        assert_eq!(ledger.acknowledged(1), Ok(Some(StanzaNumber(9 + u64::from(u32::MAX)))));
+        ledger.handled = u32::MAX;
+        ledger.arrived(Arrival::Stanza);
+        ledger.stored(1);
+        assert_eq!(ledger.handled(), 0);
+    }
+
+    #[test]
+    fn numbers_go_on_after_a_failed_resumption() {
+        let resumption = ledger(3).into_resumption(bound(), Some("id".to_owned())).unwrap();
+        let mut ledger = Ledger::new(true, resumption.sent);
+        assert_eq!(ledger.send("x".into()), StanzaNumber(4));
+        assert_eq!(ledger.acknowledged(1), Ok(Some(StanzaNumber(4))));
+    }
+
+    #[test]
+    fn without_stream_management_stanzas_are_numbered_but_not_kept() {
+        let mut ledger = Ledger::new(false, 0);
+        assert_eq!(ledger.send("x".into()), StanzaNumber(1));
+        assert!(left(&ledger).is_empty());
+        assert!(ledger.into_resumption(bound(), None).is_none());
+    }
+
+    #[test]
+    fn only_stored_stanzas_are_acknowledged_and_swallowed_ones_come_along_in_order() {
+        use Arrival::{Early, Stanza, Swallowed};
+        let mut ledger = ledger(0);
+        for arrival in [Early, Stanza, Swallowed, Swallowed, Stanza, Stanza, Swallowed] {
+            ledger.arrived(arrival);
+        }
+        ledger.stored(0);
+        assert_eq!(ledger.handled(), 0);
+        ledger.stored(1);
+        assert_eq!(ledger.handled(), 0, "the early one does not count");
+        ledger.stored(1);
+        assert_eq!(ledger.handled(), 3);
+        ledger.stored(2);
+        assert_eq!((ledger.handled(), ledger.waiting()), (6, 0));
+        ledger.stored(9);
+        assert_eq!(ledger.handled(), 6);
+    }
+}
