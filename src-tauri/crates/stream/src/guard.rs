@@ -403,3 +403,6 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Guard<R> {
         this.forget_taken();
     }
 }
+
+#[cfg(test)]
+mod tests;

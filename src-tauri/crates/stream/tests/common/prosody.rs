@@ -1,0 +1,93 @@
+//! A real Prosody in a folder of its own.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::authority::Authority;
+use super::{DOMAIN, LIMIT, PASSWORD};
+
+pub(crate) struct Prosody {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub(crate) starttls: u16,
+    pub(crate) direct: u16,
+}
+
+impl Prosody {
+    /// Serves [`DOMAIN`] with a certificate for `name` and the accounts `alice` and `bob`.
+    pub(crate) fn start(authority: &Authority, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        authority.write(folder.path(), name);
+        let (starttls, direct) = (free_port(), free_port());
+        accounts(folder.path());
+        let config = folder.path().join("prosody.cfg.lua");
+        std::fs::write(&config, configuration(folder.path(), starttls, direct)).unwrap();
+        let child = Command::new("prosody")
+            .args(["-F", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("these tests need the program `prosody` (Debian package prosody) on the PATH");
+        let mut prosody = Self { child, folder, starttls, direct };
+        prosody.wait();
+        prosody
+    }
+
+    fn wait(&mut self) {
+        let deadline = Instant::now() + LIMIT;
+        for port in [self.starttls, self.direct] {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                assert!(self.child.try_wait().unwrap().is_none(), "Prosody ended:\n{log}");
+                assert!(Instant::now() < deadline, "Prosody does not answer:\n{log}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+impl Drop for Prosody {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+fn accounts(folder: &Path) {
+    let accounts = folder.join("data").join(DOMAIN.replace('.', "%2e")).join("accounts");
+    std::fs::create_dir_all(&accounts).unwrap();
+    for user in ["alice", "bob"] {
+        let account = format!("return {{ [\"password\"] = \"{PASSWORD}\" }};");
+        std::fs::write(accounts.join(format!("{user}.dat")), account).unwrap();
+    }
+}
+
+fn configuration(folder: &Path, starttls: u16, direct: u16) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
+        run_as_root = true
+        daemonize = false
+        pidfile = "{folder}/pid"
+        data_path = "{folder}/data"
+        interfaces = {{ "127.0.0.1" }}
+        c2s_ports = {{ {starttls} }}
+        c2s_direct_tls_ports = {{ {direct} }}
+        modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "smacks" }}
+        modules_disabled = {{ "s2s" }}
+        authentication = "internal_plain"
+        c2s_require_encryption = true
+        ssl = {{ key = "{folder}/server.key", certificate = "{folder}/server.crt" }}
+        log = {{ debug = "{folder}/log" }}
+        VirtualHost "{DOMAIN}"
+        "#
+    )
+}

@@ -1,0 +1,6 @@
+//! The crate against servers: a real one, and scripted ones that misbehave.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod prosody;
