@@ -2,7 +2,7 @@
 
     python record.py ../../../src-tauri/crates/omemo/tests/vectors
 
-writes legacy.json and omemo2.json anew. All secrets and all random bytes drawn are in them, so that the crate's
+writes legacy.json, omemo2.json and signatures.json anew. All secrets and all random bytes drawn are in them, so that the crate's
 tests can take either side's place and must then produce the same bytes.
 """
 
@@ -12,6 +12,10 @@ import pathlib
 import sys
 
 import oracle
+import xeddsa
+
+# Of the group that Curve25519's base point makes.
+ORDER = 2**252 + 27742317777372353535851937790883648493
 
 # Who sends how many, then in which order they are opened. Letters name devices; "n" before a number means: keep it back.
 SCRIPT = [
@@ -83,7 +87,25 @@ async def open_one(devices, messages, number):
     return {"op": "open", "number": number, "entropy": oracle.draws().hex()}
 
 
+def signatures():
+    """XEdDSA with the nonce given, by keys of both sign bits."""
+    recorded = []
+    for sign_bit in (0, 1):
+        key, nonce = oracle.fresh_identity(sign_bit), bytes(range(64))
+        for message in (b"", b"message", bytes(33)):
+            # XEdDSA §2.3: the signing key is the one whose Ed25519 form has the sign bit 0, reduced.
+            signing = int.from_bytes(xeddsa.priv_force_sign(key, False), "little") % ORDER
+            signature = xeddsa.ed25519_priv_sign(signing.to_bytes(32, "little"), message, nonce)
+            recorded.append({
+                "sign_bit": sign_bit, "secret": key.hex(), "nonce": nonce.hex(), "message": message.hex(),
+                "curve": xeddsa.priv_to_curve25519_pub(key).hex(), "signature": signature.hex(),
+            })
+    return recorded
+
+
 async def main(folder):
+    path = pathlib.Path(folder) / "signatures.json"
+    path.write_text(json.dumps(signatures(), indent=1) + "\n")
     for profile in oracle.PROFILES:
         # The sign bit of a's identity: 0 as ours always is, and 1 as foreign ones may be.
         recorded = [await conversation(profile, 0), await conversation(profile, 1)]

@@ -1,5 +1,5 @@
 //! One device that speaks in lines, so that a script can set it against a foreign implementation
-//! (tests/interop/omemo_offline/check.py). Its random bytes are the same in every run.
+//! (`tests/interop/omemo_offline/check.py`). Its random bytes are the same in every run.
 //!
 //! Started with `legacy` or `omemo2`. Lines in, one line out each:
 //! - `bundle` -> the bundle's XML
@@ -154,9 +154,15 @@ impl Device {
 }
 
 fn hex(bytes: Option<&[u8]>) -> String {
-    bytes.map_or("-".to_owned(), |bytes| {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    })
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16);
+    let digits = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .flatten()
+            .collect()
+    };
+    bytes.map_or_else(|| "-".to_owned(), digits)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

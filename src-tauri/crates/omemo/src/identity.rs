@@ -3,6 +3,7 @@
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::codec::{Reader, Writer};
 use crate::primitives;
 use crate::{Entropy, Fingerprint, Malformed, Profile};
 
@@ -39,6 +40,11 @@ impl IdentityKeyPair {
     /// The public half.
     pub fn public(&self) -> &IdentityKey {
         &self.public
+    }
+
+    /// An XEdDSA signature of this key over any bytes, such as a device's label (omemo:2 `labelsig`).
+    pub fn sign(&self, message: &[u8], rng: &mut impl Entropy) -> [u8; 64] {
+        primitives::sign(self, message, rng)
     }
 
     pub(crate) fn secret(&self) -> &[u8; 32] {
@@ -94,6 +100,11 @@ impl IdentityKey {
         Fingerprint(self.curve)
     }
 
+    /// Whether this key made that signature; legacy signatures may carry a sign bit of their own.
+    pub fn has_signed(&self, profile: Profile, message: &[u8], signature: &[u8; 64]) -> bool {
+        primitives::verify(profile, self, message, signature)
+    }
+
     pub(crate) const fn curve(&self) -> &[u8; 32] {
         &self.curve
     }
@@ -115,5 +126,18 @@ impl IdentityKey {
             Profile::Legacy => Self::from_curve(bytes),
             Profile::Omemo2 => Self::from_edwards(bytes),
         }
+    }
+
+    /// Both forms, since deriving one from the other costs more than all the rest of reading a record.
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.bytes(&self.curve);
+        out.bytes(&self.edwards);
+    }
+
+    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            curve: input.array()?,
+            edwards: input.array()?,
+        })
     }
 }

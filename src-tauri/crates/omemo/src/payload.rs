@@ -74,7 +74,7 @@ pub fn seal_payload(profile: Profile, plaintext: &[u8], rng: &mut impl Entropy) 
             let mut key = random_key::<OMEMO2_KEY>(rng);
             let keys = SealingKeys::derive(&key, OMEMO2_INFO);
             let payload = keys.encrypt(plaintext);
-            key.extend_from_slice(&keys.mac(&[&payload])[..BLOCK]);
+            key.extend(keys.mac(&[&payload]).iter().take(BLOCK));
             Sealed {
                 payload: Some(payload),
                 iv: None,

@@ -172,8 +172,7 @@ impl SignedPreKey {
         identity: &IdentityKeyPair,
         rng: &mut impl Entropy,
     ) -> [u8; 64] {
-        let public = self.public();
-        primitives::sign(identity, &primitives::encode_public_key(profile, &public), rng)
+        identity.sign(&primitives::encode_public_key(profile, &self.public()), rng)
     }
 
     pub(crate) const fn secret(&self) -> &[u8; 32] {

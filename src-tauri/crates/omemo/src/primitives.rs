@@ -10,7 +10,7 @@ use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{Entropy, IdentityKey, IdentityKeyPair, Malformed, Profile};
 
@@ -117,7 +117,9 @@ pub(crate) fn sign(identity: &IdentityKeyPair, message: &[u8], rng: &mut impl En
 
 fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     let mut hash = Sha512::new();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }
 
@@ -156,29 +158,39 @@ pub(crate) fn hkdf<const N: usize>(salt: &[u8; 32], secret: &[u8], info: &[u8]) 
 /// HMAC with SHA-256 over the joined parts.
 pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 /// What seals one message or one omemo:2 payload: three secrets drawn from one by HKDF.
-pub(crate) struct SealingKeys(Zeroizing<[u8; 80]>);
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct SealingKeys {
+    cipher: [u8; 32],
+    mac: [u8; 32],
+    iv: [u8; 16],
+}
 
 impl SealingKeys {
     pub(crate) fn derive(secret: &[u8], info: &[u8]) -> Self {
-        Self(hkdf(&[0; 32], secret, info))
-    }
-
-    fn cipher(&self) -> &[u8] {
-        &self.0[..32]
-    }
-
-    fn iv(&self) -> &[u8] {
-        &self.0[64..]
+        let drawn = hkdf::<80>(&[0; 32], secret, info);
+        let mut keys = Self {
+            cipher: [0; 32],
+            mac: [0; 32],
+            iv: [0; 16],
+        };
+        let (cipher, rest) = drawn.split_at(32);
+        let (mac, iv) = rest.split_at(32);
+        keys.cipher.copy_from_slice(cipher);
+        keys.mac.copy_from_slice(mac);
+        keys.iv.copy_from_slice(iv);
+        keys
     }
 
     /// HMAC-SHA-256 over the joined parts with the second secret.
     pub(crate) fn mac(&self, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-        hmac(&self.0[32..64], parts)
+        hmac(&self.mac, parts)
     }
 
     /// Compares a (shortened) tag in constant time.
@@ -193,8 +205,7 @@ impl SealingKeys {
         let mut buffer = Vec::with_capacity(plaintext.len() + BLOCK);
         buffer.extend_from_slice(plaintext);
         buffer.resize((plaintext.len() / BLOCK + 1) * BLOCK, 0);
-        cbc::Encryptor::<Aes256>::new_from_slices(self.cipher(), self.iv())
-            .expect("key and vector have the lengths that AES-256 wants")
+        cbc::Encryptor::<Aes256>::new(&self.cipher.into(), &self.iv.into())
             .encrypt_padded::<Pkcs7>(&mut buffer, plaintext.len())
             .expect("there is room for the padding");
         buffer
@@ -203,12 +214,99 @@ impl SealingKeys {
     /// The reverse. Call it only after [`SealingKeys::tag_fits`], or padding errors tell about the plaintext.
     pub(crate) fn decrypt(&self, ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
-        let length = cbc::Decryptor::<Aes256>::new_from_slices(self.cipher(), self.iv())
-            .expect("key and vector have the lengths that AES-256 wants")
+        let length = cbc::Decryptor::<Aes256>::new(&self.cipher.into(), &self.iv.into())
             .decrypt_padded::<Pkcs7>(&mut buffer)
             .ok()?
             .len();
         buffer.truncate(length);
         Some(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unhex<const N: usize>(text: &str) -> [u8; N] {
+        let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap())
+            .collect();
+        bytes.try_into().unwrap()
+    }
+
+    #[test]
+    fn keys_and_agreement_are_those_of_rfc_7748() {
+        // §6.1
+        let alice = unhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
+        let bob = unhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+        let shared = unhex::<32>("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+        assert_eq!(
+            public_key(&alice),
+            unhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
+        );
+        assert_eq!(
+            public_key(&bob),
+            unhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+        );
+        assert_eq!(*agree(&alice, &public_key(&bob)).unwrap(), shared);
+        assert_eq!(*agree(&bob, &public_key(&alice)).unwrap(), shared);
+    }
+
+    #[test]
+    fn agreements_with_weak_points_are_refused() {
+        let mut one = [0; 32];
+        one[0] = 1;
+        for weak in [
+            [0; 32],
+            one,
+            unhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+            unhex("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+        ] {
+            assert_eq!(agree(&[7; 32], &weak).unwrap_err(), Malformed("public key"));
+        }
+    }
+
+    #[test]
+    fn hkdf_is_that_of_rfc_5869() {
+        // Appendix A.3; no salt is 32 zero bytes.
+        let drawn = hkdf::<42>(&[0; 32], &[0x0b; 22], b"");
+        let expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8";
+        assert_eq!(*drawn, unhex(expected));
+    }
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231() {
+        // §4.3
+        let mac = hmac(b"Jefe", &[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(
+            *mac,
+            unhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+        );
+    }
+
+    #[test]
+    fn both_forms_of_a_key_turn_into_each_other() {
+        for seed in 0..50 {
+            let secret = clamp([seed; 32]);
+            let (curve, edwards) = (public_key(&secret), edwards_public_key(&secret));
+            assert_eq!(to_edwards(&curve), Some(edwards));
+            assert_eq!(to_curve(&edwards), Some(curve));
+            let mut other_sign = edwards;
+            other_sign[31] |= 0x80;
+            assert_eq!(to_curve(&other_sign), Some(curve));
+        }
+    }
+
+    #[test]
+    fn tags_of_no_length_or_too_much_never_fit() {
+        let keys = SealingKeys::derive(b"secret", b"info");
+        let mac = keys.mac(&[b"text"]);
+        assert!(keys.tag_fits(&[b"text"], mac.as_slice()));
+        assert!(keys.tag_fits(&[b"te", b"xt"], &mac[..8]));
+        assert!(!keys.tag_fits(&[b"text"], &[]));
+        assert!(!keys.tag_fits(&[b"text"], &[0; 33]));
+        assert!(!keys.tag_fits(&[b"test"], &mac[..8]));
     }
 }

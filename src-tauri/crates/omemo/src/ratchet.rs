@@ -101,7 +101,7 @@ pub(crate) fn start(
     let signed = &bundle.signed_prekey().public;
     let root = agreement(
         profile,
-        [
+        &[
             primitives::agree(identity.secret(), signed)?,
             primitives::agree(&base, bundle.identity().curve())?,
             primitives::agree(&base, signed)?,
@@ -139,7 +139,7 @@ pub(crate) fn answer(
     let base_key = &exchange.base_key;
     let root = agreement(
         profile,
-        [
+        &[
             primitives::agree(signed.secret(), exchange.identity.curve())?,
             primitives::agree(identity.secret(), base_key)?,
             primitives::agree(signed.secret(), base_key)?,
@@ -167,7 +167,7 @@ fn fresh_secret(rng: &mut impl Entropy) -> Zeroizing<[u8; 32]> {
 }
 
 /// Joins the four agreements into the first root key.
-fn agreement(profile: Profile, parts: [Zeroizing<[u8; 32]>; 4]) -> Zeroizing<[u8; 32]> {
+fn agreement(profile: Profile, parts: &[Zeroizing<[u8; 32]>; 4]) -> Zeroizing<[u8; 32]> {
     let mut joined = Zeroizing::new([0xff; 160]);
     for (part, slot) in parts.iter().zip(joined.chunks_exact_mut(32).skip(1)) {
         slot.copy_from_slice(part.as_slice());
@@ -187,8 +187,9 @@ fn root_step(
     let shared = primitives::agree(secret, ratchet_key)?;
     let both = primitives::hkdf::<64>(root, shared.as_slice(), constants(profile).root);
     let (mut next, mut chain) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
-    next.copy_from_slice(&both[..32]);
-    chain.copy_from_slice(&both[32..]);
+    let (first, second) = both.split_at(32);
+    next.copy_from_slice(first);
+    chain.copy_from_slice(second);
     Ok((next, chain))
 }
 
@@ -375,11 +376,12 @@ impl Session {
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
-        out.bytes(self.remote.edwards());
+        self.remote.write(out);
         out.byte(u8::from(self.initiator));
         out.bytes(&self.base_key);
         out.bytes(&self.root);
         out.bytes(&self.sending.secret);
+        out.bytes(&self.sending.public);
         out.bytes(&self.sending.chain);
         out.number(self.sending.n);
         out.number(self.previous);
@@ -404,13 +406,16 @@ impl Session {
     }
 
     pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let remote = IdentityKey::from_edwards(&input.array::<32>()?)?;
+        let remote = IdentityKey::read(input)?;
         let initiator = input.flag()?;
         let base_key = input.array()?;
         let root = input.array()?;
-        let mut sending =
-            SendingChain::new(&*Zeroizing::new(input.array()?), &*Zeroizing::new(input.array()?));
-        sending.n = input.number()?;
+        let sending = SendingChain {
+            secret: input.array()?,
+            public: input.array()?,
+            chain: input.array()?,
+            n: input.number()?,
+        };
         let previous = input.number()?;
         let mut unanswered = None;
         if input.flag()? {

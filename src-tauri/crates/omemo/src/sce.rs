@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::Entropy;
 use crate::entropy::pick;
-use crate::xml::attribute;
+use crate::xml::{attribute, is_writable};
 
 /// The XML namespace of envelopes.
 pub const NAMESPACE: &str = "urn:xmpp:sce:1";
@@ -66,6 +66,9 @@ pub fn build(
     now: i64,
     rng: &mut impl Entropy,
 ) -> Result<Vec<u8>, SceError> {
+    if !content.iter().all(is_writable_element) || !is_writable(from) || !is_writable(to) {
+        return Err(SceError::Malformed("characters"));
+    }
     let part = |name: &str| Element::builder(name, NAMESPACE);
     let envelope = part("envelope")
         .append(part("content").append_all(content).build())
@@ -79,6 +82,19 @@ pub fn build(
         .write_to(&mut bytes)
         .map_err(|_| SceError::Malformed("characters"))?;
     Ok(bytes)
+}
+
+/// Whether all texts of an element can be written; without recursion.
+fn is_writable_element(element: &Element) -> bool {
+    let mut waiting = vec![element];
+    while let Some(element) = waiting.pop() {
+        let attributes = element.attrs().iter().all(|(_, value)| is_writable(value));
+        if !attributes || !element.texts().all(is_writable) {
+            return false;
+        }
+        waiting.extend(element.children());
+    }
+    true
 }
 
 fn padding(rng: &mut impl Entropy) -> String {

@@ -37,7 +37,7 @@ impl SessionRecord {
         let mut out = Writer::new();
         out.byte(RECORD_VERSION);
         out.byte(self.profile.tag());
-        out.bytes(self.identity.edwards());
+        self.identity.write(&mut out);
         out.count(self.sessions.len());
         self.sessions.iter().for_each(|session| session.write(&mut out));
         out.finish()
@@ -51,7 +51,7 @@ impl SessionRecord {
             return Err(Malformed("session record version"));
         }
         let profile = Profile::from_tag(input.byte()?).ok_or(wrong)?;
-        let identity = IdentityKey::from_edwards(&input.array::<32>()?)?;
+        let identity = IdentityKey::read(&mut input)?;
         let count = input.count(MAX_ARCHIVED + 1)?;
         let sessions = (0..count)
             .map(|_| Session::read(&mut input).map(Arc::new))

@@ -114,7 +114,10 @@ pub(crate) fn read_message(profile: Profile, bytes: &[u8]) -> Result<RatchetMess
         return Err(Malformed("message length").into());
     }
     let (authenticated, body, tag) = match profile {
-        Profile::Legacy => split_legacy(bytes)?,
+        Profile::Legacy => {
+            let (authenticated, tag) = split_legacy(bytes)?;
+            (authenticated, check_version(authenticated)?, tag)
+        }
         Profile::Omemo2 => {
             let [tag, body] = fields::<2>(bytes)?;
             let body = body.bytes("message")?;
@@ -141,16 +144,11 @@ pub(crate) fn read_message(profile: Profile, bytes: &[u8]) -> Result<RatchetMess
     })
 }
 
-/// Version byte and tag off a legacy message: what the tag covers, the protobuf part, the tag.
-fn split_legacy(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8]), DecryptError> {
-    check_version(bytes)?;
-    let (authenticated, tag) = bytes
-        .len()
-        .checked_sub(tag_length(Profile::Legacy))
-        .and_then(|at| bytes.split_at_checked(at))
-        .ok_or(Malformed("message length"))?;
-    let (_, body) = authenticated.split_first().ok_or(Malformed("message length"))?;
-    Ok((authenticated, body, tag))
+/// Splits a legacy message into what its tag covers and the tag.
+fn split_legacy(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let at = bytes.len().checked_sub(tag_length(Profile::Legacy));
+    at.and_then(|at| bytes.split_at_checked(at))
+        .ok_or(Malformed("message length"))
 }
 
 /// Splits off the version byte of a legacy structure.
@@ -229,12 +227,12 @@ fn fields<const N: usize>(mut rest: &[u8]) -> Result<[Field<'_>; N], Malformed> 
         let key = take_varint(&mut rest)?;
         let value = match key & 7 {
             0 => Field::Number(take_varint(&mut rest)?),
-            1 => Field::Bytes(take(&mut rest, 8)?),
+            1 => take(&mut rest, 8).map(|_| Field::Absent)?,
             2 => {
                 let length = take_varint(&mut rest)?;
                 Field::Bytes(take(&mut rest, length)?)
             }
-            5 => Field::Bytes(take(&mut rest, 4)?),
+            5 => take(&mut rest, 4).map(|_| Field::Absent)?,
             _ => return Err(Malformed("protobuf")),
         };
         let slot = usize::try_from(key >> 3)

@@ -101,23 +101,21 @@ fn read_device(profile: Profile, element: &Element) -> Option<Device> {
     })
 }
 
-/// Writes a device list.
+/// Writes a device list. Of labels, characters that XML cannot hold are left out.
 pub fn write_devices(profile: Profile, devices: &[Device]) -> Element {
     let namespace = profile.namespace();
     let name = either(profile, "list", "devices");
     Element::builder(name, namespace)
         .append_all(devices.iter().map(|device| {
-            let labels = (profile == Profile::Omemo2).then_some(device);
+            let shown = |text: &Option<String>| {
+                text.as_deref()
+                    .filter(|_| profile == Profile::Omemo2)
+                    .map(without_forbidden)
+            };
             Element::builder("device", namespace)
                 .attr(attribute("id"), device.id.get())
-                .attr(
-                    attribute("label"),
-                    labels.and_then(|device| device.label.as_deref()),
-                )
-                .attr(
-                    attribute("labelsig"),
-                    labels.and_then(|device| device.label_signature.as_deref()),
-                )
+                .attr(attribute("label"), shown(&device.label))
+                .attr(attribute("labelsig"), shown(&device.label_signature))
                 .build()
         }))
         .build()
@@ -359,6 +357,21 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     );
     let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     LENIENT.decode(text).ok()
+}
+
+/// Whether XML 1.0 can hold this text. minidom panics when it writes one that it cannot.
+pub fn is_writable(text: &str) -> bool {
+    text.chars().all(is_writable_char)
+}
+
+/// The text without the characters that XML 1.0 cannot hold, such as control characters.
+pub fn without_forbidden(text: &str) -> String {
+    text.chars().filter(|c| is_writable_char(*c)).collect()
+}
+
+/// XML 1.0 §2.2.
+const fn is_writable_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 pub(crate) fn attribute(name: &'static str) -> NcName {

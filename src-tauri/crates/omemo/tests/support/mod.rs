@@ -1,5 +1,14 @@
 //! What several tests need: repeatable entropy, devices, hex.
 #![allow(dead_code, reason = "each test program uses another part")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test may fail by a panic"
+)]
+
+use std::fmt::Write;
 
 use waxwing_omemo::{
     Bundle, DecryptError, Decrypted, DeviceId, Entropy, IdentityKey, IdentityKeyPair, KeyElement,
@@ -34,7 +43,9 @@ impl Repeatable {
 
 impl Entropy for Repeatable {
     fn fill(&mut self, out: &mut [u8]) {
-        out.iter_mut().for_each(|byte| *byte = self.number() as u8);
+        for byte in out {
+            *byte = self.number() as u8;
+        }
     }
 }
 
@@ -62,7 +73,10 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// One device and its side of the sessions with one other device. Every step goes through the stored bytes, as
