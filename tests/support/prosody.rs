@@ -1,0 +1,316 @@
+//! A real Prosody on loopback, in a directory of its own, with a certificate authority of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::certificates::Authority;
+use crate::process::{log_tail, terminate};
+use crate::{SHORT, until};
+
+/// The domain of most accounts.
+pub const DOMAIN: &str = "waxwing.test";
+/// A second domain on the same server.
+pub const OTHER_DOMAIN: &str = "heron.test";
+/// A domain whose certificate is made out to another name.
+pub const MISNAMED_DOMAIN: &str = "misnamed.test";
+
+/// A running server. It ends when dropped; what it stored is kept until then, so it can be started again.
+pub struct Prosody {
+    directory: TempDir,
+    child: Option<Child>,
+    /// Port on 127.0.0.1 that begins with TLS (XEP-0368).
+    pub direct_tls_port: u16,
+    /// Port on 127.0.0.1 that begins with STARTTLS (RFC 6120 §5).
+    pub starttls_port: u16,
+}
+
+/// Who sees whose presence, in the words of RFC 6121, for rosters written before the server starts.
+#[derive(Clone, Debug)]
+pub struct RosterItem {
+    /// The contact's address.
+    pub address: String,
+    /// `both`, `to`, `from` or `none`.
+    pub subscription: &'static str,
+    /// The contact's name, if it has one.
+    pub name: Option<String>,
+}
+
+impl RosterItem {
+    /// Both see each other.
+    pub fn both(address: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            subscription: "both",
+            name: None,
+        }
+    }
+}
+
+impl Prosody {
+    /// Starts a server with the accounts, given as addresses; every password is [`crate::PASSWORD`].
+    pub async fn start(accounts: &[&str]) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("waxwing-prosody-")
+            .tempdir()
+            .expect("a temporary directory");
+        let mut server = Self {
+            directory,
+            child: None,
+            direct_tls_port: 0,
+            starttls_port: 0,
+        };
+        server.write_certificates();
+        for address in accounts {
+            server.add_user(address, crate::PASSWORD);
+        }
+        server.start_again().await;
+        server
+    }
+
+    /// Starts a server whose accounts are all in each other's rosters, subscribed both ways.
+    pub async fn start_with_friends(accounts: &[&str]) -> Self {
+        let mut server = Self::start(&[]).await;
+        server.stop().await;
+        for address in accounts {
+            server.add_user(address, crate::PASSWORD);
+            let others: Vec<_> = accounts
+                .iter()
+                .filter(|a| *a != address)
+                .map(|a| RosterItem::both(a))
+                .collect();
+            server.write_roster(address, &others);
+        }
+        server.start_again().await;
+        server
+    }
+
+    /// The PEM file with the authority that signed the server's certificates.
+    pub fn ca_file(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.path().join("prosody.log")
+    }
+
+    /// Adds an account, also while the server runs.
+    pub fn add_user(&self, address: &str, password: &str) {
+        let (name, domain) = address
+            .split_once('@')
+            .expect("an address of the form name@domain");
+        let text = format!("return {{ [\"password\"] = {}; }};\n", lua_string(password));
+        self.write_stored(domain, "accounts", name, &text);
+    }
+
+    /// Writes an account's roster. Prosody reads it when the account signs in.
+    pub fn write_roster(&self, address: &str, items: &[RosterItem]) {
+        let (name, domain) = address
+            .split_once('@')
+            .expect("an address of the form name@domain");
+        let mut text = String::from("return { [false] = { [\"version\"] = 1; };\n");
+        for item in items {
+            let contact_name = item
+                .name
+                .as_deref()
+                .map_or(String::new(), |n| format!("[\"name\"] = {}; ", lua_string(n)));
+            let entry = format!(
+                "[{}] = {{ [\"subscription\"] = \"{}\"; {contact_name}[\"groups\"] = {{}}; }};\n",
+                lua_string(&item.address),
+                item.subscription,
+            );
+            text.push_str(&entry);
+        }
+        text.push_str("};\n");
+        self.write_stored(domain, "roster", name, &text);
+    }
+
+    fn write_stored(&self, domain: &str, store: &str, name: &str, text: &str) {
+        let folder = self
+            .directory
+            .path()
+            .join("data")
+            .join(path_encoded(domain))
+            .join(store);
+        fs::create_dir_all(&folder).expect("a folder for the server's storage");
+        fs::write(folder.join(format!("{}.dat", path_encoded(name))), text)
+            .expect("a file of the server's storage");
+    }
+
+    /// Ends the server in good order; sessions get a stream error.
+    pub async fn stop(&mut self) {
+        if let Some(child) = self.child.take() {
+            terminate(child).await;
+        }
+    }
+
+    /// Ends the server at once, as a power cut would.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.expect("the server can be killed");
+        }
+    }
+
+    /// Starts the server on the same data; on the same ports too, if it has run before.
+    pub async fn start_again(&mut self) {
+        assert!(self.child.is_none(), "the server still runs");
+        let keep_ports = self.direct_tls_port != 0;
+        for _ in 0..5 {
+            if !keep_ports {
+                (self.direct_tls_port, self.starttls_port) = free_ports();
+            }
+            self.write_configuration();
+            if self.launch().await {
+                return;
+            }
+        }
+        panic!("Prosody does not start:\n{}", log_tail(&self.log_file()));
+    }
+
+    /// Whether the server came up on its ports; it does not if someone took one of them meanwhile.
+    async fn launch(&mut self) -> bool {
+        let _ = fs::remove_file(self.log_file());
+        let output =
+            fs::File::create(self.directory.path().join("output.log")).expect("a file for the output");
+        let child = Command::new("prosody")
+            .arg("-F")
+            .arg("--config")
+            .arg(self.directory.path().join("prosody.cfg.lua"))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a second handle on the output"))
+            .stderr(output)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Debian's package prosody is installed");
+        self.child = Some(child);
+        let ready = format!(
+            "Activated service 'c2s_direct_tls' on [127.0.0.1]:{}",
+            self.direct_tls_port
+        );
+        let taken = "Failed to open server port";
+        until("Prosody has opened its ports or failed to", SHORT, async || {
+            let log = self.log();
+            (log.contains(taken) || log.contains(&ready)).then_some(())
+        })
+        .await;
+        let log = self.log();
+        let open = !log.contains(taken)
+            && reachable(self.direct_tls_port).await
+            && reachable(self.starttls_port).await;
+        if !open {
+            self.kill().await;
+        }
+        open
+    }
+
+    fn write_certificates(&self) {
+        let directory = self.directory.path();
+        let authority = Authority::new("Waxwing test authority");
+        fs::write(self.ca_file(), authority.pem()).expect("the authority's file");
+        for domain in [DOMAIN, OTHER_DOMAIN, MISNAMED_DOMAIN] {
+            let name = if domain == MISNAMED_DOMAIN {
+                "somewhere-else.test"
+            } else {
+                domain
+            };
+            let (certificate, key) = authority.sign(name);
+            fs::write(directory.join(format!("{domain}.crt")), certificate).expect("a certificate's file");
+            fs::write(directory.join(format!("{domain}.key")), key).expect("a key's file");
+        }
+    }
+
+    fn write_configuration(&self) {
+        let directory = self.directory.path();
+        let text = configuration(directory, self.direct_tls_port, self.starttls_port);
+        fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
+        fs::create_dir_all(directory.join("data")).expect("the server's storage");
+    }
+}
+
+impl Drop for Prosody {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", log_tail(&self.log_file()));
+        }
+    }
+}
+
+fn configuration(directory: &Path, direct_tls_port: u16, starttls_port: u16) -> String {
+    let directory = directory.display();
+    let mut text = format!(
+        r#"run_as_root = true
+daemonize = false
+pidfile = "{directory}/prosody.pid"
+data_path = "{directory}/data"
+certificates = "{directory}"
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {starttls_port} }}
+c2s_direct_tls_ports = {{ {direct_tls_port} }}
+c2s_direct_tls_ssl = {{ certificate = "{directory}/{DOMAIN}.crt"; key = "{directory}/{DOMAIN}.key" }}
+s2s_ports = {{}}
+authentication = "internal_plain"
+storage = "internal"
+c2s_require_encryption = true
+allow_registration = true
+-- Hostile stanzas must reach the product, so the server must not be the one that stops them.
+c2s_stanza_size_limit = 16 * 1024 * 1024
+archive_expires_after = "never"
+default_archive_policy = true
+smacks_hibernation_time = 300
+log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/prosody.log" }} }}
+modules_enabled = {{
+  "roster"; "saslauth"; "tls"; "disco"; "carbons"; "pep"; "smacks"; "mam"; "blocklist"; "ping"; "csi_simple";
+  "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version";
+}}
+modules_disabled = {{ "s2s"; "limits" }}
+"#
+    );
+    for domain in [DOMAIN, OTHER_DOMAIN, MISNAMED_DOMAIN] {
+        let host = format!(
+            "VirtualHost \"{domain}\"\n  ssl = {{ certificate = \"{directory}/{domain}.crt\"; key = \"{directory}/{domain}.key\" }}\n"
+        );
+        text.push_str(&host);
+    }
+    text
+}
+
+async fn reachable(port: u16) -> bool {
+    let attempt = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect(("127.0.0.1", port))).await;
+    matches!(attempt, Ok(Ok(_)))
+}
+
+/// Two ports that were free a moment ago.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    let [first, second] = listeners.map(|l| l.local_addr().expect("a bound listener has an address").port());
+    (first, second)
+}
+
+/// How Prosody's internal storage writes names of hosts and users as file names.
+fn path_encoded(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_string()
+            } else {
+                format!("%{:02x}", u32::from(c))
+            }
+        })
+        .collect()
+}
+
+fn lua_string(text: &str) -> String {
+    let escaped: String = text.bytes().map(|byte| format!("\\{byte:03}")).collect();
+    format!("\"{escaped}\"")
+}
