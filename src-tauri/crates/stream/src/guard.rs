@@ -110,6 +110,7 @@ impl Scan {
             return Err(Fatal::RestrictedXml);
         }
         self.length += 1;
+        self.limit(self.length > STANZA, Violation::Size)?;
         if self.violation.is_none() {
             self.pending.push(byte);
         } else if self.length > SWALLOW {
@@ -147,7 +148,6 @@ impl Scan {
             }
         }
         self.limit(self.lexer.token() >= TOKEN, Violation::AttributeLength)?;
-        self.limit(self.length > STANZA, Violation::Size)?;
         if self.depth == 0 && self.length > STREAM_HEADER {
             return Err(Fatal::Endless);
         }
