@@ -12,7 +12,7 @@ use crate::{
 
 /// How many messages of a chain may be missing before the one being opened.
 pub const MAX_SKIP: u32 = 1_000;
-/// How many keys of missing messages one session keeps; the oldest are given up first.
+/// How many keys of missing messages one record keeps over all its sessions; the oldest are given up first.
 pub const MAX_STORED_KEYS: usize = 2_000;
 /// How many receiving chains of one session are kept.
 pub const MAX_CHAINS: usize = 5;
@@ -327,7 +327,7 @@ impl Session {
         if known.is_none() {
             self.open_sending_chain(profile, &message.ratchet_key, rng)?;
         }
-        self.forget_surplus();
+        self.forget_chains();
         self.unanswered = None;
         Ok(Received {
             plaintext,
@@ -362,12 +362,20 @@ impl Session {
         Ok(())
     }
 
-    /// Gives up the oldest chains and the oldest keys of missing messages beyond the limits.
-    fn forget_surplus(&mut self) {
+    /// Gives up the oldest chains beyond the limit.
+    fn forget_chains(&mut self) {
         let surplus = self.receiving.len().saturating_sub(MAX_CHAINS);
         self.receiving.drain(..surplus);
-        let stored: usize = self.receiving.iter().map(|chain| chain.skipped.len()).sum();
-        let mut surplus = stored.saturating_sub(MAX_STORED_KEYS);
+    }
+
+    /// How many keys of missing messages this session keeps.
+    pub(crate) fn stored_keys(&self) -> usize {
+        self.receiving.iter().map(|chain| chain.skipped.len()).sum()
+    }
+
+    /// Gives up the oldest keys of missing messages beyond `limit`.
+    pub(crate) fn forget_keys(&mut self, limit: usize) {
+        let mut surplus = self.stored_keys().saturating_sub(limit);
         for chain in &mut self.receiving {
             let given_up = surplus.min(chain.skipped.len());
             chain.skipped.drain(..given_up);

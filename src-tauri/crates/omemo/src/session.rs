@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::codec::{Reader, Writer};
 use crate::entropy::pick;
-use crate::ratchet::{self, Session};
+use crate::ratchet::{self, MAX_STORED_KEYS, Session};
 use crate::wire::{self, RatchetMessage};
 use crate::{
     Bundle, DecryptError, DeviceId, EncryptError, Entropy, IdentityKey, IdentityKeyPair, Malformed, PreKey,
@@ -96,10 +96,18 @@ impl SessionRecord {
             .iter()
             .enumerate()
             .filter(|(index, _)| Some(*index) != at);
-        let sessions = std::iter::once(Arc::new(session))
+        let mut sessions: Vec<_> = std::iter::once(Arc::new(session))
             .chain(others.map(|(_, other)| Arc::clone(other)))
             .take(MAX_ARCHIVED + 1)
             .collect();
+        // The session in use has the first claim on what may be stored.
+        let mut room = MAX_STORED_KEYS;
+        for session in &mut sessions {
+            if session.stored_keys() > room {
+                Arc::make_mut(session).forget_keys(room);
+            }
+            room -= session.stored_keys();
+        }
         Self {
             profile: self.profile,
             identity: self.identity,

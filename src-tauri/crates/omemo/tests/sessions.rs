@@ -121,6 +121,26 @@ fn stored_keys_are_bounded_and_the_oldest_are_given_up_as_duplicates() {
 }
 
 #[test]
+fn stored_keys_are_bounded_over_all_sessions_of_a_record() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        let mut firsts = Vec::new();
+        for _ in 0..5 {
+            bob.prekeys = Device::new(profile, 2).prekeys;
+            alice.start(&mut bob);
+            firsts.push(alice.send("first"));
+            (0..MAX_SKIP - 1).for_each(|_| drop(alice.send("x")));
+            let last = alice.send("last");
+            bob.read(&last).unwrap();
+        }
+        assert!(bob.stored.as_ref().unwrap().len() < 4_000 + MAX_STORED_KEYS * 36);
+        let results: Vec<_> = firsts.iter().map(|key| bob.read(key)).collect();
+        assert_eq!(results[0], Err(DecryptError::Duplicate));
+        assert_eq!(results[4].as_deref(), Ok("first"));
+    });
+}
+
+#[test]
 fn a_record_in_daily_use_is_small() {
     both(|profile| {
         let (alice, bob) = acquainted(profile);
