@@ -7,7 +7,8 @@ use crate::{error, event, model, profile, request};
 /// The whole of `ui/src/core/generated/api.ts`.
 pub fn typescript() -> String {
     let config = Config::new().with_large_int("number");
-    let mut text = String::from("// Made from the Rust types of waxwing-core by `./x bindings`; not to be edited.\n\n");
+    let mut text =
+        String::from("// Made from the Rust types of waxwing-core by `./x bindings`; not to be edited.\n\n");
     macro_rules! declare {
         ($($type:ty),+ $(,)?) => {
             $(

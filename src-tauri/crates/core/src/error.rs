@@ -10,6 +10,7 @@ words!(
     Code {
         // A request that makes no sense.
         InvalidParams = "invalid_params",
+        InvalidRequest = "invalid_request",
         UnknownMethod = "unknown_method",
         NotFound = "not_found",
         InvalidAddress = "invalid_address",
@@ -73,7 +74,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Fault {
     /// A fault with its sentence.
     pub fn new(code: Code, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
     /// Nothing by that id.
     pub fn not_found(what: &str) -> Self {
@@ -105,11 +109,15 @@ impl From<sqlx::migrate::MigrateError> for Fault {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
         use sqlx::migrate::MigrateError;
         match error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
-                Self::new(Code::DatabaseNewer, "the database was written by a newer version of Waxwing")
-            }
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::new(
+                Code::DatabaseNewer,
+                "the database was written by a newer version of Waxwing",
+            ),
             MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) => inner.into(),
-            other => Self::new(Code::Storage, format!("bringing the database up to date failed: {other}")),
+            other => Self::new(
+                Code::Storage,
+                format!("bringing the database up to date failed: {other}"),
+            ),
         }
     }
 }

@@ -11,10 +11,18 @@ use crate::model::{Account, AccountId, BareJid, Chat, ChatId, Contact, ContactRe
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// The profile is open; the first event.
-    Ready { version: String },
-    AccountChanged { account: Account },
-    AccountRemoved { account: AccountId },
-    ContactChanged { contact: Contact },
+    Ready {
+        version: String,
+    },
+    AccountChanged {
+        account: Account,
+    },
+    AccountRemoved {
+        account: AccountId,
+    },
+    ContactChanged {
+        contact: Contact,
+    },
     ContactRemoved {
         account: AccountId,
         #[ts(type = "string")]
@@ -31,12 +39,20 @@ pub enum Event {
         #[ts(type = "string")]
         address: BareJid,
     },
-    ChatChanged { chat: Chat },
-    ChatRemoved { chat: ChatId },
+    ChatChanged {
+        chat: Chat,
+    },
+    ChatRemoved {
+        chat: ChatId,
+    },
     /// New or altered.
-    MessageChanged { message: Message },
+    MessageChanged {
+        message: Message,
+    },
     /// Everything that the server held for us has been read.
-    CaughtUp { account: AccountId },
+    CaughtUp {
+        account: AccountId,
+    },
     /// Events were dropped because the reader lagged: read everything anew.
     Resync {},
 }

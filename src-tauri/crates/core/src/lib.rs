@@ -1,1 +1,146 @@
-//! Waxwing.
+//! Waxwing without a window: accounts, contacts, chats, encryption, storage. Start reading at [`Core`], [`request`] and
+//! [`event`]; `ARCHITECTURE.md` has the map.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+use tokio::sync::{Mutex, RwLock, broadcast};
+
+mod account;
+mod actions;
+pub mod bindings;
+pub mod error;
+pub mod event;
+mod inbound;
+pub mod launch;
+pub mod model;
+pub mod profile;
+mod publish;
+pub mod request;
+mod store;
+mod xep;
+
+use crate::account::{Live, Running};
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::model::AccountId;
+use crate::profile::{DatabaseKey, Profile};
+use crate::store::Store;
+
+/// So many events may be waiting for a reader before it is told to read everything anew.
+const EVENTS: usize = 8_192;
+
+/// An open profile with all its accounts.
+pub struct Core {
+    pub(crate) store: Store,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// What is true of each account only while it lasts: its connection and its contacts' presence. Written by the
+    /// account's own task (and for accounts that have none, by the action that adds or removes them).
+    pub(crate) live: RwLock<HashMap<AccountId, Live>>,
+    /// The tasks that own the connections; locked while one is started or stopped.
+    pub(crate) running: Mutex<HashMap<AccountId, Running>>,
+    pub(crate) extra_roots: Arc<[CertificateDer<'static>]>,
+    // Keeps other processes out until the core is gone.
+    _profile: Profile,
+}
+
+impl Core {
+    /// Opens the profile's database and connects the accounts that are switched on. `ca_file` names certificate
+    /// authorities (PEM) to trust besides the system's.
+    /// Errors: those of the database (`wrong_passphrase`, `database_damaged`, `database_newer`, `disk_full`, `storage`);
+    /// `invalid_params` if `ca_file` cannot be used.
+    pub async fn open(profile: Profile, key: &DatabaseKey, ca_file: Option<&Path>) -> Result<Arc<Self>> {
+        let extra_roots = match ca_file {
+            Some(file) => waxwing_stream::read_ca_file(file)
+                .map_err(|error| Error::invalid(format!("the file of certificate authorities {error}")))?
+                .into(),
+            None => Arc::from([]),
+        };
+        let store = Store::open(&profile.database(), key).await?;
+        let core = Arc::new(Self {
+            store,
+            events: broadcast::Sender::new(EVENTS),
+            live: RwLock::default(),
+            running: Mutex::default(),
+            extra_roots,
+            _profile: profile,
+        });
+        account::start_all(&core).await?;
+        Ok(core)
+    }
+
+    /// All events from now on, `ready` first.
+    pub fn subscribe(&self) -> Events {
+        Events {
+            first: Some(Event::Ready {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            }),
+            receiver: self.events.subscribe(),
+        }
+    }
+
+    /// Does what a JSON request asks for; see [`request`].
+    pub async fn call(self: &Arc<Self>, method: &str, params: Value) -> Result<Value> {
+        request::call(self, method, params).await
+    }
+
+    /// Ends all connections in order and closes the database.
+    pub async fn close(&self) {
+        account::stop_all(self).await;
+        self.store.close().await;
+    }
+
+    /// Tells the watchers; that nobody watches is no error.
+    pub(crate) fn emit(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// A reader of events.
+pub struct Events {
+    first: Option<Event>,
+    receiver: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; [`Event::Resync`] if some were missed; none when the core is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Event::Resync {}),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+
+    /// What is already there, without waiting.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match self.receiver.try_recv() {
+            Ok(event) => Some(event),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Event::Resync {}),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
+        }
+    }
+}
+
+/// Random words for ids that nobody shall guess: 128 bits in hexadecimal digits.
+pub(crate) fn random_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    profile::fill(&mut bytes)?;
+    Ok(profile::hex(&bytes).to_string())
+}
+
+/// What went wrong in a place that nobody asked from: it is logged, and the connection goes on or starts anew.
+pub(crate) fn log_failure(doing: &'static str, error: &Error) {
+    match error.code {
+        Code::Storage | Code::DiskFull | Code::DatabaseDamaged => {
+            tracing::error!(%error, doing, "storage failed")
+        }
+        _ => tracing::warn!(%error, doing, "failed"),
+    }
+}

@@ -1,8 +1,6 @@
 //! What a person sees, as plain data. The window, the headless program and the tests read these very types;
 //! `ui/src/core/generated/` is made from them.
 
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -39,7 +37,8 @@ id!(
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, TS, sqlx::Type)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(serde::Serialize, serde::Deserialize, ts_rs::TS, sqlx::Type)]
         #[sqlx(type_name = "TEXT")]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] #[sqlx(rename = $word)] $variant),+
@@ -50,15 +49,21 @@ macro_rules! words {
                 match self { $(Self::$variant => $word),+ }
             }
         }
-        impl FromStr for $name {
-            type Err = UnknownWord;
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                match word { $($word => Ok(Self::$variant),)+ _ => Err(UnknownWord) }
+        impl std::str::FromStr for $name {
+            type Err = $crate::model::UnknownWord;
+            fn from_str(word: &str) -> std::result::Result<Self, $crate::model::UnknownWord> {
+                match word { $($word => Ok(Self::$variant),)+ _ => Err($crate::model::UnknownWord) }
             }
         }
     };
 }
 pub(crate) use words;
+
+impl Default for ConnectionState {
+    fn default() -> Self {
+        Self::Offline
+    }
+}
 
 /// A word outside the closed set it was read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! The one list of what can be asked of core. The window's bridge, the headless program's methods and the
 //! TypeScript all come from it.
 
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,13 +18,13 @@ use crate::model::{
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
 macro_rules! requests {
-    ($($(#[$doc:meta])* $method:ident($params:ty) -> $reply:ty = $action:path;)+) => {
+    ($($(#[doc = $doc:literal])* $method:ident($params:ty) -> $reply:ty = $action:path;)+) => {
         /// The names of all methods.
         pub const METHODS: &[&str] = &[$(stringify!($method)),+];
 
         /// Does what a JSON request asks for. Errors: `unknown_method`, `invalid_params`, `invalid_address`,
         /// and those of the action.
-        pub async fn call(core: &Core, method: &str, params: Value) -> Result<Value> {
+        pub async fn call(core: &Arc<Core>, method: &str, params: Value) -> Result<Value> {
             match method {
                 $(stringify!($method) => reply($action(core, read::<$params>(params)?).await?),)+
                 _ => Err(Error::new(Code::UnknownMethod, format!("there is no method {method:?}"))),
@@ -33,7 +35,7 @@ macro_rules! requests {
         pub(crate) fn typescript(config: &ts_rs::Config) -> String {
             let mut text = String::from("export interface Requests {\n");
             $(
-                $(text.push_str(&format!("  /** {} */\n", doc_line!($doc)));)*
+                $(text.push_str(&format!("  /** {} */\n", $doc.trim()));)*
                 text.push_str(&format!(
                     "  {}: {{ params: {}; result: {} }};\n",
                     stringify!($method),
@@ -44,13 +46,6 @@ macro_rules! requests {
             text.push_str("}\n");
             text
         }
-    };
-}
-
-/// The text of a `///` line.
-macro_rules! doc_line {
-    (doc = $text:literal) => {
-        $text.trim()
     };
 }
 
@@ -265,7 +260,11 @@ impl Drop for Secret {
 }
 
 fn read<P: DeserializeOwned>(params: Value) -> Result<P> {
-    let params = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params };
+    let params = if params.is_null() {
+        Value::Object(serde_json::Map::new())
+    } else {
+        params
+    };
     if !params.is_object() {
         return Err(Error::invalid("params must be an object"));
     }
@@ -273,20 +272,13 @@ fn read<P: DeserializeOwned>(params: Value) -> Result<P> {
     if let Some(Value::String(address)) = params.get("address")
         && address.parse::<BareJid>().is_err()
     {
-        return Err(Error::new(Code::InvalidAddress, "this is not an address of the form name@server"));
+        return Err(Error::new(
+            Code::InvalidAddress,
+            "this is not an address of the form name@server",
+        ));
     }
-    // serde's sentence may quote the value: only its kind is kept, since the value may be a secret or a body.
-    P::deserialize_checked(params)
+    serde_json::from_value(params).map_err(|error| Error::invalid(error.to_string()))
 }
-
-/// Deserialisation whose error says what is wrong without quoting what was given.
-trait Checked: DeserializeOwned {
-    fn deserialize_checked(params: Value) -> Result<Self> {
-        serde_json::from_value(params).map_err(|error| Error::invalid(error.to_string()))
-    }
-}
-
-impl<P: DeserializeOwned> Checked for P {}
 
 fn reply<R: Serialize>(reply: R) -> Result<Value> {
     serde_json::to_value(reply)

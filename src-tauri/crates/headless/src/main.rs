@@ -1,1 +1,123 @@
-fn main() {}
+//! The very core that the window runs, behind JSON-RPC 2.0, one object a line, on standard input and output.
+//! Exit codes: 0 for a clean end, 1 if the profile cannot be opened, 2 for wrong options, 3 if it is in use.
+
+mod rpc;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use waxwing_core::Core;
+use waxwing_core::error::{Code, Error, Result};
+use waxwing_core::launch::{Launch, USAGE};
+use waxwing_core::profile::Profile;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
+                .unwrap_or_else(|_| "warn,waxwing=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let launch = match Launch::read(std::env::args_os().skip(1)) {
+        Ok(launch) if launch.help => {
+            println!("waxwing-headless {USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(launch) if launch.profile.is_some() && launch.rest.is_empty() => launch,
+        Ok(_) => {
+            eprintln!("waxwing-headless {USAGE}");
+            return ExitCode::from(2);
+        }
+        Err(error) => {
+            eprintln!("{error}\nwaxwing-headless {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&launch) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", error.code.word());
+            ExitCode::from(if error.code == Code::ProfileInUse { 3 } else { 1 })
+        }
+    }
+}
+
+fn run(launch: &Launch) -> Result<()> {
+    let folder = launch
+        .profile
+        .as_deref()
+        .ok_or_else(|| Error::invalid("--profile is missing"))?;
+    let profile = Profile::lock(folder)?;
+    let key = profile.key(&launch.key_source()?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::new(
+                Code::Internal,
+                format!("the runtime could not be started: {error}"),
+            )
+        })?;
+    runtime.block_on(async {
+        let core = Core::open(profile, &key, launch.ca_file.as_deref()).await?;
+        serve(&core).await;
+        core.close().await;
+        Ok(())
+    })?;
+    // A read from standard input cannot be interrupted; it ends with the process.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Until the end of input or a signal to end.
+async fn serve(core: &Arc<Core>) {
+    let (lines, to_write) = mpsc::channel::<String>(1_024);
+    let writer = tokio::spawn(rpc::write(to_write));
+    let mut events = core.subscribe();
+    let event_lines = lines.clone();
+    let teller = tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            if event_lines.send(rpc::event(&event)).await.is_err() {
+                break;
+            }
+        }
+    });
+    tokio::select! {
+        () = rpc::answer(core, &lines) => {}
+        () = ended() => {}
+    }
+    // Both tasks end here: the teller by force, the writer when nobody has a line for it any more.
+    teller.abort();
+    drop(lines);
+    if let Err(error) = teller.await
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "telling events failed");
+    }
+    if let Err(error) = writer.await {
+        tracing::error!(%error, "writing failed");
+    }
+}
+
+/// A signal to end, from a terminal or from the system.
+async fn ended() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "a signal to end will not be noticed"),
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,34 @@
+//! What a batch of stanzas does: one transaction, and after its commit what is to be sent and told.
+
+use minidom::Element;
+
+use crate::error::Result;
+use crate::publish::Changes;
+use crate::store::{Store, Write};
+
+/// A transaction under way, with what is to follow its commit.
+pub(super) struct Batch {
+    pub(super) write: Write,
+    pub(super) changes: Changes,
+    /// Stanzas to be sent after the commit, in this order.
+    pub(super) send: Vec<Element>,
+    /// Something was put into the outbox, or what it waited for has come.
+    pub(super) outbox: bool,
+    /// A prekey was used: the bundles on the server are behind.
+    pub(super) bundles_behind: bool,
+    /// Everything that the server held for us has been read.
+    pub(super) caught_up: bool,
+}
+
+impl Batch {
+    pub(super) async fn begin(store: &Store) -> Result<Self> {
+        Ok(Self {
+            write: store.write().await?,
+            changes: Changes::default(),
+            send: Vec::new(),
+            outbox: false,
+            bundles_behind: false,
+            caught_up: false,
+        })
+    }
+}

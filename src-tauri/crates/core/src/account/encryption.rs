@@ -1,0 +1,391 @@
+//! Encrypting: which devices, which namespace, and the stanza. Everything happens inside the caller's transaction, so
+//! that ratchets and the ready stanza are stored together before the first byte is sent (security.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::xml::{AddressedKey, Encrypted, write_encrypted};
+use waxwing_omemo::{
+    DeviceId, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, may_encrypt_to, sce, seal_empty,
+    seal_payload,
+};
+
+use crate::error::{Code, Error, Fault, Result};
+use crate::model::{AccountId, BareJid, Encryption, Trust};
+use crate::store::Write;
+use crate::store::omemo::{self, DeviceRow, Own};
+use crate::store::outbox::Encrypt;
+use crate::xep::element::{element, text, wrap};
+use crate::xep::ns;
+
+/// A bundle that could not be had is asked for again after so long.
+const BUNDLE_RETRY: Duration = Duration::from_secs(600);
+
+/// What clients show that cannot read the message (XEP-0384 §4.5).
+const FALLBACK: &str =
+    "This message is encrypted with OMEMO, which your client does not support or has switched off.";
+
+/// Something that must be known before a message can be encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Want {
+    List {
+        of: BareJid,
+        profile: Profile,
+    },
+    Bundle {
+        of: BareJid,
+        device: DeviceId,
+        profile: Profile,
+    },
+}
+
+/// What came of asking for a device list in this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListOutcome {
+    Read,
+    /// Their server could not be asked.
+    Failed,
+}
+
+/// What a message is made of.
+pub(super) struct Outgoing<'a> {
+    pub(super) own: &'a BareJid,
+    pub(super) to: &'a BareJid,
+    pub(super) id: &'a str,
+    pub(super) body: &'a str,
+    pub(super) encrypt: Encrypt,
+}
+
+/// What came of making a message ready.
+pub(super) enum Prepared {
+    Ready {
+        stanza: Element,
+        encryption: Encryption,
+    },
+    /// These must be known first.
+    Wants(BTreeSet<Want>),
+    Failed(Fault),
+}
+
+/// The asked-for lists of this session.
+pub(super) type Lists = BTreeMap<(BareJid, Profile), ListOutcome>;
+
+/// Makes a message ready. Ratchets are advanced in `write`: the stanza must be stored in it too.
+pub(super) async fn prepare(
+    write: &mut Write,
+    account: AccountId,
+    outgoing: &Outgoing<'_>,
+    lists: &Lists,
+    now: Timestamp,
+) -> Result<Prepared> {
+    if outgoing.encrypt == Encrypt::None {
+        return Ok(plain(outgoing));
+    }
+    let wants = lists_wanted(lists, [outgoing.to, outgoing.own]);
+    if !wants.is_empty() {
+        return Ok(Prepared::Wants(wants));
+    }
+    let theirs: Vec<DeviceRow> = active(omemo::devices(write, account, outgoing.to).await?);
+    if theirs.is_empty() && outgoing.to != outgoing.own {
+        return Ok(without_devices(outgoing, lists));
+    }
+    let Some(own) = omemo::own(write, account).await? else {
+        return Err(Error::new(Code::Internal, "our own device is missing"));
+    };
+    let mut ours = active(omemo::devices(write, account, outgoing.own).await?);
+    ours.retain(|row| row.device != own.device);
+    // Everybody's installed clients speak the legacy namespace; version 2 for whoever lists only that.
+    let preferred = if theirs.iter().any(|row| row.omemo1) || theirs.is_empty() {
+        Profile::Legacy
+    } else {
+        Profile::Omemo2
+    };
+    let mut recipients = Recipients {
+        wants: BTreeSet::new(),
+        keys: Vec::new(),
+        undecided: false,
+    };
+    if outgoing.to != outgoing.own {
+        recipients
+            .gather(write, account, outgoing.to, &theirs, preferred, now)
+            .await?;
+        if recipients.wants.is_empty() && recipients.keys.is_empty() {
+            let code = if recipients.undecided {
+                Code::NoTrustedDevices
+            } else {
+                Code::NoDevices
+            };
+            return Ok(Prepared::Failed(Fault::new(
+                code,
+                "none of their devices can be encrypted to",
+            )));
+        }
+    }
+    recipients
+        .gather(write, account, outgoing.own, &ours, preferred, now)
+        .await?;
+    if !recipients.wants.is_empty() {
+        return Ok(Prepared::Wants(recipients.wants));
+    }
+    seal(write, account, outgoing, &own, recipients.keys, preferred, now).await
+}
+
+/// Which lists nobody asked for in this session.
+pub(super) fn lists_wanted<'a>(lists: &Lists, of: impl IntoIterator<Item = &'a BareJid>) -> BTreeSet<Want> {
+    of.into_iter()
+        .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)))
+        .filter(|asked| !lists.contains_key(asked))
+        .map(|(of, profile)| Want::List { of, profile })
+        .collect()
+}
+
+fn active(devices: Vec<DeviceRow>) -> Vec<DeviceRow> {
+    devices.into_iter().filter(DeviceRow::active).collect()
+}
+
+/// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
+fn without_devices(outgoing: &Outgoing<'_>, lists: &Lists) -> Prepared {
+    let certain = Profile::ALL
+        .into_iter()
+        .all(|profile| lists.get(&(outgoing.to.clone(), profile)) == Some(&ListOutcome::Read));
+    match (outgoing.encrypt, certain) {
+        (Encrypt::May, true) => plain(outgoing),
+        (_, false) => Prepared::Failed(Fault::new(
+            Code::Timeout,
+            "it could not be found out whether the other side can read encrypted messages",
+        )),
+        (_, true) => Prepared::Failed(Fault::new(
+            Code::NoDevices,
+            "the other side has no devices for encryption",
+        )),
+    }
+}
+
+/// The sessions that a message goes to.
+struct Recipients {
+    wants: BTreeSet<Want>,
+    keys: Vec<(BareJid, DeviceId, SessionRecord)>,
+    /// A device was left out because its key waits for a decision or is distrusted.
+    undecided: bool,
+}
+
+impl Recipients {
+    async fn gather(
+        &mut self,
+        write: &mut Write,
+        account: AccountId,
+        of: &BareJid,
+        devices: &[DeviceRow],
+        preferred: Profile,
+        now: Timestamp,
+    ) -> Result<()> {
+        for row in devices {
+            let profile = match (row.omemo1, row.omemo2) {
+                (true, true) => preferred,
+                (true, false) => Profile::Legacy,
+                (false, _) => Profile::Omemo2,
+            };
+            let trusted = row.trust.is_none_or(|trust| may_encrypt_to(trust.into()));
+            if !trusted {
+                self.undecided = true;
+                continue;
+            }
+            match omemo::session(write, account, of, row.device, profile).await? {
+                Some(record) => self.keys.push((of.clone(), row.device, record)),
+                None if row
+                    .failed_at
+                    .is_some_and(|at| now.duration_since(at).unsigned_abs() < BUNDLE_RETRY) => {}
+                None => {
+                    self.wants.insert(Want::Bundle {
+                        of: of.clone(),
+                        device: row.device,
+                        profile,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn seal(
+    write: &mut Write,
+    account: AccountId,
+    outgoing: &Outgoing<'_>,
+    own: &Own,
+    keys: Vec<(BareJid, DeviceId, SessionRecord)>,
+    preferred: Profile,
+    now: Timestamp,
+) -> Result<Prepared> {
+    let mut elements = Vec::new();
+    for profile in Profile::ALL {
+        let recipients: Vec<_> = keys
+            .iter()
+            .filter(|(_, _, record)| record.profile() == profile)
+            .collect();
+        // A note to oneself without other devices is encrypted for nobody.
+        if recipients.is_empty() && !(keys.is_empty() && profile == preferred) {
+            continue;
+        }
+        let sealed = match profile {
+            Profile::Legacy => seal_payload(profile, outgoing.body.as_bytes(), &mut OsEntropy),
+            Profile::Omemo2 => {
+                let body = text("body", ns::JABBER_CLIENT, outgoing.body);
+                let (from, to) = (outgoing.own.as_str(), outgoing.to.as_str());
+                let inside = sce::build(vec![body], from, to, now.as_second(), &mut OsEntropy)
+                    .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+                seal_payload(profile, &inside, &mut OsEntropy)
+            }
+        };
+        elements.push(encrypted(write, account, own, profile, &recipients, sealed).await?);
+    }
+    let mut stanza = message(outgoing.to, outgoing.id);
+    for (profile, element) in elements {
+        stanza.append_child(element);
+        stanza.append_child(eme(profile));
+    }
+    stanza.append_child(text("body", ns::JABBER_CLIENT, FALLBACK));
+    stanza.append_child(Element::bare("store", ns::HINTS));
+    let stanza = wrap(stanza, ids(outgoing.id));
+    Ok(Prepared::Ready {
+        stanza,
+        encryption: omemo::encryption(preferred),
+    })
+}
+
+async fn encrypted(
+    write: &mut Write,
+    account: AccountId,
+    own: &Own,
+    profile: Profile,
+    recipients: &[&(BareJid, DeviceId, SessionRecord)],
+    sealed: Sealed,
+) -> Result<(Profile, Element)> {
+    let mut keys = Vec::with_capacity(recipients.len());
+    for (jid, device, record) in recipients {
+        let (record, key) = encrypt_key(record, &own.identity, &sealed.key_material)
+            .map_err(|error| Error::new(Code::Internal, format!("encrypting failed: {}", error.code())))?;
+        omemo::put_session(write, account, jid, *device, &record).await?;
+        keys.push(AddressedKey {
+            jid: Some(jid.to_string()),
+            device: *device,
+            key,
+        });
+    }
+    let element = write_encrypted(&Encrypted {
+        profile,
+        sender: own.device,
+        keys,
+        iv: sealed.iv,
+        payload: sealed.payload,
+    });
+    Ok((profile, element))
+}
+
+/// An empty message to one device (XEP-0384 §4.6): it answers a new session, or moves the ratchet on. None if there is
+/// no session to send it in.
+pub(super) async fn empty_message(
+    write: &mut Write,
+    account: AccountId,
+    to: &BareJid,
+    device: DeviceId,
+    profile: Profile,
+) -> Result<Option<Element>> {
+    let Some(own) = omemo::own(write, account).await? else {
+        return Ok(None);
+    };
+    let Some(record) = omemo::session(write, account, to, device, profile).await? else {
+        return Ok(None);
+    };
+    let recipient = (to.clone(), device, record);
+    let sealed = seal_empty(profile, &mut OsEntropy);
+    let (_, element) = encrypted(write, account, &own, profile, &[&recipient], sealed).await?;
+    let id = crate::random_id()?;
+    Ok(Some(wrap(
+        message(to, &id),
+        [element, Element::bare("store", ns::HINTS)],
+    )))
+}
+
+fn plain(outgoing: &Outgoing<'_>) -> Prepared {
+    let stanza = wrap(
+        message(outgoing.to, outgoing.id),
+        [text("body", ns::JABBER_CLIENT, outgoing.body)]
+            .into_iter()
+            .chain(ids(outgoing.id)),
+    );
+    Prepared::Ready {
+        stanza,
+        encryption: Encryption::None,
+    }
+}
+
+fn message(to: &BareJid, id: &str) -> Element {
+    element(
+        "message",
+        ns::JABBER_CLIENT,
+        &[("to", to.as_str()), ("type", "chat"), ("id", id)],
+    )
+}
+
+/// A receipt is wanted (XEP-0184), and the id that stays the same whatever way the message takes (XEP-0359).
+fn ids(id: &str) -> [Element; 2] {
+    [
+        Element::bare("request", ns::RECEIPTS),
+        element("origin-id", ns::SID, &[("id", id)]),
+    ]
+}
+
+fn eme(profile: Profile) -> Element {
+    element(
+        "encryption",
+        ns::EME,
+        &[("namespace", profile.namespace()), ("name", "OMEMO")],
+    )
+}
+
+/// Takes in a bundle: pins the identity, decides about trust and begins a session. False if it is of no use.
+pub(super) async fn begin_session(
+    write: &mut Write,
+    account: AccountId,
+    of: &BareJid,
+    device: DeviceId,
+    bundle: &Element,
+) -> Result<bool> {
+    let bundle = match waxwing_omemo::xml::read_bundle(bundle) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            tracing::warn!(%error, "a device's bundle is of no use");
+            return Ok(false);
+        }
+    };
+    let Some(own) = omemo::own(write, account).await? else {
+        return Ok(false);
+    };
+    let pinned = omemo::device(write, account, of, device)
+        .await?
+        .and_then(|row| row.identity);
+    let record = omemo::session(write, account, of, device, bundle.profile()).await?;
+    let started = waxwing_omemo::start_session(
+        record.as_ref(),
+        &own.identity,
+        own.device,
+        &bundle,
+        pinned.as_ref(),
+        &mut OsEntropy,
+    );
+    match started {
+        Ok(record) => {
+            omemo::pin_identity(write, account, of, device, bundle.identity()).await?;
+            let _: Trust = super::keys::trust_in(write, account, of, bundle.identity()).await?;
+            omemo::put_session(write, account, of, device, &record).await?;
+            Ok(true)
+        }
+        Err(error) => {
+            tracing::warn!(code = error.code(), "no session could be begun with a device");
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Questions that we asked by IQ and what to do with the answer. An answer counts only from whom was asked
+//! (RFC 6120 §8.1.2.1, §8.2.3).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use minidom::Element;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use waxwing_omemo::{DeviceId, Profile};
+
+use crate::error::{Code, Error, Result};
+use crate::inbound::Sender;
+use crate::model::BareJid;
+use crate::xep::element::{element, wrap};
+use crate::xep::ns;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What was asked, and so what the answer is for.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Roster,
+    Carbons,
+    /// What our own account can do (XEP-0030).
+    OwnFeatures,
+    /// A ping right behind our first presence: whatever the server held for us comes before its answer.
+    CaughtUp,
+    /// A change that somebody waits for.
+    Change(oneshot::Sender<Result<()>>),
+    DeviceList {
+        of: BareJid,
+        profile: Profile,
+    },
+    Bundle {
+        of: BareJid,
+        device: DeviceId,
+        profile: Profile,
+    },
+    Publish(super::publishing::Step),
+    /// Behind stanzas that a server without stream management does not acknowledge: its answer says that it has them.
+    Fence {
+        rows: Vec<i64>,
+    },
+}
+
+/// The questions without an answer yet.
+#[derive(Default)]
+pub(super) struct Questions {
+    open: HashMap<String, Question>,
+}
+
+struct Question {
+    to: Option<BareJid>,
+    ask: Ask,
+    until: Instant,
+}
+
+impl Questions {
+    /// Notes a question and gives the stanza to send. `to` none means our own account.
+    pub(super) fn ask(
+        &mut self,
+        to: Option<&BareJid>,
+        kind: &str,
+        payload: Element,
+        ask: Ask,
+    ) -> Result<Element> {
+        let id = crate::random_id()?;
+        let mut attributes = vec![("type", kind), ("id", id.as_str())];
+        attributes.extend(to.map(|to| ("to", to.as_str())));
+        let stanza = wrap(element("iq", ns::JABBER_CLIENT, &attributes), [payload]);
+        self.open.insert(
+            id,
+            Question {
+                to: to.cloned(),
+                ask,
+                until: Instant::now() + LIMIT,
+            },
+        );
+        Ok(stanza)
+    }
+
+    /// What an answer is for; none if nobody asked, or not this sender.
+    pub(super) fn answered(&mut self, id: &str, from: Option<&Sender>, own: &BareJid) -> Option<Ask> {
+        let question = self.open.get(id)?;
+        let right = match &question.to {
+            Some(to) => from.is_some_and(|from| from.bare == *to),
+            // Our account answers without a sender, as itself, or in the name of our server.
+            None => from.is_none_or(|from| from.bare == *own || from.bare.as_str() == own.domain().as_str()),
+        };
+        if !right {
+            tracing::warn!("an answer came from somebody who was not asked");
+            return None;
+        }
+        self.open.remove(id).map(|question| question.ask)
+    }
+
+    /// When the next question runs out.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.open.values().map(|question| question.until).min()
+    }
+
+    /// Takes out the questions that nobody answered in time.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<Ask> {
+        self.open
+            .extract_if(|_, question| question.until <= now)
+            .map(|(_, question)| question.ask)
+            .collect()
+    }
+
+    /// The stream is gone, and with it all answers.
+    pub(super) fn fail_all(&mut self) {
+        for (_, question) in self.open.drain() {
+            if let Ask::Change(reply) = question.ask {
+                let _ = reply.send(Err(Error::new(
+                    Code::Disconnected,
+                    "the connection broke before the answer",
+                )));
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Our own keys, and opening what was encrypted for us. Ratchet, keys and plaintext belong to one transaction, which
+//! the caller commits.
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::xml::Encrypted;
+use waxwing_omemo::{
+    DecryptError, Decrypted, DeviceId, Effects, IdentityKey, IdentityKeyPair, KeyElement, LocalPreKeys,
+    OsEntropy, PREKEY_COUNT, PREKEY_REFILL_BELOW, PreKeyId, Profile, SignedPreKey, decrypt_key,
+    generate_prekeys, open_payload, prekey_ids, sce, trust_for_new_key,
+};
+
+use crate::error::Result;
+use crate::model::{AccountId, BareJid, Encryption, Trust, UndecryptableReason};
+use crate::store::{Write, omemo};
+use crate::xep::ns;
+
+/// What became of an encrypted message.
+pub(super) enum Opened {
+    Body {
+        body: String,
+        encryption: Encryption,
+        device: DeviceId,
+        trust: Trust,
+    },
+    /// Opened, and there is nothing to show: an empty message (XEP-0384 §4.6) or content without a body.
+    Nothing,
+    /// It came before.
+    Duplicate,
+    Undecryptable {
+        encryption: Encryption,
+        device: DeviceId,
+        reason: UndecryptableReason,
+    },
+}
+
+/// What the opening asks for besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// The device is to be answered with an empty message.
+    pub(super) answer: Option<(DeviceId, Profile)>,
+    /// A prekey is gone.
+    pub(super) bundles_behind: bool,
+}
+
+/// Our own device, made if there is none, with enough prekeys and a fresh signed prekey.
+pub(super) async fn ensure(write: &mut Write, account: AccountId, now: Timestamp) -> Result<()> {
+    if omemo::own(write, account).await?.is_none() {
+        let device = DeviceId::random(&mut OsEntropy);
+        omemo::put_own(write, account, device, &IdentityKeyPair::generate(&mut OsEntropy)).await?;
+    }
+    let left = omemo::prekeys(write, account).await?.len();
+    if left < PREKEY_REFILL_BELOW {
+        let count = PREKEY_COUNT.saturating_sub(left);
+        let first = omemo::reserve_prekeys(write, account, count).await?;
+        omemo::put_prekeys(write, account, &generate_prekeys(first, count, &mut OsEntropy)).await?;
+    }
+    let seconds = now.as_second();
+    let signed = omemo::signed_prekeys(write, account).await?;
+    for old in signed.iter().skip(1).filter(|key| key.deletion_due(seconds)) {
+        omemo::delete_signed_prekey(write, account, old.id()).await?;
+    }
+    if signed.first().is_none_or(|newest| newest.rotation_due(seconds)) {
+        let id = omemo::reserve_signed_prekey(write, account).await?;
+        let key = SignedPreKey::generate(id, seconds, &mut OsEntropy);
+        omemo::put_signed_prekey(write, account, &key).await?;
+    }
+    Ok(())
+}
+
+/// Who wrote to whom, as the stanza says.
+pub(super) struct Envelope<'a> {
+    pub(super) own: &'a BareJid,
+    pub(super) from: &'a BareJid,
+    pub(super) to: &'a BareJid,
+}
+
+/// Opens the first of the encrypted elements that can be opened.
+pub(super) async fn open(
+    write: &mut Write,
+    account: AccountId,
+    envelope: &Envelope<'_>,
+    encrypted: &[Encrypted],
+    now: Timestamp,
+) -> Result<(Opened, Wanted)> {
+    let mut failed = None;
+    for element in encrypted {
+        match open_one(write, account, envelope, element, now).await? {
+            (
+                Opened::Undecryptable {
+                    encryption,
+                    device,
+                    reason,
+                },
+                _,
+            ) => {
+                // Of two failures the one that says more is kept.
+                if failed.is_none() || reason != UndecryptableReason::NotForThisDevice {
+                    failed = Some(Opened::Undecryptable {
+                        encryption,
+                        device,
+                        reason,
+                    });
+                }
+            }
+            opened => return Ok(opened),
+        }
+    }
+    Ok((failed.unwrap_or(Opened::Nothing), Wanted::default()))
+}
+
+async fn open_one(
+    write: &mut Write,
+    account: AccountId,
+    envelope: &Envelope<'_>,
+    element: &Encrypted,
+    now: Timestamp,
+) -> Result<(Opened, Wanted)> {
+    let encryption = omemo::encryption(element.profile);
+    let undecryptable = |reason| Opened::Undecryptable {
+        encryption,
+        device: element.sender,
+        reason,
+    };
+    let Some(own) = omemo::own(write, account).await? else {
+        return Ok((
+            undecryptable(UndecryptableReason::NotForThisDevice),
+            Wanted::default(),
+        ));
+    };
+    let keys: Vec<&KeyElement> = element.keys_for(envelope.own.as_str(), own.device).collect();
+    let mut error = DecryptError::NotForThisDevice;
+    for key in keys {
+        match open_key(write, account, &own.identity, envelope.from, element, key).await? {
+            Ok(decrypted) => {
+                let (opened, wanted) = accept(write, account, envelope, element, decrypted, now).await?;
+                return Ok((opened, wanted));
+            }
+            Err(failure) => error = failure,
+        }
+    }
+    tracing::warn!(code = error.code(), "a message could not be decrypted");
+    Ok(match reason(error) {
+        None => (Opened::Duplicate, Wanted::default()),
+        Some(reason) => (undecryptable(reason), Wanted::default()),
+    })
+}
+
+async fn open_key(
+    write: &mut Write,
+    account: AccountId,
+    identity: &IdentityKeyPair,
+    from: &BareJid,
+    element: &Encrypted,
+    key: &KeyElement,
+) -> Result<std::result::Result<Decrypted, DecryptError>> {
+    let record = omemo::session(write, account, from, element.sender, element.profile).await?;
+    let pinned = omemo::device(write, account, from, element.sender)
+        .await?
+        .and_then(|row| row.identity);
+    let (mut signed, mut one_time) = (Vec::new(), Vec::new());
+    if key.is_prekey {
+        let ids = match prekey_ids(element.profile, &key.bytes) {
+            Ok(ids) => ids,
+            Err(error) => return Ok(Err(error)),
+        };
+        signed = omemo::signed_prekeys(write, account).await?;
+        signed.retain(|key| key.id() == ids.signed);
+        if let Some(id) = ids.one_time {
+            one_time.extend(omemo::one_prekey(write, account, id).await?);
+        }
+    }
+    let prekeys = LocalPreKeys {
+        signed: &signed,
+        one_time: &one_time,
+    };
+    Ok(decrypt_key(
+        element.profile,
+        record.as_ref(),
+        identity,
+        prekeys,
+        key,
+        pinned.as_ref(),
+        &mut OsEntropy,
+    ))
+}
+
+/// Keeps what the ratchet became and reads the content.
+async fn accept(
+    write: &mut Write,
+    account: AccountId,
+    envelope: &Envelope<'_>,
+    element: &Encrypted,
+    decrypted: Decrypted,
+    now: Timestamp,
+) -> Result<(Opened, Wanted)> {
+    let encryption = omemo::encryption(element.profile);
+    let device = element.sender;
+    let undecryptable = |reason| Opened::Undecryptable {
+        encryption,
+        device,
+        reason,
+    };
+    if !omemo::pin_identity(write, account, envelope.from, device, &decrypted.identity).await? {
+        return Ok((
+            undecryptable(UndecryptableReason::IdentityChanged),
+            Wanted::default(),
+        ));
+    }
+    let trust = trust_in(write, account, envelope.from, &decrypted.identity).await?;
+    omemo::put_session(write, account, envelope.from, device, &decrypted.record).await?;
+    omemo::seen(write, account, envelope.from, device, now).await?;
+    let wanted = after(write, account, element, decrypted.effects).await?;
+    let Some(payload) = &element.payload else {
+        return Ok((Opened::Nothing, wanted));
+    };
+    let opened = match open_payload(
+        element.profile,
+        &decrypted.key_material,
+        element.iv.as_deref(),
+        payload,
+    ) {
+        Ok(plaintext) => match body(element.profile, &plaintext, envelope) {
+            Ok(Some(body)) => Opened::Body {
+                body,
+                encryption,
+                device,
+                trust,
+            },
+            Ok(None) => Opened::Nothing,
+            Err(reason) => undecryptable(reason),
+        },
+        Err(error) => {
+            tracing::warn!(code = error.code(), "a payload could not be decrypted");
+            undecryptable(UndecryptableReason::Malformed)
+        }
+    };
+    Ok((opened, wanted))
+}
+
+async fn after(
+    write: &mut Write,
+    account: AccountId,
+    element: &Encrypted,
+    effects: Effects,
+) -> Result<Wanted> {
+    if let Some(PreKeyId(id)) = effects.consumed_prekey {
+        omemo::delete_prekey(write, account, PreKeyId(id)).await?;
+    }
+    Ok(Wanted {
+        answer: (effects.new_session || effects.heartbeat_wanted)
+            .then_some((element.sender, element.profile)),
+        bundles_behind: effects.consumed_prekey.is_some(),
+    })
+}
+
+/// The trust in a key; a key seen for the first time is trusted blindly as long as no other of that person is verified.
+pub(super) async fn trust_in(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    key: &IdentityKey,
+) -> Result<Trust> {
+    let known = omemo::trusts(write, account, address).await?;
+    if let Some((_, trust)) = known.iter().find(|(other, _)| other == key) {
+        return Ok(*trust);
+    }
+    let others: Vec<waxwing_omemo::Trust> = known.iter().map(|(_, trust)| (*trust).into()).collect();
+    let trust = Trust::from(trust_for_new_key(&others));
+    omemo::put_trust(write, account, address, key, trust).await?;
+    Ok(trust)
+}
+
+/// The body in an opened payload.
+fn body(
+    profile: Profile,
+    plaintext: &[u8],
+    envelope: &Envelope<'_>,
+) -> std::result::Result<Option<String>, UndecryptableReason> {
+    match profile {
+        Profile::Legacy => String::from_utf8(plaintext.to_vec())
+            .map(Some)
+            .map_err(|_| UndecryptableReason::Malformed),
+        Profile::Omemo2 => sce::parse(plaintext, envelope.from.as_str(), envelope.to.as_str())
+            .map(|inside| {
+                inside
+                    .content
+                    .iter()
+                    .find(|child| child.is("body", ns::JABBER_CLIENT))
+                    .map(Element::text)
+                    .filter(|body| !body.is_empty())
+            })
+            .map_err(|error| match error {
+                sce::SceError::Malformed(_) => UndecryptableReason::Malformed,
+                sce::SceError::WrongFrom | sce::SceError::WrongTo => UndecryptableReason::WrongPlace,
+            }),
+    }
+}
+
+/// What a failure is for the person; none for a message that came before.
+fn reason(error: DecryptError) -> Option<UndecryptableReason> {
+    Some(match error {
+        DecryptError::Duplicate => return None,
+        DecryptError::NotForThisDevice => UndecryptableReason::NotForThisDevice,
+        DecryptError::NoSession | DecryptError::TooManySkipped | DecryptError::BadMac => {
+            UndecryptableReason::NoSession
+        }
+        DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey => UndecryptableReason::KeyGone,
+        DecryptError::IdentityChanged => UndecryptableReason::IdentityChanged,
+        DecryptError::NoOneTimePreKey | DecryptError::Malformed(_) => UndecryptableReason::Malformed,
+        DecryptError::UnsupportedVersion(_) => UndecryptableReason::Unsupported,
+    })
+}

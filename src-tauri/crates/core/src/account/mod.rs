@@ -1,0 +1,432 @@
+//! One task per account owns its connection: it connects, tries again, and while online selects over a closed set:
+//! what comes from the server, commands, a full outbox, time.
+
+mod batch;
+mod encryption;
+mod iq;
+mod keys;
+mod online;
+mod outbox;
+mod publishing;
+mod receive;
+mod roster;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use waxwing_stream::{
+    ConnectError, Disconnected, Endpoint, Login, Mechanism, Password, Resumption, Retry, Tls,
+};
+
+use self::online::{End, Online};
+use crate::error::{Code, Error, Fault, Result};
+use crate::model::{AccountId, BareJid, ConnectionState, Show, TlsMode};
+use crate::store::accounts;
+use crate::{Core, log_failure, publish};
+
+/// Only after so long a connection counts as good, and the next failure as the first one again.
+const STABLE: Duration = Duration::from_secs(60);
+
+/// What is true of an account only while it lasts.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) state: ConnectionState,
+    pub(crate) error: Option<Fault>,
+    /// Presence by bare address and resource. It is kept while the connection is away, since a resumed session does
+    /// not send it again, but it is shown only while online.
+    presences: HashMap<BareJid, BTreeMap<String, Presence>>,
+}
+
+/// What one of a contact's devices shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Presence {
+    show: Show,
+    status: Option<String>,
+    priority: i8,
+}
+
+impl Live {
+    /// The best that a contact's devices show: highest priority first (RFC 6121 §8.5.2.1.1), then most reachable.
+    pub(crate) fn presence(&self, address: &BareJid) -> (Show, Option<String>) {
+        self.presences
+            .get(address)
+            .filter(|_| self.state == ConnectionState::Online)
+            .and_then(|resources| {
+                resources
+                    .values()
+                    .max_by_key(|p| (p.priority >= 0, p.show, p.priority))
+            })
+            .map_or((Show::Offline, None), |presence| {
+                (presence.show, presence.status.clone())
+            })
+    }
+
+    fn set_presence(&mut self, address: BareJid, resource: String, presence: Presence) {
+        // A contact has few devices; a hostile one shall not fill the memory with thousands.
+        const RESOURCES: usize = 64;
+        if presence.show == Show::Offline {
+            // An answer for the bare address speaks for all devices.
+            if resource.is_empty() {
+                self.presences.remove(&address);
+            } else if let Some(resources) = self.presences.get_mut(&address) {
+                resources.remove(&resource);
+            }
+            return;
+        }
+        let resources = self.presences.entry(address).or_default();
+        if resources.len() < RESOURCES || resources.contains_key(&resource) {
+            resources.insert(resource, presence);
+        }
+    }
+}
+
+/// What an account's task can be told.
+pub(crate) enum Command {
+    /// Show the presence that is stored.
+    Presence,
+    /// Adds or renames a contact; without groups they stay.
+    PutContact {
+        address: BareJid,
+        name: Option<String>,
+        groups: Option<Vec<String>>,
+        done: Reply,
+    },
+    RemoveContact {
+        address: BareJid,
+        done: Reply,
+    },
+    AnswerRequest {
+        address: BareJid,
+        accept: bool,
+        done: Reply,
+    },
+    /// Find out which devices somebody has.
+    ReadDevices {
+        address: BareJid,
+    },
+    /// Password or settings changed: try at once.
+    Reconnect,
+    Stop,
+}
+
+/// Where the outcome of a command goes.
+pub(crate) type Reply = oneshot::Sender<Result<()>>;
+
+/// The task of one account.
+pub(crate) struct Running {
+    commands: mpsc::Sender<Command>,
+    outbox: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Something was put into the outbox.
+    pub(crate) fn wake_outbox(&self) {
+        self.outbox.notify_one();
+    }
+}
+
+/// Sends a command to an account's task. Errors: `not_online` if it has none.
+pub(crate) async fn command(core: &Core, account: AccountId, command: Command) -> Result<()> {
+    let commands = core
+        .running
+        .lock()
+        .await
+        .get(&account)
+        .map(|running| running.commands.clone());
+    let gone = || Error::new(Code::NotOnline, "the account is not online");
+    commands.ok_or_else(gone)?.send(command).await.map_err(|_| gone())
+}
+
+/// Starts the tasks of all accounts that are switched on.
+pub(crate) async fn start_all(core: &Arc<Core>) -> Result<()> {
+    let rows = accounts::all(&mut *core.store.read().await?).await?;
+    for row in rows.into_iter().filter(|row| row.enabled) {
+        start(core, row.id).await;
+    }
+    Ok(())
+}
+
+/// Starts an account's task, if it has none.
+pub(crate) async fn start(core: &Arc<Core>, account: AccountId) {
+    let mut running = core.running.lock().await;
+    if running
+        .get(&account)
+        .is_some_and(|running| !running.task.is_finished())
+    {
+        return;
+    }
+    let (commands, inbox) = mpsc::channel(64);
+    let outbox = Arc::new(Notify::new());
+    let task = Task {
+        core: Arc::clone(core),
+        account,
+        commands: inbox,
+        outbox: Arc::clone(&outbox),
+        resumption: None,
+    };
+    let task = tokio::spawn(async move {
+        task.run().await;
+        tracing::info!(account = account.0, "the account's task has ended");
+    });
+    running.insert(
+        account,
+        Running {
+            commands,
+            outbox,
+            task,
+        },
+    );
+}
+
+/// Ends an account's task and its connection, and waits for it.
+pub(crate) async fn stop(core: &Core, account: AccountId) {
+    let running = core.running.lock().await.remove(&account);
+    if let Some(running) = running {
+        end(running).await;
+    }
+}
+
+/// Ends all tasks at the same time.
+pub(crate) async fn stop_all(core: &Core) {
+    let running: Vec<Running> = core
+        .running
+        .lock()
+        .await
+        .drain()
+        .map(|(_, running)| running)
+        .collect();
+    futures::future::join_all(running.into_iter().map(end)).await;
+}
+
+async fn end(running: Running) {
+    // The task listens for commands wherever it waits; if it is gone already, so is the receiver.
+    let _ = running.commands.send(Command::Stop).await;
+    if let Err(error) = running.task.await {
+        tracing::error!(%error, "an account's task failed");
+    }
+}
+
+struct Task {
+    core: Arc<Core>,
+    account: AccountId,
+    commands: mpsc::Receiver<Command>,
+    outbox: Arc<Notify>,
+    resumption: Option<Resumption>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut failures = 0;
+        let mut pump = outbox::Pump::default();
+        loop {
+            self.set_state(ConnectionState::Connecting, Keep).await;
+            let login = match self.login().await {
+                Ok(login) => login,
+                Err(error) => {
+                    log_failure("reading the account", &error);
+                    self.set_state(ConnectionState::Failed, Set(Some(error))).await;
+                    return;
+                }
+            };
+            let retry = tokio::select! {
+                connected = waxwing_stream::connect(&login) => match connected {
+                    Ok(connection) => {
+                        let since = Instant::now();
+                        let (end, resumption) =
+                            Online::new(&self.core, self.account, login.address, connection, pump)
+                                .run(&mut self.commands, &self.outbox)
+                                .await;
+                        self.resumption = resumption.resumption;
+                        pump = resumption.pump;
+                        if since.elapsed() >= STABLE {
+                            failures = 0;
+                        }
+                        match end {
+                            End::Stopped => break,
+                            End::Again => Retry::BackOff,
+                            End::Lost(lost) => self.lost(&lost).await,
+                        }
+                    }
+                    Err(error) => self.refused(&error).await,
+                },
+                stopped = self.stopped() => if stopped { break } else { Retry::BackOff },
+            };
+            if !self.pause(retry, failures).await {
+                break;
+            }
+            failures += 1;
+        }
+        self.set_state(ConnectionState::Offline, Set(None)).await;
+    }
+
+    async fn login(&self) -> Result<Login> {
+        let mut db = self.core.store.read().await?;
+        let row = accounts::get(&mut db, self.account).await?;
+        let password = accounts::password(&mut db, self.account).await?;
+        let tls = row.tls.map(|tls| match tls {
+            TlsMode::Direct => Tls::Direct,
+            TlsMode::StartTls => Tls::StartTls,
+        });
+        let endpoint = (row.host.is_some() || row.port.0.is_some() || tls.is_some()).then(|| Endpoint {
+            host: row.host,
+            port: row.port.0,
+            tls,
+        });
+        Ok(Login {
+            address: row.address.0,
+            password: Password::from(password.expose()),
+            resource: row.resource,
+            endpoint,
+            extra_roots: Arc::clone(&self.core.extra_roots),
+            strongest_seen: row.strongest_mechanism.as_deref().and_then(Mechanism::from_name),
+            resume: self.resumption.clone(),
+        })
+    }
+
+    /// Waits for a command while there is no connection. True for the end, false for another attempt.
+    async fn stopped(&mut self) -> bool {
+        loop {
+            match self.commands.recv().await {
+                None | Some(Command::Stop) => return true,
+                Some(Command::Reconnect) => return false,
+                // The stored presence is shown at the next login, and devices are read when they are needed.
+                Some(Command::Presence | Command::ReadDevices { .. }) => {}
+                Some(
+                    Command::PutContact { done, .. }
+                    | Command::RemoveContact { done, .. }
+                    | Command::AnswerRequest { done, .. },
+                ) => {
+                    let _ = done.send(Err(Error::new(Code::NotOnline, "the account is not online")));
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt. False for the end.
+    async fn pause(&mut self, retry: Retry, failures: u32) -> bool {
+        match retry {
+            Retry::Ask => !self.stopped().await,
+            Retry::BackOff => {
+                let mut entropy = [0; 8];
+                if let Err(error) = crate::profile::fill(&mut entropy) {
+                    log_failure("jitter", &error);
+                }
+                let wait = waxwing_stream::backoff(failures, u64::from_le_bytes(entropy));
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => true,
+                    stopped = self.stopped() => !stopped,
+                }
+            }
+        }
+    }
+
+    async fn refused(&mut self, error: &ConnectError) -> Retry {
+        tracing::warn!(account = self.account.0, code = error.code(), "connecting failed");
+        let retry = error.retry();
+        let state = match retry {
+            Retry::BackOff => ConnectionState::Connecting,
+            Retry::Ask => ConnectionState::Failed,
+        };
+        self.set_state(state, Set(Some(connect_fault(error)))).await;
+        retry
+    }
+
+    async fn lost(&mut self, lost: &Disconnected) -> Retry {
+        tracing::warn!(
+            account = self.account.0,
+            code = lost.code(),
+            "the connection was lost"
+        );
+        let retry = lost.retry();
+        let state = match retry {
+            Retry::BackOff => ConnectionState::Connecting,
+            Retry::Ask => ConnectionState::Failed,
+        };
+        self.set_state(state, Set(Some(lost_fault(lost)))).await;
+        retry
+    }
+
+    async fn set_state(&self, state: ConnectionState, error: ErrorChange) {
+        set_state(&self.core, self.account, state, error).await;
+    }
+}
+
+/// Whether a change of state changes the error beside it.
+enum ErrorChange {
+    Keep,
+    Set(Option<Fault>),
+}
+use ErrorChange::{Keep, Set};
+
+async fn set_state(core: &Core, account: AccountId, state: ConnectionState, error: ErrorChange) {
+    let mut changes = publish::Changes {
+        account: true,
+        ..publish::Changes::default()
+    };
+    {
+        let mut live = core.live.write().await;
+        let live = live.entry(account).or_default();
+        let was_online = live.state == ConnectionState::Online;
+        live.state = state;
+        if let Set(error) = error {
+            live.error = error;
+        }
+        if was_online != (state == ConnectionState::Online) {
+            changes.contacts = live.presences.keys().cloned().collect();
+        }
+    }
+    // The account may have been removed meanwhile.
+    if let Err(error) = publish::publish(core, account, changes).await {
+        tracing::debug!(%error, "the state of an account could not be shown");
+    }
+}
+
+fn connect_fault(error: &ConnectError) -> Fault {
+    use waxwing_stream::CertificateProblem as Certificate;
+    let code = match error {
+        ConnectError::Dns(_) | ConnectError::NoServer | ConnectError::HostUnknown => Code::ServerNotFound,
+        ConnectError::Unreachable(_) | ConnectError::Io(_) => Code::Unreachable,
+        ConnectError::Timeout(_) => Code::Timeout,
+        ConnectError::Certificate(Certificate::UnknownIssuer) => Code::CertificateUnknownIssuer,
+        ConnectError::Certificate(Certificate::WrongName) => Code::CertificateWrongName,
+        ConnectError::Certificate(Certificate::Expired | Certificate::NotYetValid) => {
+            Code::CertificateExpired
+        }
+        ConnectError::Certificate(Certificate::Revoked | Certificate::Other(_)) => Code::CertificateInvalid,
+        ConnectError::Tls(_) => Code::TlsFailed,
+        ConnectError::NoEncryption => Code::TlsUnavailable,
+        ConnectError::WrongPassword => Code::WrongPassword,
+        ConnectError::AccountDisabled => Code::AccountDisabled,
+        ConnectError::Downgrade { .. } => Code::LoginWeakened,
+        ConnectError::NoMechanism => Code::LoginUnsupported,
+        ConnectError::ServerLied(_) => Code::ServerUntrustworthy,
+        ConnectError::ResourceConflict => Code::Conflict,
+        ConnectError::Policy(_) => Code::PolicyViolation,
+        ConnectError::TemporaryAuthFailure | ConnectError::Stream { .. } | ConnectError::Protocol(_) => {
+            Code::StreamFailed
+        }
+    };
+    Fault::new(code, error.to_string())
+}
+
+fn lost_fault(lost: &Disconnected) -> Fault {
+    use waxwing_stream::StreamCondition as Condition;
+    let code = match lost {
+        Disconnected::Stream { condition, .. } => match condition {
+            Condition::Conflict => Code::Conflict,
+            Condition::PolicyViolation => Code::PolicyViolation,
+            Condition::SystemShutdown | Condition::Reset => Code::ServerShutdown,
+            Condition::NotAuthorized => Code::WrongPassword,
+            Condition::HostGone | Condition::HostUnknown => Code::ServerNotFound,
+            _ => Code::StreamFailed,
+        },
+        Disconnected::Closed | Disconnected::Io(_) | Disconnected::Silent => Code::Disconnected,
+        Disconnected::Broken(_) | Disconnected::AckAhead { .. } => Code::StreamFailed,
+    };
+    Fault::new(code, lost.to_string())
+}

@@ -1,0 +1,219 @@
+//! The one ordered way out: oldest first, made ready and stored before it is sent, gone only when the server has it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use waxwing_stream::StanzaNumber;
+
+use super::batch::Batch;
+use super::encryption::{Outgoing, Prepared, Want, prepare};
+use super::iq::Ask;
+use super::online::{Online, Stop};
+use crate::error::{Fault, Result};
+use crate::model::{ChatId, Delivery};
+use crate::publish::{Changes, publish};
+use crate::store::outbox::{self, OutboxRow};
+use crate::store::{Write, chats, messages};
+use crate::xep::element::element;
+use crate::xep::ns;
+
+/// So many messages are made ready in one transaction.
+const AT_ONCE: u32 = 50;
+
+/// What is on its way. It outlives a connection, since a resumed stream goes on with the same numbers.
+#[derive(Default)]
+pub(super) struct Pump {
+    /// Rows by the number of their stanza.
+    sent: BTreeMap<StanzaNumber, i64>,
+    /// The same rows; they are not to be sent again while the stream knows them.
+    in_flight: HashSet<i64>,
+}
+
+impl Pump {
+    /// The rows that the server has, up to this stanza.
+    pub(super) fn acked(&mut self, up_to: StanzaNumber) -> Vec<i64> {
+        let later = self.sent.split_off(&StanzaNumber(up_to.0.saturating_add(1)));
+        let rows: Vec<i64> = std::mem::replace(&mut self.sent, later).into_values().collect();
+        for row in &rows {
+            self.in_flight.remove(row);
+        }
+        rows
+    }
+
+    /// The stream is a new one and knows nothing of what was sent before. True for stanzas that were of the outbox.
+    pub(super) fn forget(&mut self) -> BTreeSet<StanzaNumber> {
+        self.in_flight.clear();
+        std::mem::take(&mut self.sent).into_keys().collect()
+    }
+
+    /// Whether everything that was sent has been confirmed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    fn sent(&mut self, number: StanzaNumber, row: i64) {
+        self.sent.insert(number, row);
+        self.in_flight.insert(row);
+    }
+}
+
+/// A row that is ready to go.
+struct Ready {
+    row: i64,
+    stanza: Arc<str>,
+}
+
+impl Online<'_> {
+    /// Sends all that can be sent.
+    pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
+        let mut after = 0;
+        let mut waiting_chats = HashSet::new();
+        loop {
+            let rows =
+                outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            let new: Vec<OutboxRow> = rows
+                .into_iter()
+                .filter(|row| !self.pump.in_flight.contains(&row.id))
+                .collect();
+            if new.is_empty() {
+                continue;
+            }
+            let (ready, wants, changes) = self.make_ready(new, &mut waiting_chats).await?;
+            publish(self.core, self.account, changes).await?;
+            self.ask_for(wants).await?;
+            self.send_ready(ready).await?;
+        }
+    }
+
+    async fn make_ready(
+        &mut self,
+        rows: Vec<OutboxRow>,
+        waiting_chats: &mut HashSet<ChatId>,
+    ) -> Result<(Vec<Ready>, BTreeSet<Want>, Changes)> {
+        let mut write = self.core.store.write().await?;
+        let (mut ready, mut wants, mut changes) = (Vec::new(), BTreeSet::new(), Changes::default());
+        for row in rows {
+            let chat = row.message.as_ref().map(|message| message.chat);
+            if chat.is_some_and(|chat| waiting_chats.contains(&chat)) {
+                continue;
+            }
+            if let Some(stanza) = row.stanza {
+                ready.push(Ready {
+                    row: row.id,
+                    stanza: String::from_utf8_lossy(&stanza).into(),
+                });
+                continue;
+            }
+            match self.make_one_ready(&mut write, &row, &mut changes).await? {
+                Outcome::Ready(stanza) => ready.push(Ready { row: row.id, stanza }),
+                Outcome::Waits(missing) => {
+                    wants.extend(missing);
+                    waiting_chats.extend(chat);
+                }
+                Outcome::Gone => {}
+            }
+        }
+        write.commit().await?;
+        Ok((ready, wants, changes))
+    }
+
+    async fn make_one_ready(
+        &self,
+        write: &mut Write,
+        row: &OutboxRow,
+        changes: &mut Changes,
+    ) -> Result<Outcome> {
+        let Some(message) = &row.message else {
+            return Ok(Outcome::Gone);
+        };
+        let outgoing = Outgoing {
+            own: &self.own,
+            to: &message.address.0,
+            id: &message.origin_id,
+            body: &message.body,
+            encrypt: row.encrypt,
+        };
+        match prepare(write, self.account, &outgoing, &self.lists, Timestamp::now()).await? {
+            Prepared::Ready { stanza, encryption } => {
+                let stanza = String::from(&stanza);
+                outbox::set_stanza(write, row.id, stanza.as_bytes()).await?;
+                messages::set_encryption(write, message.message, encryption).await?;
+                if encryption != crate::model::Encryption::None {
+                    chats::latch(write, message.chat).await?;
+                }
+                changes.messages.insert(message.message);
+                changes.chats.insert(message.chat);
+                Ok(Outcome::Ready(stanza.into()))
+            }
+            Prepared::Wants(wants) => Ok(Outcome::Waits(wants)),
+            Prepared::Failed(fault) => {
+                fail(write, message.message, message.chat, &fault, changes).await?;
+                Ok(Outcome::Gone)
+            }
+        }
+    }
+
+    async fn send_ready(&mut self, ready: Vec<Ready>) -> std::result::Result<(), Stop> {
+        let mut rows = Vec::new();
+        for Ready { row, stanza } in ready {
+            match self.connection.send_raw(stanza).await {
+                Ok(number) => self.pump.sent(number, row),
+                Err(lost) => {
+                    // With stream management the stanza is queued all the same and goes out when the stream resumes.
+                    // If it does not resume, the row is still in the outbox.
+                    return Err(Stop::Lost(lost));
+                }
+            }
+            rows.push(row);
+        }
+        if !rows.is_empty() && !self.connection.acknowledges() {
+            let ping = element("ping", ns::PING, &[]);
+            let fence = self.questions.ask(None, "get", ping, Ask::Fence { rows })?;
+            self.connection.send(&fence).await?;
+        }
+        Ok(())
+    }
+
+    /// The server has these rows.
+    pub(super) async fn confirm(&mut self, batch: &mut Batch, rows: &[i64]) -> Result<()> {
+        for message in outbox::confirm(&mut batch.write, rows).await? {
+            if messages::advance_delivery(&mut batch.write, message, Delivery::Sent).await? {
+                batch.changes.messages.insert(message);
+                batch
+                    .changes
+                    .chats
+                    .extend(messages::chat(&mut batch.write, message).await?);
+            }
+        }
+        for row in rows {
+            self.pump.in_flight.remove(row);
+        }
+        Ok(())
+    }
+}
+
+enum Outcome {
+    Ready(Arc<str>),
+    Waits(BTreeSet<Want>),
+    /// It failed, or there is nothing to send.
+    Gone,
+}
+
+/// A message has failed for good, until the person tries again.
+pub(super) async fn fail(
+    write: &mut Write,
+    message: crate::model::MessageId,
+    chat: ChatId,
+    fault: &Fault,
+    changes: &mut Changes,
+) -> Result<()> {
+    outbox::remove_message(write, message).await?;
+    if messages::fail(write, message, fault).await? {
+        changes.messages.insert(message);
+        changes.chats.insert(chat);
+    }
+    Ok(())
+}

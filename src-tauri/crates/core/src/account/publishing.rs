@@ -1,0 +1,229 @@
+//! Our device list and bundles on the server, in both namespaces (XEP-0384 §5.3): readable by everybody, the bundle
+//! before the list, and the list never overwritten with only ourselves.
+
+use minidom::Element;
+use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
+
+use super::batch::Batch;
+use super::iq::Ask;
+use super::online::Online;
+use crate::error::Result;
+use crate::store::{Write, omemo};
+use crate::xep::pubsub::{self, MaxItems};
+use crate::xep::stanza_error;
+
+/// Other clients of ours may not know each other: after so many repairs of the list in one session we stop fighting.
+const REPAIRS: u32 = 3;
+
+/// One publication under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    what: What,
+    attempt: Attempt,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Bundle(Profile),
+    List(Profile),
+}
+
+/// How the options are given; servers differ in what they understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    /// The node exists with other settings and is being changed (XEP-0060 §7.1.5, precondition-not-met).
+    Configuring,
+    /// After it was changed.
+    Configured,
+    /// For servers that do not know `max_items=max`.
+    Numbered,
+    /// Better a bundle that only subscribers can read than none.
+    WithoutOptions,
+}
+
+impl What {
+    fn node(self, device: waxwing_omemo::DeviceId) -> String {
+        match self {
+            Self::Bundle(profile) => profile.bundle_node(device),
+            Self::List(profile) => profile.device_list_node().to_owned(),
+        }
+    }
+
+    /// Version 2 keeps all bundles in one node, everything else has one item.
+    fn max_items(self) -> MaxItems {
+        if self == Self::Bundle(Profile::Omemo2) {
+            MaxItems::Max
+        } else {
+            MaxItems::One
+        }
+    }
+}
+
+impl Step {
+    pub(super) fn bundle(profile: Profile) -> Self {
+        Self {
+            what: What::Bundle(profile),
+            attempt: Attempt::First,
+        }
+    }
+
+    fn list(profile: Profile) -> Self {
+        Self {
+            what: What::List(profile),
+            attempt: Attempt::First,
+        }
+    }
+
+    /// What to do after the server refused it.
+    fn next(self, error: &stanza_error::StanzaError) -> Option<Self> {
+        let attempt = match self.attempt {
+            Attempt::First if error.pubsub.as_deref() == Some("precondition-not-met") => Attempt::Configuring,
+            Attempt::First | Attempt::Configured if self.what.max_items() == MaxItems::Max => {
+                Attempt::Numbered
+            }
+            Attempt::First | Attempt::Configuring | Attempt::Configured | Attempt::Numbered => {
+                Attempt::WithoutOptions
+            }
+            Attempt::WithoutOptions => return None,
+        };
+        Some(Self { attempt, ..self })
+    }
+}
+
+impl Online<'_> {
+    /// Begins a publication.
+    pub(super) async fn publish(&mut self, batch: &mut Batch, step: Step) -> Result<()> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(());
+        };
+        let node = step.what.node(own.device);
+        let options = match step.attempt {
+            Attempt::Configuring => {
+                let payload = pubsub::configure(&node, step.what.max_items());
+                let stanza = self.questions.ask(None, "set", payload, Ask::Publish(step))?;
+                batch.send.push(stanza);
+                return Ok(());
+            }
+            Attempt::First | Attempt::Configured => Some(step.what.max_items()),
+            Attempt::Numbered => Some(MaxItems::Number(200)),
+            Attempt::WithoutOptions => None,
+        };
+        let (item, payload) = match step.what {
+            What::Bundle(profile) => (
+                profile.bundle_item(own.device),
+                self.own_bundle(&mut batch.write, profile, &own).await?,
+            ),
+            What::List(profile) => (
+                DEVICE_LIST_ITEM.to_owned(),
+                Some(self.own_list(&mut batch.write, profile, &own).await?),
+            ),
+        };
+        let Some(payload) = payload else { return Ok(()) };
+        let payload = pubsub::publish(&node, &item, payload, options);
+        let stanza = self.questions.ask(None, "set", payload, Ask::Publish(step))?;
+        batch.send.push(stanza);
+        Ok(())
+    }
+
+    async fn own_bundle(
+        &self,
+        write: &mut Write,
+        profile: Profile,
+        own: &omemo::Own,
+    ) -> Result<Option<Element>> {
+        let signed = omemo::signed_prekeys(write, self.account).await?;
+        let prekeys = omemo::prekeys(write, self.account).await?;
+        Ok(signed.first().map(|signed| {
+            xml::write_bundle(&Bundle::of_own_keys(
+                profile,
+                &own.identity,
+                signed,
+                &prekeys,
+                &mut OsEntropy,
+            ))
+        }))
+    }
+
+    /// The list as it was read, with ourselves on it.
+    async fn own_list(&self, write: &mut Write, profile: Profile, own: &omemo::Own) -> Result<Element> {
+        let mut devices: Vec<xml::Device> = omemo::devices(write, self.account, &self.own)
+            .await?
+            .into_iter()
+            .filter(|row| listed(row, profile))
+            .map(|row| xml::Device {
+                id: row.device,
+                label: row.label,
+                label_signature: None,
+            })
+            .collect();
+        if devices.iter().all(|device| device.id != own.device) {
+            devices.push(xml::Device {
+                id: own.device,
+                label: None,
+                label_signature: None,
+            });
+        }
+        Ok(xml::write_devices(profile, &devices))
+    }
+
+    /// The server answered a publication.
+    pub(super) async fn published(&mut self, batch: &mut Batch, step: Step, answer: &Element) -> Result<()> {
+        if answer.attr("type") == Some("error") {
+            let error = stanza_error::read(answer);
+            return match step.next(&error) {
+                Some(next) => self.publish(batch, next).await,
+                None => {
+                    tracing::warn!(condition = error.condition, "keys could not be published");
+                    Ok(())
+                }
+            };
+        }
+        match (step.attempt, step.what) {
+            (Attempt::Configuring, _) => {
+                self.publish(
+                    batch,
+                    Step {
+                        attempt: Attempt::Configured,
+                        ..step
+                    },
+                )
+                .await
+            }
+            (_, What::Bundle(profile)) => {
+                self.bundles_out.insert(profile);
+                self.repair_list(batch, profile).await
+            }
+            (_, What::List(_)) => Ok(()),
+        }
+    }
+
+    /// Puts ourselves on our own list if we are not, once our bundle can be had.
+    pub(super) async fn repair_list(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(());
+        };
+        let read =
+            self.lists.get(&(self.own.clone(), profile)) == Some(&super::encryption::ListOutcome::Read);
+        if !read || !self.bundles_out.contains(&profile) {
+            return Ok(());
+        }
+        let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
+        if ours.is_some_and(|row| listed(&row, profile)) {
+            return Ok(());
+        }
+        if self.repairs >= REPAIRS {
+            tracing::warn!("another client keeps removing this device from the list");
+            return Ok(());
+        }
+        self.repairs += 1;
+        self.publish(batch, Step::list(profile)).await
+    }
+}
+
+fn listed(row: &omemo::DeviceRow, profile: Profile) -> bool {
+    match profile {
+        Profile::Legacy => row.omemo1,
+        Profile::Omemo2 => row.omemo2,
+    }
+}

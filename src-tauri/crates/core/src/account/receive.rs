@@ -1,0 +1,473 @@
+//! A decision of `inbound` becomes rows, in the batch's transaction.
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::Profile;
+
+use super::Presence;
+use super::batch::Batch;
+use super::encryption::{ListOutcome, Want, begin_session, empty_message};
+use super::iq::Ask;
+use super::keys::{self, Envelope, Opened};
+use super::online::Online;
+use super::outbox::fail;
+use crate::error::{Code, Error, Result};
+use crate::inbound::{Content, Inbound, Query, Sender, Text};
+use crate::model::{
+    BareJid, ChatId, ContactRequest, Delivery, Direction, Encryption, EncryptionMode, Subscription,
+    UndecryptableReason,
+};
+use crate::store::messages::NewMessage;
+use crate::store::{chats, contacts, messages, omemo, outbox};
+use crate::xep::element::{element, wrap};
+use crate::xep::{disco, ns, pubsub, stanza_error};
+
+impl Online<'_> {
+    /// Does what one decision asks for.
+    pub(super) async fn receive(
+        &mut self,
+        batch: &mut Batch,
+        inbound: Inbound,
+        stanza: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        match inbound {
+            Inbound::Text(text) => self.text(batch, text, now).await,
+            Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
+            Inbound::Bounce { from, id, fault } => {
+                let Some((message, chat)) = self.own_message(batch, &from, &id).await? else {
+                    return Ok(());
+                };
+                fail(&mut batch.write, message, chat, &fault, &mut batch.changes).await
+            }
+            Inbound::DeviceList { of, profile, devices } => {
+                self.device_list(batch, &of, profile, &devices, now).await
+            }
+            Inbound::Presence {
+                from,
+                show,
+                status,
+                priority,
+            } => {
+                self.contact_presence(
+                    batch,
+                    from,
+                    Presence {
+                        show,
+                        status,
+                        priority,
+                    },
+                )
+                .await;
+                Ok(())
+            }
+            Inbound::SubscriptionRequest { from } => self.subscription_request(batch, from, now).await,
+            Inbound::RequestWithdrawn { from } => {
+                if contacts::delete_request(&mut batch.write, self.account, &from).await? {
+                    batch.changes.requests_answered.insert(from);
+                }
+                Ok(())
+            }
+            Inbound::RosterPush { id, item } => {
+                self.roster_item(batch, item).await?;
+                batch.send.push(element(
+                    "iq",
+                    ns::JABBER_CLIENT,
+                    &[("type", "result"), ("id", &id)],
+                ));
+                Ok(())
+            }
+            Inbound::Asked { id, from, query } => {
+                batch.send.extend(self.answer(&id, from.as_deref(), query));
+                Ok(())
+            }
+            Inbound::Answer { id, from } => match self.questions.answered(&id, from.as_ref(), &self.own) {
+                Some(ask) => self.answered(batch, ask, stanza, now).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
+        let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
+        let known = messages::known(
+            &mut batch.write,
+            chat,
+            &text.sender,
+            text.origin_id.as_deref(),
+            text.archive_id.as_deref(),
+        )
+        .await?;
+        // Before decrypting: a message key can be used once only.
+        if !known {
+            self.new_text(batch, chat, &text, now).await?;
+        }
+        self.acknowledge(batch, chat, &text).await
+    }
+
+    async fn new_text(&mut self, batch: &mut Batch, chat: ChatId, text: &Text, now: Timestamp) -> Result<()> {
+        let Some(message) = self.read_content(batch, chat, text, now).await? else {
+            return Ok(());
+        };
+        let unread = text.direction == Direction::In;
+        if let Some(id) = messages::insert(&mut batch.write, chat, &message, unread, now).await? {
+            batch.changes.messages.insert(id);
+            batch.changes.chats.insert(chat);
+            batch.changes.account = true;
+        }
+        // Whoever answers on another device has read what stands before.
+        if !unread {
+            chats::mark_read(&mut batch.write, chat).await?;
+        }
+        Ok(())
+    }
+
+    /// What is to be stored; none if there is nothing to show.
+    async fn read_content(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        now: Timestamp,
+    ) -> Result<Option<NewMessage>> {
+        let mut message = NewMessage {
+            sender: text.sender.clone(),
+            direction: text.direction,
+            body: None,
+            sent_at: text.sent_at,
+            delivery: match text.direction {
+                Direction::In => Delivery::Delivered,
+                Direction::Out => Delivery::Sent,
+            },
+            encryption: Encryption::None,
+            trust: None,
+            device: None,
+            unprotected: false,
+            undecryptable: None,
+            stanza_id: text.stanza_id.clone(),
+            origin_id: text.origin_id.clone(),
+            archive_id: text.archive_id.clone(),
+        };
+        match &text.content {
+            Content::Plain(body) => {
+                let latched = chats::mode(&mut batch.write, chat).await? == Some(EncryptionMode::Omemo);
+                message.unprotected = latched && text.direction == Direction::In;
+                message.body = Some(body.clone());
+            }
+            Content::Unreadable { unsupported } => {
+                message.undecryptable = Some(if *unsupported {
+                    UndecryptableReason::Unsupported
+                } else {
+                    UndecryptableReason::Malformed
+                });
+            }
+            Content::Encrypted(encrypted) => {
+                let to = match text.direction {
+                    Direction::In => &self.own,
+                    Direction::Out => &text.chat,
+                };
+                let envelope = Envelope {
+                    own: &self.own,
+                    from: &text.sender,
+                    to,
+                };
+                let (opened, wanted) =
+                    keys::open(&mut batch.write, self.account, &envelope, encrypted, now).await?;
+                batch.bundles_behind |= wanted.bundles_behind;
+                if let Some((device, profile)) = wanted.answer
+                    && self.acquainted(batch, chat, &text.sender).await?
+                {
+                    let empty =
+                        empty_message(&mut batch.write, self.account, &text.sender, device, profile).await?;
+                    if let Some(empty) = empty {
+                        let stanza = String::from(&empty);
+                        outbox::push_stanza(&mut batch.write, self.account, stanza.as_bytes()).await?;
+                        batch.outbox = true;
+                    }
+                }
+                match opened {
+                    Opened::Nothing | Opened::Duplicate => return Ok(None),
+                    Opened::Body {
+                        body,
+                        encryption,
+                        device,
+                        trust,
+                    } => {
+                        message.body = Some(body);
+                        message.encryption = encryption;
+                        message.device = Some(device.get());
+                        message.trust = Some(trust);
+                        chats::latch(&mut batch.write, chat).await?;
+                    }
+                    Opened::Undecryptable {
+                        encryption,
+                        device,
+                        reason,
+                    } => {
+                        message.encryption = encryption;
+                        message.device = Some(device.get());
+                        message.undecryptable = Some(reason);
+                    }
+                }
+            }
+        }
+        Ok(Some(message))
+    }
+
+    /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.
+    async fn acknowledge(&mut self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
+        let (Some(to), Some(id)) = (&text.receipt_to, &text.stanza_id) else {
+            return Ok(());
+        };
+        if !self.acquainted(batch, chat, &text.sender).await? {
+            return Ok(());
+        }
+        let message = element("message", ns::JABBER_CLIENT, &[("to", to), ("type", "chat")]);
+        let received = element("received", ns::RECEIPTS, &[("id", id)]);
+        batch
+            .send
+            .push(wrap(message, [received, Element::bare("store", ns::HINTS)]));
+        Ok(())
+    }
+
+    /// Nothing tells a stranger that we are there before the person answers: only those in the contact list, those we
+    /// wrote to, and ourselves.
+    async fn acquainted(&self, batch: &mut Batch, chat: ChatId, who: &BareJid) -> Result<bool> {
+        Ok(*who == self.own
+            || contacts::get(&mut batch.write, self.account, who)
+                .await?
+                .is_some()
+            || messages::wrote_in(&mut batch.write, chat).await?)
+    }
+
+    async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        if messages::advance_delivery(&mut batch.write, message, Delivery::Delivered).await? {
+            batch.changes.messages.insert(message);
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
+    }
+
+    /// Our message with that stanza id in the chat with `with`: nobody else can say anything about it.
+    async fn own_message(
+        &self,
+        batch: &mut Batch,
+        with: &BareJid,
+        stanza_id: &str,
+    ) -> Result<Option<(crate::model::MessageId, ChatId)>> {
+        let Some(chat) = chats::find(&mut batch.write, self.account, with).await? else {
+            return Ok(None);
+        };
+        Ok(messages::sent_as(&mut batch.write, chat, stanza_id)
+            .await?
+            .map(|message| (message, chat)))
+    }
+
+    async fn device_list(
+        &mut self,
+        batch: &mut Batch,
+        of: &BareJid,
+        profile: Profile,
+        devices: &[waxwing_omemo::xml::Device],
+        now: Timestamp,
+    ) -> Result<()> {
+        omemo::put_list(&mut batch.write, self.account, of, profile, devices, now).await?;
+        self.list_read(of, profile, ListOutcome::Read);
+        batch.outbox = true;
+        if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
+            batch.changes.chats.insert(chat);
+        }
+        if *of == self.own {
+            self.repair_list(batch, profile).await?;
+        }
+        Ok(())
+    }
+
+    async fn contact_presence(&self, batch: &mut Batch, from: Sender, presence: Presence) {
+        if from.bare == self.own {
+            return;
+        }
+        if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
+            live.set_presence(from.bare.clone(), from.resource.unwrap_or_default(), presence);
+        }
+        batch.changes.contacts.insert(from.bare);
+    }
+
+    async fn subscription_request(&mut self, batch: &mut Batch, from: BareJid, now: Timestamp) -> Result<()> {
+        let contact = contacts::get(&mut batch.write, self.account, &from).await?;
+        let answer = contact.is_some_and(|contact| {
+            // Whom we asked ourselves may see us too; who may already has only forgotten.
+            contact.asked || contact.subscription != Subscription::None
+        });
+        if answer {
+            let subscribed = [("type", "subscribed"), ("to", from.as_str())];
+            batch
+                .send
+                .push(element("presence", ns::JABBER_CLIENT, &subscribed));
+        } else if contacts::put_request(&mut batch.write, self.account, &from, now).await? {
+            let request = ContactRequest {
+                account: self.account,
+                address: from,
+                received_at: now,
+            };
+            batch.changes.requests.push(request);
+        }
+        Ok(())
+    }
+
+    fn answer(&self, id: &str, from: Option<&str>, query: Query) -> Option<Element> {
+        let mut attributes = vec![("type", "result"), ("id", id)];
+        attributes.extend(from.map(|from| ("to", from)));
+        let result = element("iq", ns::JABBER_CLIENT, &attributes);
+        let unknown = Some(stanza_error::answer(from, id, "service-unavailable"));
+        match query {
+            Query::Ping => Some(result),
+            Query::Disco(query) => disco::info(&query).map_or(unknown, |info| Some(wrap(result, [info]))),
+            Query::Unknown => unknown,
+        }
+    }
+
+    /// The answer to a question of ours.
+    async fn answered(
+        &mut self,
+        batch: &mut Batch,
+        ask: Ask,
+        answer: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        let failed = answer.attr("type") == Some("error");
+        match ask {
+            Ask::Roster if failed => {
+                tracing::warn!(
+                    error = stanza_error::read(answer).condition,
+                    "the roster could not be read"
+                );
+                Ok(())
+            }
+            Ask::Roster => self.roster(batch, answer).await,
+            Ask::Carbons => {
+                if failed {
+                    tracing::info!("the server offers no carbon copies");
+                }
+                Ok(())
+            }
+            Ask::OwnFeatures => {
+                self.set_stanza_ids(!failed && disco::has_feature(answer, ns::SID));
+                Ok(())
+            }
+            Ask::CaughtUp => {
+                batch.caught_up = true;
+                Ok(())
+            }
+            Ask::Change(done) => {
+                let error = || Error::new(Code::Rejected, stanza_error::read(answer).sentence());
+                let _ = done.send(if failed { Err(error()) } else { Ok(()) });
+                Ok(())
+            }
+            Ask::Fence { rows } => self.confirm(batch, &rows).await,
+            Ask::Publish(step) => self.published(batch, step, answer).await,
+            Ask::DeviceList { of, profile } => {
+                self.device_list_answer(batch, &of, profile, answer, now).await
+            }
+            Ask::Bundle { of, device, profile } => {
+                self.asked(&Want::Bundle {
+                    of: of.clone(),
+                    device,
+                    profile,
+                });
+                batch.outbox = true;
+                let begun = match pubsub::answered_items(answer).first() {
+                    Some((_, bundle)) if !failed => {
+                        begin_session(&mut batch.write, self.account, &of, device, bundle).await?
+                    }
+                    _ => false,
+                };
+                self.bundle_outcome(batch, &of, device, begun, now).await
+            }
+        }
+    }
+
+    async fn device_list_answer(
+        &mut self,
+        batch: &mut Batch,
+        of: &BareJid,
+        profile: Profile,
+        answer: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut devices = Vec::new();
+        let mut outcome = ListOutcome::Read;
+        if answer.attr("type") == Some("error") {
+            let error = stanza_error::read(answer);
+            // Their server could not be asked: nothing is known, and what was known stays.
+            if error.kind == "wait" || error.condition.starts_with("remote-server") {
+                outcome = ListOutcome::Failed;
+            }
+        } else if let Some((_, list)) = pubsub::answered_items(answer).first() {
+            match waxwing_omemo::xml::read_devices(list) {
+                Ok((read_as, read)) if read_as == profile => devices = read,
+                _ => tracing::warn!("a device list cannot be read"),
+            }
+        }
+        if outcome == ListOutcome::Read {
+            self.device_list(batch, of, profile, &devices, now).await?;
+        } else {
+            self.list_read(of, profile, outcome);
+            batch.outbox = true;
+        }
+        if *of == self.own && outcome == ListOutcome::Read {
+            self.publish(batch, super::publishing::Step::bundle(profile))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn bundle_outcome(
+        &mut self,
+        batch: &mut Batch,
+        of: &BareJid,
+        device: waxwing_omemo::DeviceId,
+        begun: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let failed_at = (!begun).then_some(now);
+        omemo::set_failed(&mut batch.write, self.account, of, device, failed_at).await?;
+        if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
+    }
+
+    /// Nobody answered in time.
+    pub(super) async fn unanswered(&mut self, batch: &mut Batch, ask: Ask) -> Result<()> {
+        batch.outbox = true;
+        match ask {
+            Ask::Change(done) => {
+                let _ = done.send(Err(Error::new(
+                    Code::Timeout,
+                    "the server did not answer in time",
+                )));
+            }
+            Ask::DeviceList { of, profile } => self.list_read(&of, profile, ListOutcome::Failed),
+            Ask::Bundle { of, device, profile } => {
+                self.asked(&Want::Bundle {
+                    of: of.clone(),
+                    device,
+                    profile,
+                });
+                self.bundle_outcome(batch, &of, device, false, Timestamp::now())
+                    .await?;
+            }
+            Ask::Roster
+            | Ask::Carbons
+            | Ask::OwnFeatures
+            | Ask::CaughtUp
+            | Ask::Publish(_)
+            | Ask::Fence { .. } => tracing::warn!("the server left a question without an answer"),
+        }
+        Ok(())
+    }
+}

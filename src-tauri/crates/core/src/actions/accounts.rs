@@ -1,0 +1,127 @@
+//! Accounts: added, switched on and off, removed.
+
+use std::sync::Arc;
+
+use crate::account::{self, Command, command};
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::model::{Account, Show};
+use crate::request::{
+    AddAccount, AddedAccount, Nothing, OfAccount, SetAccountEnabled, SetPassword, SetPresence,
+};
+use crate::store::accounts::{self, NewAccount};
+use crate::{Core, publish};
+
+pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
+    if params.address.node().is_none() {
+        return Err(Error::new(
+            Code::InvalidAddress,
+            "an address has a name before the @",
+        ));
+    }
+    if params.password.expose().is_empty() {
+        return Err(Error::invalid("the password is empty"));
+    }
+    if params.port == Some(0) {
+        return Err(Error::invalid("a port is 1 to 65,535"));
+    }
+    let host = params
+        .host
+        .as_deref()
+        .map(str::trim)
+        .filter(|host| !host.is_empty());
+    if host.is_some_and(|host| host.len() > 255 || host.contains(|c: char| c.is_whitespace() || c == '/')) {
+        return Err(Error::invalid("the host is a name or an IP address"));
+    }
+    let resource = format!(
+        "waxwing-{}",
+        crate::random_id()?.chars().take(8).collect::<String>()
+    );
+    let new = NewAccount {
+        address: &params.address,
+        password: &params.password,
+        resource: &resource,
+        host,
+        port: params.port,
+        tls: params.tls,
+    };
+    let mut write = core.store.write().await?;
+    let account = accounts::insert(&mut write, &new).await?;
+    write.commit().await?;
+    publish::account(core, account).await?;
+    account::start(core, account).await;
+    Ok(AddedAccount { account })
+}
+
+pub(crate) async fn list(core: &Arc<Core>, _: Nothing) -> Result<Vec<Account>> {
+    let rev = core.store.next_rev();
+    let rows = accounts::all(&mut *core.store.read().await?).await?;
+    let live = core.live.read().await;
+    Ok(rows
+        .into_iter()
+        .map(|row| publish::show_account(row.clone(), live.get(&row.id), rev))
+        .collect())
+}
+
+pub(crate) async fn set_enabled(core: &Arc<Core>, params: SetAccountEnabled) -> Result<Nothing> {
+    let mut write = core.store.write().await?;
+    accounts::set_enabled(&mut write, params.account, params.enabled).await?;
+    write.commit().await?;
+    if params.enabled {
+        account::start(core, params.account).await;
+        // One that waits for the person tries again.
+        command(core, params.account, Command::Reconnect).await?;
+    } else {
+        account::stop(core, params.account).await;
+    }
+    publish::account(core, params.account).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn set_password(core: &Arc<Core>, params: SetPassword) -> Result<Nothing> {
+    if params.password.expose().is_empty() {
+        return Err(Error::invalid("the password is empty"));
+    }
+    let mut write = core.store.write().await?;
+    accounts::set_password(&mut write, params.account, &params.password).await?;
+    let enabled = accounts::get(&mut write, params.account).await?.enabled;
+    write.commit().await?;
+    if enabled {
+        account::start(core, params.account).await;
+        command(core, params.account, Command::Reconnect).await?;
+    }
+    Ok(Nothing {})
+}
+
+pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
+    accounts::get(&mut *core.store.read().await?, params.account).await?;
+    account::stop(core, params.account).await;
+    let mut write = core.store.write().await?;
+    accounts::delete(&mut write, params.account).await?;
+    write.commit().await?;
+    core.live.write().await.remove(&params.account);
+    core.emit(Event::AccountRemoved {
+        account: params.account,
+    });
+    Ok(Nothing {})
+}
+
+pub(crate) async fn set_presence(core: &Arc<Core>, params: SetPresence) -> Result<Nothing> {
+    if params.show == Show::Offline {
+        return Err(Error::invalid("to go offline, disable the account"));
+    }
+    let status = super::line(params.status, 500)?;
+    let mut write = core.store.write().await?;
+    accounts::set_presence(&mut write, params.account, params.show, status.as_deref()).await?;
+    write.commit().await?;
+    publish::account(core, params.account).await?;
+    // An account that is switched off shows it when it is switched on.
+    match command(core, params.account, Command::Presence).await {
+        Err(Error {
+            code: Code::NotOnline,
+            ..
+        })
+        | Ok(()) => Ok(Nothing {}),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,113 @@
+//! Messages: read in pages, written, sent again.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::Core;
+use crate::error::{Code, Error, Result};
+use crate::model::{AccountId, Delivery, Direction, Encryption, Lock, Message, MessageId};
+use crate::publish::{Changes, publish};
+use crate::request::{ListMessages, OfMessage, SendText};
+use crate::store::messages::{self, NewMessage};
+use crate::store::outbox::{self, Encrypt};
+use crate::store::{accounts, chats};
+
+/// Longer texts do not pass the servers' usual limits once they are encrypted, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+pub(crate) async fn list(core: &Arc<Core>, params: ListMessages) -> Result<Vec<Message>> {
+    let limit = super::page_size(params.limit)?;
+    let rev = core.store.next_rev();
+    let mut db = core.store.read().await?;
+    chats::place(&mut db, params.chat).await?;
+    messages::page(&mut db, params.chat, params.before, limit, rev).await
+}
+
+pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Message> {
+    let body = super::xml_safe(&params.body);
+    if body.trim().is_empty() {
+        return Err(Error::new(Code::EmptyMessage, "there is nothing to send"));
+    }
+    if body.len() > LONGEST {
+        return Err(Error::new(Code::TooLarge, "a message has at most 64 KiB of text"));
+    }
+    let now = Timestamp::now();
+    let mut write = core.store.write().await?;
+    let (account, _) = chats::place(&mut write, params.chat).await?;
+    let lock = chats::get(&mut write, params.chat, 0).await?.lock;
+    let id = crate::random_id()?;
+    let new = NewMessage {
+        sender: accounts::get(&mut write, account).await?.address.0,
+        direction: Direction::Out,
+        body: Some(body),
+        sent_at: now,
+        delivery: Delivery::Waiting,
+        // What it will be; how it was encrypted in the end is known when it is made ready.
+        encryption: match lock {
+            Lock::PlainChosen | Lock::PlainNoDevices => Encryption::None,
+            Lock::Encrypted | Lock::Checking | Lock::Blocked => Encryption::Omemo1,
+        },
+        trust: None,
+        device: None,
+        unprotected: false,
+        undecryptable: None,
+        stanza_id: Some(id.clone()),
+        origin_id: Some(id),
+        archive_id: None,
+    };
+    let message = messages::insert(&mut write, params.chat, &new, false, now)
+        .await?
+        .ok_or_else(|| Error::new(Code::Internal, "the message could not be stored"))?;
+    outbox::push_message(&mut write, account, message, protection(lock)).await?;
+    // Whoever answers has read what stands before.
+    chats::mark_read(&mut write, params.chat).await?;
+    write.commit().await?;
+    queued(core, account, message, params.chat).await
+}
+
+pub(crate) async fn retry(core: &Arc<Core>, params: OfMessage) -> Result<Message> {
+    let mut write = core.store.write().await?;
+    let message = messages::get(&mut write, params.message, 0).await?;
+    messages::wait_again(&mut write, params.message).await?;
+    let lock = chats::get(&mut write, message.chat, 0).await?.lock;
+    let encrypt = match protection(lock) {
+        // Never weaker than it was meant to be, unless the person has unlocked the chat since.
+        Encrypt::May if message.encryption != Encryption::None => Encrypt::Must,
+        encrypt => encrypt,
+    };
+    outbox::push_message(&mut write, message.account, params.message, encrypt).await?;
+    write.commit().await?;
+    queued(core, message.account, params.message, message.chat).await
+}
+
+/// What the lock promises.
+fn protection(lock: Lock) -> Encrypt {
+    match lock {
+        Lock::PlainChosen => Encrypt::None,
+        Lock::PlainNoDevices | Lock::Checking => Encrypt::May,
+        Lock::Encrypted | Lock::Blocked => Encrypt::Must,
+    }
+}
+
+async fn queued(
+    core: &Core,
+    account: AccountId,
+    message: MessageId,
+    chat: crate::model::ChatId,
+) -> Result<Message> {
+    publish(
+        core,
+        account,
+        Changes {
+            account: true,
+            ..Changes::message(message, chat)
+        },
+    )
+    .await?;
+    if let Some(running) = core.running.lock().await.get(&account) {
+        running.wake_outbox();
+    }
+    let rev = core.store.next_rev();
+    messages::get(&mut *core.store.read().await?, message, rev).await
+}

@@ -1,0 +1,204 @@
+//! Messages: who wrote them, in which chat, and what they hold.
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::{Profile, xml};
+
+use super::{Content, Context, Inbound, Sender, Text};
+use crate::error::{Code, Fault};
+use crate::model::Direction;
+use crate::xep::element::{attribute, child_text};
+use crate::xep::{ns, pubsub, stanza_error};
+
+pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
+    // Without a sender it is from our own account (RFC 6120 §8.1.2.1).
+    let from = match attribute(stanza, "from") {
+        Some(from) => match Sender::read(from) {
+            Some(from) => from,
+            None => return Vec::new(),
+        },
+        None => Sender {
+            bare: context.own.clone(),
+            resource: None,
+        },
+    };
+    if let Some((inner, direction)) = carbon(stanza) {
+        // XEP-0280 §11: only from our own bare address, else anybody could put words into anybody's mouth.
+        if from.bare != *context.own || from.resource.is_some() {
+            tracing::warn!("a carbon copy from somebody else was refused");
+            return Vec::new();
+        }
+        return carbon_copy(inner, direction, context);
+    }
+    match stanza.attr("type") {
+        Some("error") => bounce(stanza, from).into_iter().collect(),
+        // Rooms and their private messages are not part of one-to-one chats.
+        Some("groupchat") => Vec::new(),
+        _ if stanza.has_child("event", ns::PUBSUB_EVENT) => device_list(stanza, from).into_iter().collect(),
+        Some("headline") => Vec::new(),
+        // An unknown type counts as normal (RFC 6121 §5.2.2).
+        _ => received(stanza, from, context),
+    }
+}
+
+fn received(stanza: &Element, from: Sender, context: &Context<'_>) -> Vec<Inbound> {
+    let mut out = Vec::new();
+    if let Some(id) = stanza
+        .get_child("received", ns::RECEIPTS)
+        .and_then(|r| attribute(r, "id"))
+    {
+        out.push(Inbound::Receipt {
+            from: from.bare.clone(),
+            id: id.to_owned(),
+        });
+    }
+    if let Some(content) = content(stanza) {
+        let wants_receipt = stanza.has_child("request", ns::RECEIPTS) && attribute(stanza, "id").is_some();
+        out.push(Inbound::Text(Text {
+            chat: from.bare.clone(),
+            sender: from.bare.clone(),
+            direction: Direction::In,
+            content,
+            sent_at: sent_at(stanza, context),
+            stanza_id: attribute(stanza, "id").map(str::to_owned),
+            origin_id: origin_id(stanza),
+            archive_id: archive_id(stanza, context),
+            receipt_to: wants_receipt
+                .then(|| attribute(stanza, "from").map(str::to_owned))
+                .flatten(),
+        }));
+    }
+    out
+}
+
+/// The stanza inside a carbon copy. It is never looked into for another one.
+fn carbon(stanza: &Element) -> Option<(Option<&Element>, Direction)> {
+    let (carbon, direction) = [("received", Direction::In), ("sent", Direction::Out)]
+        .into_iter()
+        .find_map(|(name, direction)| Some((stanza.get_child(name, ns::CARBONS)?, direction)))?;
+    let inner = carbon
+        .get_child("forwarded", ns::FORWARD)
+        .and_then(|forwarded| forwarded.get_child("message", ns::JABBER_CLIENT));
+    Some((inner, direction))
+}
+
+fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<'_>) -> Vec<Inbound> {
+    let Some(inner) = inner else { return Vec::new() };
+    if matches!(inner.attr("type"), Some("groupchat" | "error" | "headline")) || carbon(inner).is_some() {
+        return Vec::new();
+    }
+    let from = attribute(inner, "from").and_then(Sender::read);
+    let to = attribute(inner, "to").and_then(Sender::read);
+    match (direction, from, to) {
+        // Another device of ours got it too; it answers with a receipt, not we.
+        (Direction::In, Some(from), _) => received(inner, from, context)
+            .into_iter()
+            .map(|inbound| match inbound {
+                Inbound::Text(text) => Inbound::Text(Text {
+                    receipt_to: None,
+                    ..text
+                }),
+                other => other,
+            })
+            .collect(),
+        (Direction::Out, Some(from), Some(to)) if from.bare == *context.own => content(inner)
+            .map(|content| {
+                Inbound::Text(Text {
+                    chat: to.bare,
+                    sender: from.bare,
+                    direction: Direction::Out,
+                    content,
+                    sent_at: sent_at(inner, context),
+                    stanza_id: attribute(inner, "id").map(str::to_owned),
+                    origin_id: origin_id(inner),
+                    archive_id: archive_id(inner, context),
+                    receipt_to: None,
+                })
+            })
+            .into_iter()
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The plain body is never looked at beside something encrypted: it is only a note for other clients.
+fn content(stanza: &Element) -> Option<Content> {
+    let encrypted: Vec<&Element> = stanza
+        .children()
+        .filter(|child| child.name() == "encrypted" && Profile::from_namespace(&child.ns()).is_some())
+        .collect();
+    if !encrypted.is_empty() {
+        let read: Vec<_> = encrypted
+            .iter()
+            .filter_map(|element| {
+                xml::read_encrypted(element)
+                    .inspect_err(|error| tracing::warn!(%error, "an encrypted message cannot be read"))
+                    .ok()
+            })
+            .collect();
+        return Some(if read.is_empty() {
+            Content::Unreadable { unsupported: false }
+        } else {
+            Content::Encrypted(read)
+        });
+    }
+    if stanza.has_child("encryption", ns::EME) {
+        return Some(Content::Unreadable { unsupported: true });
+    }
+    child_text(stanza, "body", ns::JABBER_CLIENT)
+        .filter(|body| !body.is_empty())
+        .map(Content::Plain)
+}
+
+fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {
+    let id = attribute(stanza, "id")?.to_owned();
+    let fault = Fault::new(Code::Rejected, stanza_error::read(stanza).sentence());
+    Some(Inbound::Bounce {
+        from: from.bare,
+        id,
+        fault,
+    })
+}
+
+fn device_list(stanza: &Element, from: Sender) -> Option<Inbound> {
+    let (node, items) = pubsub::event(stanza)?;
+    let profile = Profile::ALL
+        .into_iter()
+        .find(|profile| profile.device_list_node() == node)?;
+    let (_, payload) = items.first()?;
+    let (read_as, devices) = xml::read_devices(payload).ok()?;
+    (read_as == profile).then_some(Inbound::DeviceList {
+        of: from.bare,
+        profile,
+        devices,
+    })
+}
+
+/// When it was sent (XEP-0203), if it was delayed; never in the future.
+fn sent_at(stanza: &Element, context: &Context<'_>) -> Timestamp {
+    stanza
+        .get_child("delay", ns::DELAY)
+        .and_then(|delay| attribute(delay, "stamp"))
+        .and_then(|stamp| stamp.parse().ok())
+        .map_or(context.now, |stamp: Timestamp| stamp.min(context.now))
+}
+
+fn origin_id(stanza: &Element) -> Option<String> {
+    stanza
+        .get_child("origin-id", ns::SID)
+        .and_then(|id| attribute(id, "id"))
+        .map(str::to_owned)
+}
+
+/// XEP-0359 §6: only what our own account gave, and only if the server says that it removes forged ones.
+fn archive_id(stanza: &Element, context: &Context<'_>) -> Option<String> {
+    if !context.stanza_ids {
+        return None;
+    }
+    stanza
+        .children()
+        .filter(|child| child.is("stanza-id", ns::SID))
+        .find(|child| child.attr("by") == Some(context.own.as_str()))
+        .and_then(|id| attribute(id, "id"))
+        .map(str::to_owned)
+}

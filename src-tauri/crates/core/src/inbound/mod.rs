@@ -1,0 +1,178 @@
+//! Pure: a stanza and what we know become a decision. Every rule about who may say what lives and is tested here
+//! (`security.md`: the gate). Nothing is stored or sent here.
+
+mod message;
+mod presence;
+mod roster;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::Profile;
+use waxwing_omemo::xml::{Device, Encrypted};
+
+pub(crate) use self::roster::{RosterItem, items as roster_items};
+use crate::error::Fault;
+use crate::model::{BareJid, Direction, Show};
+use crate::xep::element::attribute;
+use crate::xep::ns;
+
+/// What the decision depends on besides the stanza.
+pub(crate) struct Context<'a> {
+    /// The account's own address.
+    pub(crate) own: &'a BareJid,
+    /// Our server announces that it checks `<stanza-id/>` (XEP-0359 §6); only then are archive ids believed.
+    pub(crate) stanza_ids: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// A sender: the resource stays as it was written, since resources are not always valid by our tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) bare: BareJid,
+    pub(crate) resource: Option<String>,
+}
+
+impl Sender {
+    /// Reads an address leniently: only the bare part has to be valid.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (bare, resource) = match text.split_once('/') {
+            Some((bare, resource)) => (bare, Some(resource.to_owned())),
+            None => (text, None),
+        };
+        Some(Self {
+            bare: bare.parse().ok()?,
+            resource,
+        })
+    }
+}
+
+/// What came in.
+#[derive(Clone, Debug)]
+pub(crate) enum Inbound {
+    Text(Text),
+    /// XEP-0184: the message with this stanza id reached a device of `from`.
+    Receipt {
+        from: BareJid,
+        id: String,
+    },
+    /// A message of ours came back.
+    Bounce {
+        from: BareJid,
+        id: String,
+        fault: Fault,
+    },
+    DeviceList {
+        of: BareJid,
+        profile: Profile,
+        devices: Vec<Device>,
+    },
+    Presence {
+        from: Sender,
+        show: Show,
+        status: Option<String>,
+        priority: i8,
+    },
+    /// Somebody asks to see our presence.
+    SubscriptionRequest {
+        from: BareJid,
+    },
+    /// The request was taken back.
+    RequestWithdrawn {
+        from: BareJid,
+    },
+    RosterPush {
+        id: String,
+        item: RosterItem,
+    },
+    /// An answer to an IQ of ours; the tracker checks that it is from whom we asked.
+    Answer {
+        id: String,
+        from: Option<Sender>,
+    },
+    /// An IQ that wants an answer.
+    Asked {
+        id: String,
+        from: Option<String>,
+        query: Query,
+    },
+}
+
+/// What an IQ asks us.
+#[derive(Clone, Debug)]
+pub(crate) enum Query {
+    Ping,
+    Disco(Element),
+    Unknown,
+}
+
+/// A message with something to show, or with something encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    /// Whose chat it belongs to.
+    pub(crate) chat: BareJid,
+    pub(crate) sender: BareJid,
+    pub(crate) direction: Direction,
+    pub(crate) content: Content,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) stanza_id: Option<String>,
+    pub(crate) origin_id: Option<String>,
+    pub(crate) archive_id: Option<String>,
+    /// Where a receipt is wanted: the full address as it was written.
+    pub(crate) receipt_to: Option<String>,
+}
+
+/// What a message holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Plain(String),
+    /// One for each namespace used.
+    Encrypted(Vec<Encrypted>),
+    /// Encrypted by a way that we do not speak (XEP-0380), or an `<encrypted/>` that cannot be read.
+    Unreadable {
+        unsupported: bool,
+    },
+}
+
+/// Reads one stanza. Nothing comes of a stanza that has nothing for us or no right to say it.
+pub(crate) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
+    match stanza.name() {
+        "message" => message::read(stanza, context),
+        "presence" => presence::read(stanza, context).into_iter().collect(),
+        "iq" => iq(stanza, context).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn iq(stanza: &Element, context: &Context<'_>) -> Option<Inbound> {
+    let id = attribute(stanza, "id")?.to_owned();
+    let from = attribute(stanza, "from");
+    match stanza.attr("type") {
+        Some("result" | "error") => Some(Inbound::Answer {
+            id,
+            from: from.and_then(Sender::read),
+        }),
+        Some("get") => {
+            let query = match stanza.children().next() {
+                Some(child) if child.is("ping", ns::PING) => Query::Ping,
+                Some(child) if child.is("query", ns::DISCO_INFO) => Query::Disco(child.clone()),
+                _ => Query::Unknown,
+            };
+            Some(Inbound::Asked {
+                id,
+                from: from.map(str::to_owned),
+                query,
+            })
+        }
+        Some("set") => match roster::push(stanza, context) {
+            Some(item) => Some(Inbound::RosterPush { id, item }),
+            None => Some(Inbound::Asked {
+                id,
+                from: from.map(str::to_owned),
+                query: Query::Unknown,
+            }),
+        },
+        _ => None,
+    }
+}

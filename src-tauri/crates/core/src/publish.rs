@@ -1,0 +1,135 @@
+//! What changed in the database becomes events. Objects are read after the commit, with a `rev` that was taken before
+//! reading: whatever the order in which readers get to see them, the higher `rev` is never the older state.
+
+use std::collections::BTreeSet;
+
+use crate::Core;
+use crate::account::Live;
+use crate::error::Result;
+use crate::event::Event;
+use crate::model::{
+    Account, AccountId, BareJid, ChatId, ConnectionState, Contact, ContactRequest, MessageId, Show,
+};
+use crate::store::{accounts, chats, contacts, messages};
+
+/// What a transaction changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) messages: BTreeSet<MessageId>,
+    pub(crate) chats: BTreeSet<ChatId>,
+    pub(crate) contacts: BTreeSet<BareJid>,
+    pub(crate) contacts_removed: BTreeSet<BareJid>,
+    pub(crate) requests: Vec<ContactRequest>,
+    pub(crate) requests_answered: BTreeSet<BareJid>,
+    /// The account itself, such as its unread count.
+    pub(crate) account: bool,
+}
+
+impl Changes {
+    /// A message of a chat: the chat's last line changes too.
+    pub(crate) fn message(message: MessageId, chat: ChatId) -> Self {
+        Self {
+            messages: [message].into(),
+            chats: [chat].into(),
+            ..Self::default()
+        }
+    }
+
+    /// A chat and the account's unread count.
+    pub(crate) fn chat(chat: ChatId) -> Self {
+        Self {
+            chats: [chat].into(),
+            account: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// Tells the watchers what a committed transaction changed.
+pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -> Result<()> {
+    let mut db = core.store.read().await?;
+    for request in changes.requests {
+        core.emit(Event::RequestReceived { request });
+    }
+    for address in changes.requests_answered {
+        core.emit(Event::RequestAnswered { account, address });
+    }
+    for address in changes.contacts_removed {
+        core.emit(Event::ContactRemoved { account, address });
+    }
+    let messages: Vec<MessageId> = changes.messages.into_iter().collect();
+    if !messages.is_empty() {
+        let rev = core.store.next_rev();
+        for message in messages::some(&mut db, &messages, rev).await? {
+            core.emit(Event::MessageChanged { message });
+        }
+    }
+    for address in &changes.contacts {
+        let rev = core.store.next_rev();
+        if let Some(row) = contacts::get(&mut db, account, address).await? {
+            let contact = contact(row, account, core.live.read().await.get(&account), rev);
+            core.emit(Event::ContactChanged { contact });
+        }
+    }
+    let chats: Vec<ChatId> = changes.chats.into_iter().collect();
+    if !chats.is_empty() {
+        let rev = core.store.next_rev();
+        for chat in chats::some(&mut db, &chats, rev).await? {
+            core.emit(Event::ChatChanged { chat });
+        }
+    }
+    if changes.account {
+        drop(db);
+        self::account(core, account).await?;
+    }
+    Ok(())
+}
+
+/// Tells the watchers how an account stands.
+pub(crate) async fn account(core: &Core, account: AccountId) -> Result<()> {
+    let rev = core.store.next_rev();
+    let row = accounts::get(&mut *core.store.read().await?, account).await?;
+    let account = show_account(row, core.live.read().await.get(&account), rev);
+    core.emit(Event::AccountChanged { account });
+    Ok(())
+}
+
+/// An account's row with the state of its connection. `rev` was taken before both.
+pub(crate) fn show_account(row: accounts::AccountRow, live: Option<&Live>, rev: i64) -> Account {
+    Account {
+        account: row.id,
+        address: row.address.0,
+        enabled: row.enabled,
+        state: live.map_or(ConnectionState::Offline, |live| live.state),
+        error: live.and_then(|live| live.error.clone()),
+        show: row.show,
+        status: row.status,
+        color: row.color,
+        unread: row.unread,
+        host: row.host,
+        port: row.port.0,
+        tls: row.tls,
+        rev,
+    }
+}
+
+/// A contact's row with its live presence. `rev` was taken before both.
+pub(crate) fn contact(
+    row: contacts::ContactRow,
+    account: AccountId,
+    live: Option<&Live>,
+    rev: i64,
+) -> Contact {
+    let (presence, status) = live.map_or((Show::Offline, None), |live| live.presence(&row.address.0));
+    Contact {
+        account,
+        address: row.address.0,
+        name: row.name,
+        subscription: row.subscription,
+        asked: row.asked,
+        groups: row.groups.0,
+        presence,
+        status,
+        rev,
+    }
+}

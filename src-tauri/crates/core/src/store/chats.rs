@@ -1,0 +1,262 @@
+//! Chats as they are stored, and what can be said of their next message.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::accounts::Address;
+use super::{Connection, Write, messages};
+use crate::error::{Error, Result};
+use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, MessageId};
+
+/// What is known of the other side's devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Their device list was never read.
+    Unknown,
+    /// They have no device.
+    NoDevices,
+    /// They have devices, but none that may be encrypted to.
+    NoneTrusted,
+    /// At least one device can be encrypted to.
+    Usable,
+}
+
+/// What will happen to the next message.
+pub(crate) fn lock(mode: Option<EncryptionMode>, reach: Reach) -> Lock {
+    match (mode, reach) {
+        (Some(EncryptionMode::None), _) => Lock::PlainChosen,
+        (_, Reach::Usable) => Lock::Encrypted,
+        (_, Reach::Unknown) => Lock::Checking,
+        (None, Reach::NoDevices) => Lock::PlainNoDevices,
+        (Some(EncryptionMode::Omemo), Reach::NoDevices) | (_, Reach::NoneTrusted) => Lock::Blocked,
+    }
+}
+
+/// What a chat without a choice counts as.
+fn encryption(mode: Option<EncryptionMode>, lock: Lock) -> EncryptionMode {
+    mode.unwrap_or(match lock {
+        Lock::PlainChosen | Lock::PlainNoDevices => EncryptionMode::None,
+        Lock::Encrypted | Lock::Checking | Lock::Blocked => EncryptionMode::Omemo,
+    })
+}
+
+#[derive(FromRow)]
+struct ChatRow {
+    id: ChatId,
+    account: AccountId,
+    #[sqlx(try_from = "String")]
+    address: Address,
+    name: Option<String>,
+    mode: Option<EncryptionMode>,
+    unread: u32,
+    read_up_to: Option<MessageId>,
+    last_message: Option<MessageId>,
+    listed: bool,
+    devices: bool,
+    usable: bool,
+}
+
+impl ChatRow {
+    fn reach(&self) -> Reach {
+        match (self.listed, self.devices, self.usable) {
+            (_, _, true) => Reach::Usable,
+            (_, true, false) => Reach::NoneTrusted,
+            (true, false, false) => Reach::NoDevices,
+            (false, false, false) => Reach::Unknown,
+        }
+    }
+}
+
+// A key nobody decided about yet is trusted blindly when it is used (blind trust before verification), unless
+// another key of that person is verified: then a new key is stored as undecided and waits for a decision.
+macro_rules! select_chat {
+    ($rest:literal) => {
+        concat!(
+            "SELECT chat.id, chat.account, chat.address, contact.name, chat.mode, chat.unread, chat.read_up_to,
+                chat.last_message,
+                (SELECT count(*) FROM omemo_list l WHERE l.account = chat.account AND l.address = chat.address)
+                    = 2 AS listed,
+                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
+                    AND d.omemo1 + d.omemo2 > 0) AS devices,
+                EXISTS (SELECT 1 FROM omemo_device d LEFT JOIN omemo_trust t ON t.account = d.account
+                    AND t.address = d.address AND t.identity = d.identity
+                    WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
+                    AND coalesce(t.trust, 'blind') IN ('blind', 'verified')) AS usable
+             FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
+            $rest
+        )
+    };
+}
+
+/// The chat with an address, made if there is none.
+pub(crate) async fn open(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    now: Timestamp,
+) -> Result<ChatId> {
+    if let Some(chat) = find(write, account, address).await? {
+        return Ok(chat);
+    }
+    Ok(
+        sqlx::query_scalar(
+            "INSERT INTO chat (account, address, last_position) VALUES (?, ?, ?) RETURNING id",
+        )
+        .bind(account)
+        .bind(address.as_str())
+        .bind(now.as_microsecond())
+        .fetch_one(&mut **write)
+        .await?,
+    )
+}
+
+/// The chat with an address, if there is one.
+pub(crate) async fn find(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+) -> Result<Option<ChatId>> {
+    Ok(
+        sqlx::query_scalar("SELECT id FROM chat WHERE account = ? AND address = ?")
+            .bind(account)
+            .bind(address.as_str())
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
+/// What stands behind a chat's id. Errors: `not_found`.
+pub(crate) async fn place(db: &mut Connection, chat: ChatId) -> Result<(AccountId, BareJid)> {
+    let row: Option<(AccountId, String)> = sqlx::query_as("SELECT account, address FROM chat WHERE id = ?")
+        .bind(chat)
+        .fetch_optional(db)
+        .await?;
+    let (account, address) = row.ok_or_else(|| Error::not_found("chat"))?;
+    let address = Address::try_from(address).map_err(|_| Error::not_found("chat"))?;
+    Ok((account, address.0))
+}
+
+/// Chats of one account or of all, the one with the newest message first. `rev` was taken before.
+pub(crate) async fn all(db: &mut Connection, account: Option<AccountId>, rev: i64) -> Result<Vec<Chat>> {
+    let rows: Vec<ChatRow> = sqlx::query_as(select_chat!(
+        "WHERE ?1 IS NULL OR chat.account = ?1 ORDER BY chat.last_position DESC"
+    ))
+    .bind(account)
+    .fetch_all(&mut *db)
+    .await?;
+    with_last(db, rows, rev).await
+}
+
+/// The chats of these ids, in no order; those that are gone are left out. `rev` was taken before.
+pub(crate) async fn some(db: &mut Connection, chats: &[ChatId], rev: i64) -> Result<Vec<Chat>> {
+    let rows: Vec<ChatRow> =
+        sqlx::query_as(select_chat!("WHERE chat.id IN (SELECT value FROM json_each(?))"))
+            .bind(sqlx::types::Json(chats))
+            .fetch_all(&mut *db)
+            .await?;
+    with_last(db, rows, rev).await
+}
+
+/// One chat. Errors: `not_found`.
+pub(crate) async fn get(db: &mut Connection, chat: ChatId, rev: i64) -> Result<Chat> {
+    some(db, &[chat], rev)
+        .await?
+        .pop()
+        .ok_or_else(|| Error::not_found("chat"))
+}
+
+async fn with_last(db: &mut Connection, rows: Vec<ChatRow>, rev: i64) -> Result<Vec<Chat>> {
+    let ids: Vec<MessageId> = rows.iter().filter_map(|row| row.last_message).collect();
+    let mut last: std::collections::HashMap<_, _> = messages::some(db, &ids, rev)
+        .await?
+        .into_iter()
+        .map(|message| (message.chat, message))
+        .collect();
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let lock = lock(row.mode, row.reach());
+            Chat {
+                chat: row.id,
+                account: row.account,
+                title: row
+                    .name
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or_else(|| row.address.0.to_string()),
+                address: row.address.0,
+                unread: row.unread,
+                encryption: encryption(row.mode, lock),
+                lock,
+                read_up_to: row.read_up_to,
+                last: last.remove(&row.id),
+                rev,
+            }
+        })
+        .collect())
+}
+
+/// The mode that was chosen, or latched by an encrypted message. Errors: `not_found`.
+pub(crate) async fn mode(db: &mut Connection, chat: ChatId) -> Result<Option<EncryptionMode>> {
+    sqlx::query_scalar("SELECT mode FROM chat WHERE id = ?")
+        .bind(chat)
+        .fetch_optional(db)
+        .await?
+        .ok_or_else(|| Error::not_found("chat"))
+}
+
+/// Sets the mode as the person chose it. Errors: `not_found`.
+pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMode) -> Result<()> {
+    let done = sqlx::query("UPDATE chat SET mode = ? WHERE id = ?")
+        .bind(mode)
+        .bind(chat)
+        .execute(&mut **write)
+        .await?;
+    if done.rows_affected() == 0 {
+        Err(Error::not_found("chat"))
+    } else {
+        Ok(())
+    }
+}
+
+/// Latches encryption unless the person chose otherwise.
+pub(crate) async fn latch(write: &mut Write, chat: ChatId) -> Result<()> {
+    sqlx::query("UPDATE chat SET mode = 'omemo' WHERE id = ? AND mode IS NULL")
+        .bind(chat)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// Everything in the chat has been seen. True if that changed something.
+pub(crate) async fn mark_read(write: &mut Write, chat: ChatId) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE chat SET unread = 0, read_up_to = last_message
+         WHERE id = ? AND (unread > 0 OR read_up_to IS NOT last_message)",
+    )
+    .bind(chat)
+    .execute(&mut **write)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A message was added at the end: it becomes the chat's last one, and counts as unread if `unread`.
+pub(crate) async fn advance(
+    write: &mut Write,
+    chat: ChatId,
+    message: MessageId,
+    position: i64,
+    unread: bool,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE chat SET last_message = ?2, last_position = ?3, unread = unread + ?4,
+             read_up_to = CASE WHEN ?4 OR unread > 0 THEN read_up_to ELSE ?2 END
+         WHERE id = ?1",
+    )
+    .bind(chat)
+    .bind(message)
+    .bind(position)
+    .bind(unread)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}

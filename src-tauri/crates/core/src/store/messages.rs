@@ -1,0 +1,301 @@
+//! Messages as they are stored.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::accounts::Address;
+use super::{Connection, Write, chats, millis, search, time};
+use crate::error::{Code, Error, Fault, Result};
+use crate::model::{
+    AccountId, BareJid, ChatId, Delivery, Direction, Encryption, Message, MessageId, Trust, Undecryptable,
+    UndecryptableReason,
+};
+
+#[derive(FromRow)]
+pub(crate) struct MessageRow {
+    id: MessageId,
+    chat: ChatId,
+    account: AccountId,
+    #[sqlx(try_from = "String")]
+    sender: Address,
+    direction: Direction,
+    body: Option<String>,
+    sent_at: i64,
+    delivery: Delivery,
+    encryption: Encryption,
+    trust: Option<Trust>,
+    device: Option<u32>,
+    unprotected: bool,
+    undecryptable: Option<UndecryptableReason>,
+    error_code: Option<Code>,
+    error_text: Option<String>,
+    origin_id: Option<String>,
+    archive_id: Option<String>,
+}
+
+impl MessageRow {
+    pub(crate) fn show(self, rev: i64) -> Message {
+        Message {
+            message: self.id,
+            chat: self.chat,
+            account: self.account,
+            from: self.sender.0,
+            direction: self.direction,
+            body: self.body,
+            sent_at: time(self.sent_at),
+            delivery: self.delivery,
+            encryption: self.encryption,
+            trust: self.trust,
+            unprotected: self.unprotected,
+            undecryptable: self.undecryptable.map(|reason| Undecryptable {
+                device: self.device.unwrap_or_default(),
+                reason,
+            }),
+            error: self
+                .error_code
+                .map(|code| Fault::new(code, self.error_text.unwrap_or_default())),
+            origin_id: self.origin_id,
+            archive_id: self.archive_id,
+            rev,
+        }
+    }
+}
+
+macro_rules! select_message {
+    ($rest:literal) => {
+        concat!(
+            "SELECT message.id, message.chat, chat.account, sender, direction, body, sent_at, delivery, encryption,
+                trust, device, unprotected, undecryptable, error_code, error_text, origin_id, archive_id
+             FROM message JOIN chat ON chat.id = message.chat ",
+            $rest
+        )
+    };
+}
+pub(super) use select_message;
+
+/// A message to be stored at the end of its chat.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) sender: BareJid,
+    pub(crate) direction: Direction,
+    pub(crate) body: Option<String>,
+    pub(crate) sent_at: Timestamp,
+    pub(crate) delivery: Delivery,
+    pub(crate) encryption: Encryption,
+    pub(crate) trust: Option<Trust>,
+    pub(crate) device: Option<u32>,
+    pub(crate) unprotected: bool,
+    pub(crate) undecryptable: Option<UndecryptableReason>,
+    pub(crate) stanza_id: Option<String>,
+    pub(crate) origin_id: Option<String>,
+    pub(crate) archive_id: Option<String>,
+}
+
+/// Stores a message at the end of its chat; none if it is there already, known by its sender and origin id or by
+/// its archive id. `unread` says whether it counts as such.
+pub(crate) async fn insert(
+    write: &mut Write,
+    chat: ChatId,
+    new: &NewMessage,
+    unread: bool,
+    now: Timestamp,
+) -> Result<Option<MessageId>> {
+    let row: Option<(MessageId, i64)> = sqlx::query_as(
+        "INSERT INTO message (chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device,
+             unprotected, undecryptable, stanza_id, origin_id, archive_id)
+         VALUES (?1, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0)),
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+         ON CONFLICT DO NOTHING RETURNING id, position",
+    )
+    .bind(chat)
+    .bind(now.as_microsecond())
+    .bind(new.sender.as_str())
+    .bind(new.direction)
+    .bind(new.body.as_deref())
+    .bind(millis(new.sent_at))
+    .bind(new.delivery)
+    .bind(new.encryption)
+    .bind(new.trust)
+    .bind(new.device)
+    .bind(new.unprotected)
+    .bind(new.undecryptable)
+    .bind(new.stanza_id.as_deref())
+    .bind(new.origin_id.as_deref())
+    .bind(new.archive_id.as_deref())
+    .fetch_optional(&mut **write)
+    .await?;
+    let Some((message, position)) = row else {
+        return Ok(None);
+    };
+    if let Some(body) = &new.body {
+        search::index(write, message, body).await?;
+    }
+    chats::advance(write, chat, message, position, unread).await?;
+    Ok(Some(message))
+}
+
+/// Whether a message of that sender with that origin id, or with that archive id, is in the chat.
+pub(crate) async fn known(
+    db: &mut Connection,
+    chat: ChatId,
+    sender: &BareJid,
+    origin_id: Option<&str>,
+    archive_id: Option<&str>,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM message WHERE chat = ?1 AND sender = ?2 AND origin_id = ?3)
+             OR EXISTS (SELECT 1 FROM message WHERE chat = ?1 AND archive_id = ?4)",
+    )
+    .bind(chat)
+    .bind(sender.as_str())
+    .bind(origin_id)
+    .bind(archive_id)
+    .fetch_one(db)
+    .await?)
+}
+
+/// A page of messages, oldest first. `rev` was taken before.
+pub(crate) async fn page(
+    db: &mut Connection,
+    chat: ChatId,
+    before: Option<MessageId>,
+    limit: u32,
+    rev: i64,
+) -> Result<Vec<Message>> {
+    let mut rows: Vec<MessageRow> = match before {
+        None => {
+            sqlx::query_as(select_message!("WHERE chat = ? ORDER BY position DESC LIMIT ?"))
+                .bind(chat)
+                .bind(limit)
+                .fetch_all(db)
+                .await?
+        }
+        Some(before) => {
+            let position: i64 = sqlx::query_scalar("SELECT position FROM message WHERE id = ? AND chat = ?")
+                .bind(before)
+                .bind(chat)
+                .fetch_optional(&mut *db)
+                .await?
+                .ok_or_else(|| Error::not_found("message in this chat"))?;
+            sqlx::query_as(select_message!(
+                "WHERE chat = ? AND position < ? ORDER BY position DESC LIMIT ?"
+            ))
+            .bind(chat)
+            .bind(position)
+            .bind(limit)
+            .fetch_all(db)
+            .await?
+        }
+    };
+    rows.reverse();
+    Ok(rows.into_iter().map(|row| row.show(rev)).collect())
+}
+
+/// The messages of these ids, in the order of their ids; those that are gone are left out. `rev` was taken before.
+pub(crate) async fn some(db: &mut Connection, messages: &[MessageId], rev: i64) -> Result<Vec<Message>> {
+    let rows: Vec<MessageRow> = sqlx::query_as(select_message!(
+        "WHERE message.id IN (SELECT value FROM json_each(?)) ORDER BY message.id"
+    ))
+    .bind(sqlx::types::Json(messages))
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.show(rev)).collect())
+}
+
+/// One message. Errors: `not_found`.
+pub(crate) async fn get(db: &mut Connection, message: MessageId, rev: i64) -> Result<Message> {
+    some(db, &[message], rev)
+        .await?
+        .pop()
+        .ok_or_else(|| Error::not_found("message"))
+}
+
+/// Moves an outgoing message on to `to`, if that is further than where it is (waiting, sent, delivered, read).
+/// A failed message may still turn out to have been delivered. True if it moved.
+pub(crate) async fn advance_delivery(write: &mut Write, message: MessageId, to: Delivery) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE message SET delivery = ?2, error_code = NULL, error_text = NULL
+         WHERE id = ?1 AND direction = 'out' AND CASE ?2
+             WHEN 'sent' THEN delivery = 'waiting'
+             WHEN 'delivered' THEN delivery IN ('waiting', 'sent', 'failed')
+             WHEN 'read' THEN delivery <> 'read'
+             ELSE 0 END",
+    )
+    .bind(message)
+    .bind(to)
+    .execute(&mut **write)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The outgoing message of a chat that a receipt or an error names by the stanza's id.
+pub(crate) async fn sent_as(db: &mut Connection, chat: ChatId, stanza_id: &str) -> Result<Option<MessageId>> {
+    Ok(
+        sqlx::query_scalar("SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'out'")
+            .bind(chat)
+            .bind(stanza_id)
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
+/// A message could not be sent, or came back. One that the other side has confirmed stays as it is.
+pub(crate) async fn fail(write: &mut Write, message: MessageId, fault: &Fault) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE message SET delivery = 'failed', error_code = ?, error_text = ?
+         WHERE id = ? AND direction = 'out' AND delivery IN ('waiting', 'sent')",
+    )
+    .bind(fault.code)
+    .bind(&fault.text)
+    .bind(message)
+    .execute(&mut **write)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A failed message waits again. Errors: `invalid_params` if it has not failed.
+pub(crate) async fn wait_again(write: &mut Write, message: MessageId) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE message SET delivery = 'waiting', error_code = NULL, error_text = NULL
+         WHERE id = ? AND direction = 'out' AND delivery = 'failed'",
+    )
+    .bind(message)
+    .execute(&mut **write)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(Error::invalid("only a failed message can be sent again"));
+    }
+    Ok(())
+}
+
+/// How a message was encrypted in the end.
+pub(crate) async fn set_encryption(
+    write: &mut Write,
+    message: MessageId,
+    encryption: Encryption,
+) -> Result<()> {
+    sqlx::query("UPDATE message SET encryption = ? WHERE id = ?")
+        .bind(encryption)
+        .bind(message)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// The chat of a message.
+pub(crate) async fn chat(db: &mut Connection, message: MessageId) -> Result<Option<ChatId>> {
+    Ok(sqlx::query_scalar("SELECT chat FROM message WHERE id = ?")
+        .bind(message)
+        .fetch_optional(db)
+        .await?)
+}
+
+/// Whether we ever wrote in a chat.
+pub(crate) async fn wrote_in(db: &mut Connection, chat: ChatId) -> Result<bool> {
+    Ok(
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM message WHERE chat = ? AND direction = 'out')")
+            .bind(chat)
+            .fetch_one(db)
+            .await?,
+    )
+}

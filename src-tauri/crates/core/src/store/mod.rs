@@ -1,0 +1,133 @@
+//! The only SQL. One writer, several readers, everything encrypted by SQLCipher.
+
+pub(crate) mod accounts;
+pub(crate) mod chats;
+pub(crate) mod contacts;
+pub(crate) mod messages;
+pub(crate) mod omemo;
+pub(crate) mod outbox;
+pub(crate) mod search;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+
+use crate::error::{Code, Error, Result};
+use crate::profile::DatabaseKey;
+
+/// A write that becomes true when it is committed. There is one at a time.
+pub(crate) type Write = Transaction<'static, Sqlite>;
+
+/// The profile's database.
+pub(crate) struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    rev: AtomicI64,
+}
+
+impl Store {
+    /// Opens the database, makes it if there is none and brings it up to date.
+    /// Errors: `wrong_passphrase` if the key does not open it, `database_damaged`, `database_newer`, `disk_full`.
+    pub(crate) async fn open(file: &Path, key: &DatabaseKey) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            // Must come first: SQLCipher reads nothing before it knows the key.
+            .pragma("key", key.pragma())
+            // It reports a wrong key on standard error otherwise; the error that sqlx returns says it too.
+            .pragma("cipher_log_level", "NONE")
+            .pragma("secure_delete", "ON")
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A message that was acknowledged, and a ratchet that was advanced, survive a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await
+            .map_err(wrong_key)?;
+        sqlx::migrate!("./migrations").run(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .max_lifetime(None)
+            .connect_with(options.read_only(true))
+            .await?;
+        // Starting from the clock keeps it rising from one start to the next; 2^53 microseconds are year 2255.
+        Ok(Self {
+            writer,
+            readers,
+            rev: AtomicI64::new(Timestamp::now().as_microsecond()),
+        })
+    }
+
+    /// Begins the one write; waits for the one under way.
+    pub(crate) async fn write(&self) -> Result<Write> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A connection that sees what is committed.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// The next `rev`. Whoever shows an object takes it before reading the object: then of two readings the one
+    /// with the higher `rev` is never the older.
+    pub(crate) fn next_rev(&self) -> i64 {
+        self.rev.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Closes all connections; the write-ahead log is merged into the database file.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// SQLCipher cannot tell a wrong key from a file that is not a database (SQLITE_NOTADB).
+fn wrong_key(error: sqlx::Error) -> Error {
+    match Error::from(error) {
+        Error {
+            code: Code::DatabaseDamaged,
+            ..
+        } => Error::new(
+            Code::WrongPassphrase,
+            "the key does not open the database, or the file is damaged",
+        ),
+        other => other,
+    }
+}
+
+/// Milliseconds since 1970 as the database has them.
+pub(crate) fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+/// The time of a column; a time outside the calendar becomes its beginning.
+pub(crate) fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// What store functions read from: a reader or a write under way.
+pub(crate) type Connection = SqliteConnection;
+
+#[cfg(test)]
+pub(crate) async fn test_store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(
+        &folder.path().join("waxwing.db"),
+        &DatabaseKey::random().expect("random bytes"),
+    )
+    .await
+    .expect("a fresh database opens");
+    (folder, store)
+}

@@ -1,0 +1,100 @@
+//! Personal eventing (XEP-0163, XEP-0060): the few requests that Waxwing makes, and events.
+
+use minidom::Element;
+
+use super::element::{attribute, element, text, wrap};
+use super::ns;
+
+/// What a node shall be like: open to everybody, so that contacts without subscription can read it (XEP-0384 §5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaxItems {
+    /// One item, always replaced.
+    One,
+    /// As many as the server allows.
+    Max,
+    /// For servers that do not understand `max`.
+    Number(u16),
+}
+
+/// Asks for the items of somebody's node, or for one item of it (XEP-0060 §6.5).
+pub(crate) fn items(node: &str, item: Option<&str>) -> Element {
+    let mut items = element("items", ns::PUBSUB, &[("node", node)]);
+    if let Some(item) = item {
+        items.append_child(element("item", ns::PUBSUB, &[("id", item)]));
+    }
+    wrap(Element::bare("pubsub", ns::PUBSUB), [items])
+}
+
+/// Publishes an item (XEP-0060 §7.1), with options unless the server would not have them.
+pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<MaxItems>) -> Element {
+    let item = wrap(element("item", ns::PUBSUB, &[("id", item)]), [payload]);
+    let publish = wrap(element("publish", ns::PUBSUB, &[("node", node)]), [item]);
+    let options = options.map(|max_items| {
+        wrap(
+            Element::bare("publish-options", ns::PUBSUB),
+            [open_node_form(ns::PUBLISH_OPTIONS, max_items)],
+        )
+    });
+    wrap(
+        Element::bare("pubsub", ns::PUBSUB),
+        [publish].into_iter().chain(options),
+    )
+}
+
+/// Opens an existing node to everybody (XEP-0060 §8.2).
+pub(crate) fn configure(node: &str, max_items: MaxItems) -> Element {
+    let configure = wrap(
+        element("configure", ns::PUBSUB_OWNER, &[("node", node)]),
+        [open_node_form(ns::NODE_CONFIG, max_items)],
+    );
+    wrap(Element::bare("pubsub", ns::PUBSUB_OWNER), [configure])
+}
+
+fn open_node_form(form_type: &str, max_items: MaxItems) -> Element {
+    let max_items = match max_items {
+        MaxItems::One => "1".to_owned(),
+        MaxItems::Max => "max".to_owned(),
+        MaxItems::Number(number) => number.to_string(),
+    };
+    let field = |name: &str, kind: Option<&str>, value: &str| {
+        let mut attributes = vec![("var", name)];
+        attributes.extend(kind.map(|kind| ("type", kind)));
+        wrap(
+            element("field", ns::DATA_FORMS, &attributes),
+            [text("value", ns::DATA_FORMS, value)],
+        )
+    };
+    wrap(
+        element("x", ns::DATA_FORMS, &[("type", "submit")]),
+        [
+            field("FORM_TYPE", Some("hidden"), form_type),
+            field("pubsub#access_model", None, "open"),
+            field("pubsub#persist_items", None, "true"),
+            field("pubsub#max_items", None, &max_items),
+        ],
+    )
+}
+
+/// The payloads in the answer to [`items`], each with its item id.
+pub(crate) fn answered_items(iq: &Element) -> Vec<(&str, &Element)> {
+    iq.get_child("pubsub", ns::PUBSUB)
+        .and_then(|pubsub| pubsub.get_child("items", ns::PUBSUB))
+        .into_iter()
+        .flat_map(payloads)
+        .collect()
+}
+
+/// The node and the payloads of an event (XEP-0060 §7.1.2.1).
+pub(crate) fn event(message: &Element) -> Option<(&str, Vec<(&str, &Element)>)> {
+    let items = message
+        .get_child("event", ns::PUBSUB_EVENT)?
+        .get_child("items", ns::PUBSUB_EVENT)?;
+    Some((attribute(items, "node")?, payloads(items).collect()))
+}
+
+fn payloads(items: &Element) -> impl Iterator<Item = (&str, &Element)> {
+    items
+        .children()
+        .filter(|item| item.name() == "item")
+        .filter_map(|item| Some((item.attr("id").unwrap_or_default(), item.children().next()?)))
+}
