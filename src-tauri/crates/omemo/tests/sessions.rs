@@ -157,6 +157,12 @@ fn the_key_exchange_is_repeated_until_the_first_answer_and_makes_one_session() {
         let keys: Vec<_> = (0..4).map(|number| alice.send(&number.to_string())).collect();
         assert!(keys.iter().all(|key| key.is_prekey));
         assert!(alice.record().unwrap().is_unanswered());
+        let ids = prekey_ids(profile, &keys[0].bytes).unwrap();
+        assert_eq!(ids.identity, *alice.identity.public());
+        assert_eq!(
+            ids.registration,
+            (profile == Profile::Legacy).then(|| alice.id.get())
+        );
         let base_keys: Vec<_> = keys
             .iter()
             .map(|key| prekey_ids(profile, &key.bytes).unwrap().base_key)
