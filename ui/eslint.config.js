@@ -58,7 +58,10 @@ export default ts.config(
         {
           patterns: [
             { group: ["@tauri-apps/*"], message: "Only core/bridge.ts speaks to the shell." },
-            { group: ["**/state/*", "**/core/bridge*", "**/core/fake*"], message: "lib holds no state and no bridge." },
+            {
+              group: ["**/state/*", "**/core/bridge*", "**/core/fake*"],
+              message: "lib holds no state and no bridge.",
+            },
           ],
         },
       ],

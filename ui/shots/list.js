@@ -1,0 +1,136 @@
+/**
+ * @typedef {object} Shot
+ * @property {string} name
+ * @property {string} scene
+ * @property {boolean} [dark]
+ * @property {boolean} [contrast]
+ * @property {number} [width]
+ * @property {number} [height]
+ * @property {number} [scale]
+ * @property {(page: import("playwright").Page) => Promise<void>} [steps]
+ */
+
+/** @param {string} id @returns {(page: import("playwright").Page) => Promise<void>} */
+const click = (id) => (page) => page.getByTestId(id).first().click();
+/** @param {string} address @returns {(page: import("playwright").Page) => Promise<void>} */
+const chat = (address) => async (page) => {
+  await page.locator(`[data-testid=chat-row][data-address="${address}"]`).click();
+  await page.waitForSelector("[data-testid=messages]");
+};
+/** @param {((page: import("playwright").Page) => Promise<void>)[]} all @returns {(page: import("playwright").Page) => Promise<void>} */
+const then =
+  (...all) =>
+  async (page) => {
+    for (const step of all) await step(page);
+  };
+/** @param {string} id @param {string} text @returns {(page: import("playwright").Page) => Promise<void>} */
+const fill = (id, text) => (page) => page.getByTestId(id).fill(text);
+/** @param {string} id @returns {(page: import("playwright").Page) => Promise<void>} */
+const wait = (id) => async (page) => {
+  await page.getByTestId(id).first().waitFor();
+};
+/** @param {string} keys @returns {(page: import("playwright").Page) => Promise<void>} */
+const press = (keys) => (page) => page.keyboard.press(keys);
+
+const noor = chat("noor@orchard.example");
+const signIn = then(
+  fill("onboarding-address", "wrong@orchard.example"),
+  fill("onboarding-password", "guess"),
+  click("onboarding-submit"),
+  wait("onboarding-error"),
+);
+
+/** @type {Shot[]} */
+export const shots = [
+  { name: "home-light", scene: "home", steps: noor },
+  { name: "home-dark", scene: "home", dark: true, steps: noor },
+  { name: "home-contrast", scene: "home", contrast: true, steps: noor },
+  { name: "home-contrast-dark", scene: "home", contrast: true, dark: true, steps: noor },
+  { name: "home-200-percent", scene: "home", width: 640, height: 400, scale: 2, steps: noor },
+  { name: "list-light", scene: "home" },
+  { name: "list-dark", scene: "home", dark: true },
+  { name: "contacts-light", scene: "home", steps: click("tab-contacts") },
+  { name: "contacts-dark", scene: "home", dark: true, steps: click("tab-contacts") },
+  {
+    name: "contact-menu",
+    scene: "home",
+    steps: then(click("tab-contacts"), (page) =>
+      page.getByTestId("contact-row").nth(2).click({ button: "right" }),
+    ),
+  },
+  { name: "no-chats", scene: "alone" },
+  { name: "onboarding-light", scene: "empty" },
+  { name: "onboarding-dark", scene: "empty", dark: true },
+  { name: "onboarding-wrong", scene: "empty", steps: signIn },
+  { name: "onboarding-wrong-dark", scene: "empty", dark: true, steps: signIn },
+  { name: "onboarding-advanced", scene: "empty", steps: click("onboarding-advanced") },
+  { name: "onboarding-360", scene: "empty", width: 360, height: 720, steps: signIn },
+  { name: "passphrase-first", scene: "first_passphrase" },
+  { name: "passphrase", scene: "passphrase", dark: true },
+  {
+    name: "details-light",
+    scene: "home",
+    width: 1400,
+    steps: then(noor, click("chat-details"), wait("device")),
+  },
+  {
+    name: "details-dark",
+    scene: "home",
+    dark: true,
+    width: 1400,
+    steps: then(noor, click("chat-details"), wait("device")),
+  },
+  { name: "lock", scene: "home", steps: then(noor, click("composer-lock")) },
+  { name: "emoji", scene: "home", steps: then(noor, click("composer-emoji")) },
+  { name: "emoji-dark", scene: "home", dark: true, steps: then(noor, click("composer-emoji")) },
+  { name: "blocked", scene: "home", steps: then(chat("tomas@birch.example"), click("composer-lock")) },
+  { name: "undecryptable", scene: "home", dark: true, steps: chat("ines@birch.example") },
+  { name: "plain", scene: "home", steps: chat("bookshop@river.example") },
+  { name: "switch-off", scene: "home", steps: then(noor, click("composer-lock"), click("lock-off")) },
+  { name: "presence", scene: "home", steps: click("own-presence") },
+  { name: "requests", scene: "home", steps: click("request-row") },
+  { name: "add-contact", scene: "home", steps: click("add-contact") },
+  { name: "search", scene: "home", steps: then(fill("search", "o"), wait("found-message")) },
+  { name: "switcher", scene: "home", steps: press("Control+k") },
+  {
+    name: "switcher-dark",
+    scene: "home",
+    dark: true,
+    steps: then(press("Control+k"), fill("switcher-input", "choir"), wait("switcher-choice")),
+  },
+  { name: "settings-light", scene: "home", steps: click("rail-settings") },
+  {
+    name: "settings-dark",
+    scene: "home",
+    dark: true,
+    steps: then(click("rail-settings"), click("account-devices"), wait("device")),
+  },
+  { name: "trouble", scene: "trouble", steps: noor },
+  { name: "trouble-dark", scene: "trouble", dark: true, steps: noor },
+  { name: "trouble-settings", scene: "trouble", steps: click("rail-settings") },
+  { name: "many", scene: "many", steps: chat("long@crowd.example") },
+  { name: "many-contacts", scene: "many", steps: click("tab-contacts") },
+  { name: "rtl", scene: "rtl", steps: chat("yusuf@bustan.example") },
+  {
+    name: "rtl-window",
+    scene: "rtl",
+    dark: true,
+    steps: then(
+      (page) => page.evaluate(() => document.documentElement.setAttribute("dir", "rtl")),
+      chat("yusuf@bustan.example"),
+    ),
+  },
+  { name: "narrow-list", scene: "home", width: 360, height: 720 },
+  { name: "narrow-chat", scene: "home", width: 360, height: 720, steps: noor },
+  { name: "narrow-chat-dark", scene: "home", dark: true, width: 360, height: 720, steps: noor },
+  {
+    name: "narrow-details",
+    scene: "home",
+    width: 360,
+    height: 720,
+    steps: then(noor, click("chat-details"), wait("device")),
+  },
+  { name: "narrow-settings", scene: "home", width: 360, height: 720, steps: click("rail-settings") },
+  { name: "narrow-presence", scene: "home", width: 360, height: 720, steps: click("own-presence") },
+  { name: "narrow-lock", scene: "home", width: 360, height: 720, steps: then(noor, click("composer-lock")) },
+];

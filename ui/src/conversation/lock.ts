@@ -1,0 +1,36 @@
+import type { Lock, UndecryptableReason } from "../core/generated/api";
+import type { IconName } from "../lib/icons";
+import type { Key } from "../lib/text";
+
+const icons: Record<Lock, IconName> = {
+  encrypted: "lock",
+  plain_chosen: "unlocked",
+  plain_no_devices: "unlocked",
+  checking: "clock",
+  blocked: "warning",
+};
+
+/** The sign for what will happen to the next message. */
+export function lockIcon(lock: Lock): IconName {
+  return icons[lock];
+}
+
+/** Why a message could not be read. A new reason without words is a type error. */
+export const reasons: Record<UndecryptableReason, Key> = {
+  not_for_this_device: "undecryptable.not_for_this_device",
+  no_session: "undecryptable.no_session",
+  key_gone: "undecryptable.key_gone",
+  identity_changed: "undecryptable.identity_changed",
+  malformed: "undecryptable.malformed",
+  wrong_place: "undecryptable.wrong_place",
+  unsupported: "undecryptable.unsupported",
+};
+
+/** The words for what will happen to the next message: at a glance, and in full. */
+export const locks: Record<Lock, { short: Key; long: Key }> = {
+  encrypted: { short: "lock.encrypted.short", long: "lock.encrypted.long" },
+  plain_chosen: { short: "lock.plain_chosen.short", long: "lock.plain_chosen.long" },
+  plain_no_devices: { short: "lock.plain_no_devices.short", long: "lock.plain_no_devices.long" },
+  checking: { short: "lock.checking.short", long: "lock.checking.long" },
+  blocked: { short: "lock.blocked.short", long: "lock.blocked.long" },
+};

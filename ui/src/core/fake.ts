@@ -1,0 +1,438 @@
+import type { Core, Method } from "./core";
+import type {
+  Account,
+  AccountId,
+  AddAccount,
+  Chat,
+  ChatId,
+  Code,
+  Contact,
+  ContactRequest,
+  Delivery,
+  Device,
+  Event,
+  Fault,
+  Message,
+  MessageId,
+  Opening,
+  Requests,
+  Show,
+} from "./generated/api";
+
+/** What a sign-in with such an address comes to, by the part before the @. */
+const failing: Record<string, Code> = {
+  wrong: "wrong_password",
+  unknown: "server_not_found",
+  down: "unreachable",
+  slow: "timeout",
+  cert: "certificate_wrong_name",
+  issuer: "certificate_unknown_issuer",
+  expired: "certificate_expired",
+  weak: "login_weakened",
+};
+
+type Handlers = { [M in Method]: (params: Requests[M]["params"]) => Requests[M]["result"] };
+
+/** A whole core in memory, for tests and for looking at the window without a server. It behaves like the real one:
+ * what it says by events it also answers, and the other way round. */
+export class FakeCore implements Core {
+  opened: Opening = { state: "ready" };
+  /** Accepted by `unlock`; any is, when it is chosen for the first time. */
+  passphrase = "correct horse";
+  /** Links that were opened. */
+  readonly links: string[] = [];
+  /** Every request, in order. */
+  readonly asked: { method: Method; params: unknown }[] = [];
+  /** Own messages move on by themselves, this many milliseconds a step; not at all when null. */
+  pace: number | null = null;
+  /** Milliseconds until a request is answered. */
+  delay = 0;
+  /** Makes the next request of a kind fail. */
+  readonly refuse = new Map<Method, Fault>();
+
+  readonly accounts = new Map<AccountId, Account>();
+  readonly contacts = new Map<string, Contact>();
+  readonly requests = new Map<string, ContactRequest>();
+  readonly chats = new Map<ChatId, Chat>();
+  readonly messages = new Map<ChatId, Message[]>();
+  readonly devices = new Map<string, Device[]>();
+  /** The right password of an account that needs one. */
+  readonly passwords = new Map<string, string>();
+
+  #rev = 0;
+  #id = 0;
+  #receive: ((events: Event[]) => void) | null = null;
+  #batch: Event[] = [];
+
+  // The interface.
+
+  opening(): Promise<Opening> {
+    return Promise.resolve(this.opened);
+  }
+
+  async unlock(passphrase: string): Promise<Opening> {
+    const first = this.opened.state === "passphrase_needed" && this.opened.first;
+    if (!first && passphrase !== this.passphrase) throw fault("wrong_passphrase");
+    this.opened = { state: "ready" };
+    return this.opened;
+  }
+
+  async request<M extends Method>(method: M, params: Requests[M]["params"]): Promise<Requests[M]["result"]> {
+    this.asked.push({ method, params });
+    await new Promise((done) => setTimeout(done, this.delay));
+    const refused = this.refuse.get(method);
+    if (refused) {
+      this.refuse.delete(method);
+      throw refused;
+    }
+    return structuredClone(this.#handlers[method](params));
+  }
+
+  subscribe(receive: (events: Event[]) => void): Promise<void> {
+    this.#receive = receive;
+    this.emit({ type: "ready", version: "0.1.0" });
+    return Promise.resolve();
+  }
+
+  openLink(url: string): Promise<void> {
+    this.links.push(url);
+    return Promise.resolve();
+  }
+
+  // What the world does.
+
+  addAccount(address: string, more: Partial<Account> = {}): AccountId {
+    const account = this.#next();
+    this.accounts.set(account, {
+      account,
+      address,
+      enabled: true,
+      state: "online",
+      error: null,
+      show: "available",
+      status: null,
+      color: this.accounts.size % 8,
+      unread: 0,
+      host: null,
+      port: null,
+      tls: null,
+      rev: this.#nextRev(),
+      ...more,
+    });
+    this.changeAccount(account, {});
+    return account;
+  }
+
+  changeAccount(id: AccountId, change: Partial<Account>): void {
+    const account = { ...need(this.accounts.get(id)), ...change, rev: this.#nextRev() };
+    this.accounts.set(id, account);
+    this.emit({ type: "account_changed", account });
+  }
+
+  addContact(account: AccountId, address: string, more: Partial<Contact> = {}): void {
+    this.contacts.set(key(account, address), {
+      account,
+      address,
+      name: null,
+      subscription: "both",
+      asked: false,
+      groups: [],
+      presence: "offline",
+      status: null,
+      rev: 0,
+      ...more,
+    });
+    this.changeContact(account, address, {});
+  }
+
+  changeContact(account: AccountId, address: string, change: Partial<Contact>): void {
+    const contact = { ...need(this.contacts.get(key(account, address))), ...change, rev: this.#nextRev() };
+    this.contacts.set(key(account, address), contact);
+    this.emit({ type: "contact_changed", contact });
+    const chat = this.chatWith(account, address);
+    if (chat) this.changeChat(chat.chat, { title: contact.name ?? address });
+  }
+
+  addRequest(account: AccountId, address: string): void {
+    const request = { account, address, received_at: new Date().toISOString() };
+    this.requests.set(key(account, address), request);
+    this.emit({ type: "request_received", ...request });
+  }
+
+  addChat(account: AccountId, address: string, more: Partial<Chat> = {}): ChatId {
+    const chat = this.#next();
+    this.messages.set(chat, []);
+    this.chats.set(chat, {
+      chat,
+      account,
+      address,
+      title: this.contacts.get(key(account, address))?.name ?? address,
+      unread: 0,
+      encryption: "omemo",
+      lock: "encrypted",
+      read_up_to: null,
+      last: null,
+      rev: 0,
+      ...more,
+    });
+    this.changeChat(chat, {});
+    return chat;
+  }
+
+  changeChat(id: ChatId, change: Partial<Chat>): void {
+    const chat = { ...need(this.chats.get(id)), ...change, rev: this.#nextRev() };
+    this.chats.set(id, chat);
+    this.emit({ type: "chat_changed", chat });
+  }
+
+  chatWith(account: AccountId, address: string): Chat | undefined {
+    return [...this.chats.values()].find((chat) => chat.account === account && chat.address === address);
+  }
+
+  /** A message of the past or of now; unread ones count. */
+  addMessage(
+    chatId: ChatId,
+    body: string | null,
+    more: Partial<Message> & { read?: boolean } = {},
+  ): MessageId {
+    const { read = true, ...fields } = more;
+    const chat = need(this.chats.get(chatId));
+    const direction = fields.direction ?? "in";
+    const message: Message = {
+      message: this.#next(),
+      chat: chatId,
+      account: chat.account,
+      from: direction === "in" ? chat.address : need(this.accounts.get(chat.account)).address,
+      direction,
+      body,
+      sent_at: new Date().toISOString(),
+      delivery: direction === "in" ? "delivered" : "read",
+      encryption: chat.encryption === "omemo" ? "omemo2" : "none",
+      trust: chat.encryption === "omemo" ? "blind" : null,
+      unprotected: false,
+      undecryptable: null,
+      error: null,
+      origin_id: null,
+      archive_id: null,
+      rev: this.#nextRev(),
+      ...fields,
+    };
+    need(this.messages.get(chatId)).push(message);
+    this.emit({ type: "message_changed", message });
+    this.changeChat(chatId, {
+      last: message,
+      ...(read ? { read_up_to: message.message } : { unread: need(this.chats.get(chatId)).unread + 1 }),
+    });
+    if (!read) this.#countUnread(chat.account);
+    return message.message;
+  }
+
+  /** Something arrives now, unread. */
+  receive(chat: ChatId, body: string | null, more: Partial<Message> = {}): MessageId {
+    return this.addMessage(chat, body, { ...more, direction: "in", read: false });
+  }
+
+  changeMessage(id: MessageId, change: Partial<Message>): void {
+    for (const [chatId, messages] of this.messages) {
+      const at = messages.findIndex((message) => message.message === id);
+      const had = messages[at];
+      if (!had) continue;
+      const message = { ...had, ...change, rev: this.#nextRev() };
+      messages[at] = message;
+      this.emit({ type: "message_changed", message });
+      if (this.chats.get(chatId)?.last?.message === id) this.changeChat(chatId, { last: message });
+    }
+  }
+
+  setDevices(account: AccountId, address: string, devices: Device[]): void {
+    this.devices.set(key(account, address), devices);
+  }
+
+  /** Sends an event as it stands. */
+  emit(event: Event): void {
+    if (!this.#receive) return;
+    if (this.#batch.length === 0) queueMicrotask(() => this.#flush());
+    this.#batch.push(structuredClone(event));
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#receive?.(batch);
+  }
+
+  #next(): number {
+    this.#id += 1;
+    return this.#id;
+  }
+
+  #nextRev(): number {
+    this.#rev += 1;
+    return this.#rev;
+  }
+
+  #countUnread(account: AccountId): void {
+    let unread = 0;
+    for (const chat of this.chats.values()) if (chat.account === account) unread += chat.unread;
+    this.changeAccount(account, { unread });
+  }
+
+  #signIn(id: AccountId, password: string): void {
+    const account = need(this.accounts.get(id));
+    this.changeAccount(id, { state: "connecting", error: null });
+    const code = failing[account.address.slice(0, account.address.indexOf("@"))];
+    const wrong = code === "wrong_password" ? password !== "right" : code !== undefined;
+    setTimeout(
+      () => {
+        if (!this.accounts.has(id)) return;
+        if (wrong && code) this.changeAccount(id, { state: "failed", error: fault(code) });
+        else this.changeAccount(id, { state: "online" });
+      },
+      Math.max(this.delay, 20),
+    );
+  }
+
+  #moveOn(id: MessageId, left: readonly Delivery[]): void {
+    const [delivery, ...rest] = left;
+    if (this.pace === null || delivery === undefined) return;
+    setTimeout(() => {
+      this.changeMessage(id, { delivery });
+      this.#moveOn(id, rest);
+    }, this.pace);
+  }
+
+  readonly #handlers: Handlers = {
+    add_account: (params) => this.#addAccount(params),
+    list_accounts: () => [...this.accounts.values()],
+    set_account_enabled: ({ account, enabled }) => {
+      this.changeAccount(account, { enabled, state: "offline", error: null });
+      if (enabled) this.#signIn(account, "");
+      return {};
+    },
+    set_password: ({ account, password }) => {
+      this.#signIn(account, password);
+      return {};
+    },
+    remove_account: ({ account }) => {
+      this.accounts.delete(account);
+      for (const [id, chat] of this.chats) if (chat.account === account) this.chats.delete(id);
+      for (const [id, contact] of this.contacts) if (contact.account === account) this.contacts.delete(id);
+      this.emit({ type: "account_removed", account });
+      return {};
+    },
+    set_presence: ({ account, show, status }) => {
+      this.changeAccount(account, { show, status: status ?? null });
+      return {};
+    },
+    list_contacts: ({ account }) => [...this.contacts.values()].filter((one) => one.account === account),
+    add_contact: ({ account, address, name, groups }) => {
+      if (!/^[^@\s]+@[^@\s]+$/u.test(address)) throw fault("invalid_address");
+      const had = this.contacts.get(key(account, address));
+      if (!had) this.addContact(account, address, { subscription: "none", asked: true });
+      this.changeContact(account, address, {
+        ...(name === undefined ? {} : { name: name === "" ? null : name }),
+        ...(groups === undefined ? {} : { groups }),
+      });
+      return {};
+    },
+    remove_contact: ({ account, address }) => {
+      this.contacts.delete(key(account, address));
+      this.emit({ type: "contact_removed", account, address });
+      return {};
+    },
+    list_requests: ({ account }) =>
+      [...this.requests.values()].filter((one) => account === undefined || one.account === account),
+    answer_request: ({ account, address, accept }) => {
+      this.requests.delete(key(account, address));
+      this.emit({ type: "request_answered", account, address });
+      if (accept) this.addContact(account, address, { subscription: "both", presence: "available" });
+      return {};
+    },
+    open_chat: ({ account, address }) => {
+      const chat = this.chatWith(account, address)?.chat ?? this.addChat(account, address);
+      return { chat };
+    },
+    list_chats: ({ account }) =>
+      [...this.chats.values()].filter((one) => account === undefined || one.account === account),
+    mark_read: ({ chat }) => {
+      const had = need(this.chats.get(chat));
+      this.changeChat(chat, { unread: 0, read_up_to: had.last?.message ?? null });
+      this.#countUnread(had.account);
+      return {};
+    },
+    set_encryption: ({ chat, mode }) => {
+      this.changeChat(chat, { encryption: mode, lock: mode === "omemo" ? "encrypted" : "plain_chosen" });
+      return {};
+    },
+    list_messages: ({ chat, before, limit = 50 }) => {
+      const all = need(this.messages.get(chat));
+      const end = before === undefined ? all.length : all.findIndex((one) => one.message === before);
+      return all.slice(Math.max(0, end - limit), Math.max(0, end));
+    },
+    send_text: ({ chat, body }) => {
+      if (body.trim() === "") throw fault("empty_message");
+      const id = this.addMessage(chat, body, { direction: "out", delivery: "waiting" });
+      const account = need(this.accounts.get(need(this.chats.get(chat)).account));
+      if (account.state === "online") this.#moveOn(id, ["sent", "delivered", "read"]);
+      return this.#message(id);
+    },
+    retry_message: ({ message }) => {
+      this.changeMessage(message, { delivery: "waiting", error: null });
+      this.#moveOn(message, ["sent", "delivered"]);
+      return this.#message(message);
+    },
+    list_devices: ({ account, address }) => this.devices.get(key(account, address)) ?? [],
+    set_trust: ({ account, address, fingerprint, trust }) => {
+      const devices = this.devices.get(key(account, address)) ?? [];
+      for (const device of devices) if (device.fingerprint === fingerprint) device.trust = trust;
+      return {};
+    },
+    search: ({ query, limit = 50, account }) => {
+      const words = query.toLowerCase().split(/\s+/u);
+      return [...this.messages.values()]
+        .flat()
+        .filter((one) => account === undefined || one.account === account)
+        .filter((one) => words.every((word) => one.body?.toLowerCase().includes(word)))
+        .reverse()
+        .slice(0, limit);
+    },
+  };
+
+  #addAccount(params: AddAccount): { account: AccountId } {
+    const { address, password, host, port, tls } = params;
+    if (!/^[^@\s]+@[^@\s]+$/u.test(address)) throw fault("invalid_address");
+    if ([...this.accounts.values()].some((one) => one.address === address)) throw fault("account_exists");
+    const account = this.addAccount(address, {
+      state: "connecting",
+      host: host ?? null,
+      port: port ?? null,
+      tls: tls ?? null,
+    });
+    this.#signIn(account, password);
+    return { account };
+  }
+
+  #message(id: MessageId): Message {
+    return need([...this.messages.values()].flat().find((message) => message.message === id));
+  }
+}
+
+/** A fault with its sentence for experts. */
+export function fault(code: Code): Fault {
+  return { code, text: `expert text of ${code}` };
+}
+
+/** A presence in turn. */
+export function showAt(index: number): Show {
+  const shows: Show[] = ["available", "away", "offline", "dnd", "chat", "offline", "xa", "offline"];
+  return shows[index % shows.length] ?? "offline";
+}
+
+function key(account: AccountId, address: string): string {
+  return `${account} ${address}`;
+}
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw fault("not_found");
+  return value;
+}

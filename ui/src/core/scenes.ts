@@ -1,0 +1,293 @@
+import { FakeCore, fault, showAt } from "./fake";
+import type { ChatId, Device } from "./generated/api";
+
+/** The scenes by name: `npm run dev`, then `/?fake=home`. */
+export function fakeScene(name: string): FakeCore {
+  return (scenes[name] ?? home)();
+}
+
+const minutes = (count: number) => new Date(Date.now() - count * 60_000).toISOString();
+const hours = (count: number) => minutes(count * 60);
+const days = (count: number) => hours(count * 24);
+
+const scenes: Record<string, () => FakeCore> = {
+  empty,
+  home,
+  many,
+  trouble,
+  passphrase,
+  first_passphrase,
+  rtl,
+  alone,
+};
+
+function empty(): FakeCore {
+  const core = new FakeCore();
+  core.delay = 400;
+  core.pace = 900;
+  return core;
+}
+
+function passphrase(): FakeCore {
+  const core = home();
+  core.opened = { state: "passphrase_needed", first: false };
+  return core;
+}
+
+function first_passphrase(): FakeCore {
+  const core = empty();
+  core.opened = { state: "passphrase_needed", first: true };
+  return core;
+}
+
+/** A contact list and no chats. */
+function alone(): FakeCore {
+  const core = new FakeCore();
+  const account = core.addAccount("mira@orchard.example");
+  people(core, account);
+  core.pace = 900;
+  return core;
+}
+
+function people(core: FakeCore, account: number): void {
+  const add = core.addContact.bind(core, account);
+  add("noor@orchard.example", {
+    name: "Noor Haddad",
+    presence: "available",
+    status: "Baking bread",
+    groups: ["Friends"],
+  });
+  add("tomas@birch.example", { name: "Tomás Rivera", presence: "away", groups: ["Friends"] });
+  add("ines@birch.example", {
+    name: "Inês",
+    presence: "chat",
+    status: "Ask me anything",
+    groups: ["Friends", "Choir"],
+  });
+  add("otto@orchard.example", {
+    name: "Otto Lindqvist",
+    presence: "dnd",
+    status: "In rehearsal until six",
+    groups: ["Choir"],
+  });
+  add("grandma@orchard.example", { name: "Grandma", presence: "offline", groups: ["Family"] });
+  add("jun@river.example", {
+    name: "Jun Watanabe",
+    presence: "xa",
+    status: "Travelling, back on Monday",
+    groups: ["Family"],
+  });
+  add("bookshop@river.example", { name: null, presence: "offline" });
+  add("lea@birch.example", { name: "Lea", subscription: "none", asked: true });
+}
+
+/** Two accounts in use, with chats of every kind. */
+function home(): FakeCore {
+  const core = new FakeCore();
+  core.pace = 900;
+  const mira = core.addAccount("mira@orchard.example", { status: "At the desk" });
+  const work = core.addAccount("m.solberg@workshop.example", { show: "dnd", color: 1 });
+  people(core, mira);
+  core.addContact(work, "dana@workshop.example", {
+    name: "Dana Okafor",
+    presence: "available",
+    groups: ["Team"],
+  });
+  core.addContact(work, "print@workshop.example", { name: "Print room", presence: "away", groups: ["Team"] });
+
+  longAgo(core, mira);
+  noor(core, mira);
+  dana(core, work);
+  core.addRequest(mira, "newcomer@faraway.example");
+  core.addRequest(work, "recruiting-department-of-northern-europe@a-rather-long-company-name.example");
+  core.setDevices(mira, "mira@orchard.example", [
+    device(11, "verified", { own: true, label: "Waxwing on desk" }),
+    device(12, "verified", { label: "Phone" }),
+  ]);
+  return core;
+}
+
+function longAgo(core: FakeCore, account: number): void {
+  const otto = core.addChat(account, "otto@orchard.example");
+  core.addMessage(otto, "Did you find the alto part?", { sent_at: days(3) });
+  core.addMessage(otto, "Yes, on the piano. I bring it on Thursday.", {
+    direction: "out",
+    delivery: "delivered",
+    sent_at: days(2.9),
+  });
+
+  const shop = core.addChat(account, "bookshop@river.example", {
+    encryption: "none",
+    lock: "plain_no_devices",
+  });
+  core.addMessage(shop, "Your order of two books has arrived. We are open until 18:00.", {
+    sent_at: days(1.2),
+  });
+
+  const ines = core.addChat(account, "ines@birch.example");
+  core.addMessage(ines, "Can you read this?", { sent_at: hours(20) });
+  core.addMessage(ines, null, {
+    sent_at: hours(19.9),
+    undecryptable: { device: 48_211_907, reason: "no_session" },
+    read: false,
+  });
+
+  const tomas = core.addChat(account, "tomas@birch.example", { lock: "blocked" });
+  core.addMessage(tomas, "New phone, new me", { sent_at: hours(6) });
+  core.addMessage(tomas, "Nice! Which one?", {
+    direction: "out",
+    delivery: "failed",
+    error: fault("no_trusted_devices"),
+    sent_at: hours(5.5),
+  });
+  core.setDevices(account, "tomas@birch.example", [
+    device(71, "untrusted", {}),
+    device(72, "undecided", { protocols: ["omemo1"] }),
+  ]);
+}
+
+function noor(core: FakeCore, account: number): ChatId {
+  const chat = core.addChat(account, "noor@orchard.example");
+  const say = (body: string, at: string, own = false) =>
+    core.addMessage(chat, body, { sent_at: at, ...(own ? { direction: "out" as const } : {}) });
+  say("The loaf from yesterday came out better than I hoped 🍞", hours(27));
+  say("Proof! Otherwise it did not happen.", hours(26.9), true);
+  say("Tomorrow at the market, ten o'clock?", hours(26.8));
+  say("Ten is good. I bring coffee.", hours(26.7), true);
+  say("Good morning! I am running a little late, the starter had plans of its own.", minutes(96));
+  say("Ten minutes, promise.", minutes(95));
+  say("No hurry", minutes(94), true);
+  say(
+    "I found us a bench in the sun, right by the cheese stall. Here is how to get there: https://maps.example/market?bench=7 (the green one).",
+    minutes(93),
+    true,
+  );
+  say("❤️", minutes(92));
+  core.addMessage(chat, "This one is from my old tablet, it cannot do the lock yet", {
+    sent_at: minutes(70),
+    encryption: "none",
+    trust: null,
+    unprotected: true,
+  });
+  core.addMessage(chat, "Then keep it for the recipes.", {
+    direction: "out",
+    delivery: "delivered",
+    sent_at: minutes(64),
+  });
+  core.addMessage(chat, "Are you still coming to the choir tonight?", {
+    direction: "out",
+    delivery: "sent",
+    sent_at: minutes(9),
+  });
+  core.addMessage(chat, "Wouldn't miss it. Otto has promised to sing the high part himself.", {
+    sent_at: minutes(4),
+    trust: "verified",
+    read: false,
+  });
+  core.addMessage(chat, "Bring earplugs 😄", { sent_at: minutes(3), trust: "verified", read: false });
+  core.setDevices(account, "noor@orchard.example", [
+    device(31, "verified", { label: "Noor's laptop" }),
+    device(32, "blind", { protocols: ["omemo1", "omemo2"] }),
+    device(33, "blind", { active: false, protocols: ["omemo1"] }),
+  ]);
+  return chat;
+}
+
+function dana(core: FakeCore, account: number): void {
+  const chat = core.addChat(account, "dana@workshop.example");
+  core.addMessage(chat, "The proofs are back from the printer.", { sent_at: minutes(42) });
+  core.addMessage(chat, "Wonderful, I look at them after lunch", {
+    direction: "out",
+    delivery: "waiting",
+    sent_at: minutes(30),
+  });
+}
+
+function device(id: number, trust: Device["trust"], more: Partial<Device>): Device {
+  const fingerprint = Array.from({ length: 64 }, (_, at) => ((id * 7 + at * at * 3) % 16).toString(16)).join(
+    "",
+  );
+  return {
+    device: id,
+    fingerprint,
+    trust,
+    protocols: ["omemo2"],
+    active: true,
+    own: false,
+    label: null,
+    last_seen: days(id % 5),
+    ...more,
+  };
+}
+
+/** Accounts that cannot sign in. */
+function trouble(): FakeCore {
+  const core = home();
+  const [first, second] = core.accounts.keys();
+  if (first !== undefined) core.changeAccount(first, { state: "connecting", error: fault("unreachable") });
+  if (second !== undefined) core.changeAccount(second, { state: "failed", error: fault("wrong_password") });
+  return core;
+}
+
+/** Very many, and very long. */
+function many(): FakeCore {
+  const core = new FakeCore();
+  const account = core.addAccount(
+    "somebody.with.a.remarkably.long.name@a-server-with-an-even-longer-name.example",
+  );
+  for (let at = 0; at < 1_500; at += 1) {
+    core.addContact(account, `person${at}@crowd.example`, {
+      name: `Person ${at}`,
+      presence: showAt(at),
+      groups: at % 3 === 0 ? [] : [`Group ${at % 12}`],
+    });
+  }
+  const long = "Maximiliana Alexandrina Theodora von und zu Hohenstein-Bartholomäuswalde the Younger";
+  core.addContact(account, "long@crowd.example", {
+    name: long,
+    presence: "available",
+    status: long.repeat(3),
+  });
+  for (let at = 0; at < 300; at += 1) {
+    const chat = core.addChat(account, `person${at}@crowd.example`);
+    core.addMessage(chat, `Message number ${at}`, { sent_at: hours(at + 2) });
+  }
+  const chat = core.addChat(account, "long@crowd.example");
+  for (let at = 400; at > 0; at -= 1) {
+    const own = at % 3 === 0;
+    core.addMessage(chat, at % 7 === 0 ? `${at} ${"word ".repeat(60)}` : `Line ${at}`, {
+      sent_at: minutes(at * 11 + 5),
+      ...(own ? { direction: "out" as const } : {}),
+    });
+  }
+  core.addMessage(chat, "x".repeat(300), { read: false, sent_at: minutes(1) });
+  return core;
+}
+
+/** Right to left, within a window that reads left to right. */
+function rtl(): FakeCore {
+  const core = new FakeCore();
+  core.pace = 900;
+  const account = core.addAccount("salma@bustan.example");
+  core.addContact(account, "yusuf@bustan.example", {
+    name: "يوسف الحداد",
+    presence: "available",
+    status: "في المكتبة",
+  });
+  core.addContact(account, "tamar@etz.example", { name: "תמר לוי", presence: "away", groups: ["משפחה"] });
+  core.addContact(account, "evil@etz.example", { name: "safe\u202Eexe.elif", presence: "available" });
+  const tamar = core.addChat(account, "tamar@etz.example");
+  core.addMessage(tamar, "נתראה מחר בשמונה?", { sent_at: hours(3) });
+  const chat = core.addChat(account, "yusuf@bustan.example");
+  core.addMessage(chat, "صباح الخير! هل قرأت الكتاب الذي أعطيتك إياه؟", { sent_at: minutes(50) });
+  core.addMessage(chat, "نعم، انتهيت منه أمس. كان رائعًا.", { direction: "out", sent_at: minutes(45) });
+  core.addMessage(chat, "الفصل الأخير هنا: https://kutub.example/fasl/12 أخبرني برأيك.", {
+    sent_at: minutes(44),
+  });
+  core.addMessage(chat, "Mixed: العنوان is on page 12", {
+    direction: "out",
+    delivery: "delivered",
+    sent_at: minutes(20),
+  });
+  return core;
+}

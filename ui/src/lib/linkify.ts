@@ -1,0 +1,64 @@
+/** A piece of a message: plain text, or a link when `url` is there. */
+export type Piece = { text: string; url?: string };
+
+// Ends at spaces, quotes, angle brackets, controls and the marks that turn writing direction around.
+const LINK =
+  // eslint-disable-next-line no-control-regex
+  /(?:https?:\/\/|mailto:|xmpp:)[^\s<>"'`\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f]+/giu;
+const TRAILING = /[.,;:!?…*_~»›)\]}]$/u;
+const PAIRS: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
+
+/** Cuts text into plain pieces and links. Only https, http, mailto and xmpp become links. */
+export function linkify(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let done = 0;
+  for (const match of text.matchAll(LINK)) {
+    const url = withoutTrailing(match[0]);
+    if (!isWhole(url) || startsInsideWord(text, match.index)) continue;
+    if (match.index > done) pieces.push({ text: text.slice(done, match.index) });
+    pieces.push({ text: url, url });
+    done = match.index + url.length;
+  }
+  if (done < text.length) pieces.push({ text: text.slice(done) });
+  return pieces;
+}
+
+/** Whether a text is nothing but one to three emoji, which are shown larger. */
+export function isJumbo(text: string): boolean {
+  return (
+    text.length <= 48 &&
+    /^(?:\p{Extended_Pictographic}[\p{Emoji_Modifier}\uFE0F\u200D\p{Extended_Pictographic}]*\s*)+$/u.test(
+      text,
+    ) &&
+    graphemes(text) <= 3
+  );
+}
+
+function graphemes(text: string): number {
+  let count = 0;
+  for (const part of new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(text)) {
+    if (part.segment.trim() !== "") count += 1;
+  }
+  return count;
+}
+
+// Punctuation belongs to the sentence; a closing bracket only if it was opened inside of the link.
+function withoutTrailing(found: string): string {
+  let url = found;
+  while (TRAILING.test(url)) {
+    const last = url.slice(-1);
+    const open = PAIRS[last];
+    if (open !== undefined && url.split(open).length >= url.split(last).length) break;
+    url = url.slice(0, -1);
+  }
+  return url;
+}
+
+function isWhole(url: string): boolean {
+  const rest = url.replace(/^(?:https?:\/\/|mailto:|xmpp:)/iu, "");
+  return rest.length > 0 && URL.canParse(url);
+}
+
+function startsInsideWord(text: string, index: number): boolean {
+  return index > 0 && /[\p{L}\p{N}]/u.test(text.slice(index - 1, index));
+}

@@ -1,0 +1,71 @@
+import { getContext, setContext } from "svelte";
+import { SvelteMap } from "svelte/reactivity";
+
+import type { Core } from "../core/core";
+import type { AccountId, Chat, ChatId, Contact, MessageId, Opening } from "../core/generated/api";
+import { Mirror } from "./mirror.svelte";
+
+/** A dialog over the window. */
+export type Ask =
+  | { kind: "add_contact"; account: AccountId | null; address: string }
+  | { kind: "edit_contact"; contact: Contact }
+  | { kind: "remove_contact"; contact: Contact }
+  | { kind: "requests" }
+  | { kind: "turn_off_encryption"; chat: ChatId }
+  | { kind: "change_password"; account: AccountId }
+  | { kind: "remove_account"; account: AccountId }
+  | { kind: "open_link"; url: string }
+  | { kind: "switcher" };
+
+export type Page = "chats" | "settings" | "sign_in";
+export type Tab = "chats" | "contacts";
+
+/** What is the window's own: where one is, never what is true. */
+export class View {
+  opening: Opening | null = $state.raw(null);
+  /** The first lists are here. */
+  loaded = $state(false);
+  page: Page = $state("chats");
+  tab: Tab = $state("chats");
+  /** The account filtered to, or all. */
+  account: AccountId | null = $state(null);
+  chat: ChatId | null = $state(null);
+  details = $state(false);
+  query = $state("");
+  ask: Ask | null = $state.raw(null);
+  /** A message to bring into sight once. */
+  sought: MessageId | null = $state(null);
+  /** A short word at the foot of the window. */
+  notice: string | null = $state(null);
+  /** The window has the keyboard. */
+  focused = $state(true);
+  /** Moves on once a minute, so that "today" and times do not grow stale. */
+  now = $state.raw(new Date());
+}
+
+export class App {
+  readonly mirror = new Mirror();
+  readonly view = new View();
+  /** Unsent text by chat. */
+  readonly drafts = new SvelteMap<ChatId, string>();
+  /** Keeps what is sent in one chat in its order. */
+  readonly sending = new Map<ChatId, Promise<unknown>>();
+
+  constructor(readonly core: Core) {}
+
+  /** The open chat. */
+  readonly chat: Chat | undefined = $derived(
+    this.view.chat === null ? undefined : this.mirror.chats.get(this.view.chat),
+  );
+  readonly manyAccounts = $derived(this.mirror.accounts.size > 1);
+}
+
+const APP = Symbol("app");
+
+export function provideApp(app: App): void {
+  setContext(APP, app);
+}
+
+export function useApp(): App {
+  return getContext<App>(APP);
+}

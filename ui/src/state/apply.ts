@@ -1,0 +1,88 @@
+import type { AccountId, Event } from "../core/generated/api";
+import { type Mirror, personKey, putAccount, putChat, putContact, putMessage } from "./mirror.svelte";
+
+/** What the window has to do itself after a batch of events. */
+export type Outcome = { resync: boolean };
+
+/** Takes in a batch of events, in order. */
+export function applyAll(mirror: Mirror, events: readonly Event[]): Outcome {
+  let resync = false;
+  for (const event of events) {
+    apply(mirror, event);
+    if (event.type === "resync") resync = true;
+  }
+  return { resync };
+}
+
+/** Takes in one event. The one place that knows all of them. */
+export function apply(mirror: Mirror, event: Event): void {
+  switch (event.type) {
+    case "ready":
+      mirror.version = event.version;
+      return;
+    case "account_changed":
+      mirror.gone.delete(goneAccount(event.account.account));
+      putAccount(mirror, event.account);
+      if (event.account.state !== "online") mirror.caughtUp.delete(event.account.account);
+      return;
+    case "account_removed":
+      forgetAccount(mirror, event.account);
+      return;
+    case "contact_changed":
+      mirror.gone.delete(goneContact(event.contact.account, event.contact.address));
+      putContact(mirror, event.contact);
+      return;
+    case "contact_removed":
+      mirror.gone.add(goneContact(event.account, event.address));
+      mirror.contacts.delete(personKey(event.account, event.address));
+      return;
+    case "request_received": {
+      const { account, address, received_at } = event;
+      mirror.gone.delete(goneRequest(account, address));
+      mirror.requests.set(personKey(account, address), { account, address, received_at });
+      return;
+    }
+    case "request_answered":
+      mirror.gone.add(goneRequest(event.account, event.address));
+      mirror.requests.delete(personKey(event.account, event.address));
+      return;
+    case "chat_changed":
+      mirror.gone.delete(goneChat(event.chat.chat));
+      putChat(mirror, event.chat);
+      return;
+    case "chat_removed":
+      mirror.gone.add(goneChat(event.chat));
+      mirror.chats.delete(event.chat);
+      mirror.rows.delete(event.chat);
+      return;
+    case "message_changed":
+      putMessage(mirror, event.message);
+      return;
+    case "caught_up":
+      mirror.caughtUp.add(event.account);
+      return;
+    case "resync":
+      // Everything is read anew by whoever called.
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+export const goneAccount = (account: AccountId) => `account ${account}`;
+export const goneContact = (account: AccountId, address: string) => `contact ${account} ${address}`;
+export const goneRequest = (account: AccountId, address: string) => `request ${account} ${address}`;
+export const goneChat = (chat: number) => `chat ${chat}`;
+
+function forgetAccount(mirror: Mirror, account: AccountId): void {
+  mirror.gone.add(goneAccount(account));
+  mirror.accounts.delete(account);
+  mirror.caughtUp.delete(account);
+  for (const [key, contact] of mirror.contacts) if (contact.account === account) mirror.contacts.delete(key);
+  for (const [key, request] of mirror.requests) if (request.account === account) mirror.requests.delete(key);
+  for (const [id, chat] of mirror.chats) {
+    if (chat.account !== account) continue;
+    mirror.chats.delete(id);
+    mirror.rows.delete(id);
+  }
+}

@@ -1,0 +1,109 @@
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
+
+import type {
+  Account,
+  AccountId,
+  Chat,
+  ChatId,
+  Contact,
+  ContactRequest,
+  Message,
+  MessageId,
+} from "../core/generated/api";
+
+/** The rows of one chat that are in the page: a stretch that always reaches to the newest message. */
+export class Rows {
+  /** In the order of the chat, oldest first. */
+  messages: readonly Message[] = $state.raw([]);
+  /** Nothing older is stored. */
+  complete = $state(false);
+  loading = $state(false);
+  loaded = $state(false);
+}
+
+/** What core has told, and nothing else: the window's picture of it. */
+export class Mirror {
+  version: string | null = $state(null);
+  readonly accounts = new SvelteMap<AccountId, Account>();
+  /** By `personKey`. */
+  readonly contacts = new SvelteMap<string, Contact>();
+  /** By `personKey`. */
+  readonly requests = new SvelteMap<string, ContactRequest>();
+  readonly chats = new SvelteMap<ChatId, Chat>();
+  /** Only of chats that were opened. */
+  readonly rows = new SvelteMap<ChatId, Rows>();
+  /** Accounts whose server has told everything since the last connection. */
+  readonly caughtUp = new SvelteSet<AccountId>();
+  /** What was removed while lists were on their way, which may still hold it. */
+  readonly gone = new Set<string>();
+}
+
+/** One address as one account sees it. */
+export function personKey(account: AccountId, address: string): string {
+  return `${account} ${address}`;
+}
+
+/** Whether a row may replace what is there: answers and events overtake each other, the higher `rev` is newer. */
+export function isNewer(had: { rev: number } | undefined, row: { rev: number }): boolean {
+  return had === undefined || row.rev >= had.rev;
+}
+
+export function putAccount(mirror: Mirror, account: Account): void {
+  if (isNewer(mirror.accounts.get(account.account), account)) mirror.accounts.set(account.account, account);
+}
+
+export function putContact(mirror: Mirror, contact: Contact): void {
+  const key = personKey(contact.account, contact.address);
+  if (isNewer(mirror.contacts.get(key), contact)) mirror.contacts.set(key, contact);
+}
+
+export function putChat(mirror: Mirror, chat: Chat): void {
+  if (isNewer(mirror.chats.get(chat.chat), chat)) mirror.chats.set(chat.chat, chat);
+}
+
+/** Puts a new or altered message where it belongs, if its chat is in the page. */
+export function putMessage(mirror: Mirror, message: Message): void {
+  const rows = mirror.rows.get(message.chat);
+  if (rows?.loaded) rows.messages = withMessage(rows.messages, message, rows.complete);
+}
+
+/** Takes in a page of messages, oldest first, as it was answered. */
+export function putPage(rows: Rows, page: readonly Message[], complete: boolean): void {
+  rows.complete = complete;
+  // The answer may be older than events that came meanwhile, and the other way round.
+  const had = new Map(rows.messages.map((message) => [message.message, message]));
+  const merged = page.map((message) => {
+    const known = had.get(message.message);
+    had.delete(message.message);
+    return known !== undefined && known.rev > message.rev ? known : message;
+  });
+  let all: readonly Message[] = merged;
+  for (const message of had.values()) all = withMessage(all, message, true);
+  rows.messages = all;
+  rows.loaded = true;
+}
+
+function withMessage(messages: readonly Message[], message: Message, complete: boolean): readonly Message[] {
+  const at = findFromEnd(messages, message.message);
+  if (at >= 0) {
+    const had = messages[at];
+    return isNewer(had, message) ? messages.with(at, message) : messages;
+  }
+  let place = messages.length;
+  for (let prior = messages[place - 1]; prior && isBefore(message, prior); prior = messages[place - 1]) {
+    place -= 1;
+  }
+  // Older than all rows here: it comes when those before are read.
+  if (place === 0 && messages.length > 0 && !complete) return messages;
+  return messages.toSpliced(place, 0, message);
+}
+
+function findFromEnd(messages: readonly Message[], id: MessageId): number {
+  return messages.findLastIndex((message) => message.message === id);
+}
+
+function isBefore(one: Message, other: Message): boolean {
+  const a = Date.parse(one.sent_at);
+  const b = Date.parse(other.sent_at);
+  return a === b ? one.message < other.message : a < b;
+}

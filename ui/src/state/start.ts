@@ -1,0 +1,68 @@
+import type { Event } from "../core/generated/api";
+import { applyAll } from "./apply";
+import type { App } from "./app.svelte";
+import { asFault, faultText } from "./faults";
+import { say } from "./actions";
+import { readAll, readNewest } from "./read";
+
+/** Listens, learns how the profile opened, and reads the first lists. */
+export async function start(app: App): Promise<void> {
+  const { core, view } = app;
+  try {
+    await core.subscribe((events) => receive(app, events));
+    view.opening = await core.opening();
+  } catch (thrown) {
+    view.opening = { state: "failed", fault: asFault(thrown) };
+  }
+  if (view.opening.state === "ready") await load(app);
+}
+
+/** Reads the first lists, once the profile is open. */
+export async function load(app: App): Promise<void> {
+  const { view, mirror } = app;
+  try {
+    await readAll(app.core, mirror);
+    view.page = mirror.accounts.size === 0 ? "sign_in" : view.page;
+    view.loaded = true;
+  } catch (thrown) {
+    view.opening = { state: "failed", fault: asFault(thrown) };
+  }
+}
+
+/** Opens the profile with a passphrase; a fault is the caller's to show. */
+export async function unlock(app: App, passphrase: string): Promise<void> {
+  const opening = await app.core.unlock(passphrase);
+  app.view.opening = opening;
+  if (opening.state === "ready") await load(app);
+}
+
+function receive(app: App, events: Event[]): void {
+  const { resync } = applyAll(app.mirror, events);
+  settle(app);
+  if (resync) void readAnew(app);
+}
+
+// The window must not stand where nothing is any more.
+function settle(app: App): void {
+  const { view, mirror } = app;
+  if (!view.loaded) return;
+  if (view.chat !== null && !mirror.chats.has(view.chat) && mirror.gone.has(`chat ${view.chat}`))
+    view.chat = null;
+  if (view.account !== null && !mirror.accounts.has(view.account)) view.account = null;
+  if (mirror.accounts.size === 0 && view.page !== "sign_in") {
+    view.page = "sign_in";
+    view.chat = null;
+  }
+}
+
+async function readAnew(app: App): Promise<void> {
+  try {
+    const open = app.view.chat;
+    for (const chat of app.mirror.rows.keys()) if (chat !== open) app.mirror.rows.delete(chat);
+    await readAll(app.core, app.mirror);
+    if (open !== null && app.mirror.chats.has(open)) await readNewest(app.core, app.mirror, open, true);
+    settle(app);
+  } catch (thrown) {
+    say(app, faultText(asFault(thrown)));
+  }
+}

@@ -1,0 +1,52 @@
+import type { Message, MessageId } from "../core/generated/api";
+import { dayKey } from "../lib/time";
+
+/** A row of the message list. */
+export type TimelineRow =
+  | { kind: "day"; key: string; at: string }
+  | { kind: "unread"; key: string }
+  | { kind: "message"; key: string; message: Message; first: boolean; last: boolean };
+
+/** Where the unread line stands: before the first received message after this one; `start` means before all. */
+export type UnreadAfter = MessageId | "start" | null;
+
+const GROUP_SPAN = 5 * 60_000;
+
+/** Messages with day and unread lines between them, and with those of one person close together grouped. */
+export function timeline(messages: readonly Message[], unreadAfter: UnreadAfter): TimelineRow[] {
+  const rows: TimelineRow[] = [];
+  let passed = unreadAfter === "start";
+  let drawn = unreadAfter === null;
+  let prior: Message | undefined;
+  for (const message of messages) {
+    let joins = prior !== undefined && belongTogether(prior, message);
+    const day = dayKey(message.sent_at);
+    if (prior === undefined || dayKey(prior.sent_at) !== day) {
+      rows.push({ kind: "day", key: `day ${day} ${prior?.message ?? "start"}`, at: message.sent_at });
+      joins = false;
+    }
+    if (passed && !drawn && message.direction === "in") {
+      rows.push({ kind: "unread", key: "unread" });
+      drawn = true;
+      joins = false;
+    }
+    if (joins) endless(rows);
+    rows.push({ kind: "message", key: `m ${message.message}`, message, first: !joins, last: true });
+    if (message.message === unreadAfter) passed = true;
+    prior = message;
+  }
+  return rows;
+}
+
+function endless(rows: TimelineRow[]): void {
+  const row = rows.at(-1);
+  if (row?.kind === "message") row.last = false;
+}
+
+function belongTogether(one: Message, next: Message): boolean {
+  return (
+    one.direction === next.direction &&
+    one.from === next.from &&
+    Math.abs(Date.parse(next.sent_at) - Date.parse(one.sent_at)) < GROUP_SPAN
+  );
+}
