@@ -176,9 +176,13 @@ impl Device {
     }
 }
 
-/// Two devices with an answered session between them.
+/// Two devices with an answered session between them, the same two in every call.
 pub(crate) fn acquainted(profile: Profile) -> (Device, Device) {
-    let (mut alice, mut bob) = (Device::new(profile, 1), Device::new(profile, 2));
+    acquaint(Device::new(profile, 1), Device::new(profile, 2))
+}
+
+/// Gives two devices an answered session.
+pub(crate) fn acquaint(mut alice: Device, mut bob: Device) -> (Device, Device) {
     alice.start(&mut bob);
     let key = alice.send("hello");
     assert_eq!(bob.read(&key).unwrap(), "hello");
