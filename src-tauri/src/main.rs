@@ -1,1 +1,71 @@
-fn main() {}
+//! The window. The only crate that knows Tauri, and thin: everything else is in `waxwing-core`.
+
+#![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
+
+mod bridge;
+mod opening;
+mod window;
+
+use std::process::ExitCode;
+
+use tauri::{Manager, RunEvent};
+use waxwing_core::launch::{Launch, USAGE};
+
+use crate::opening::Door;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| "warn,waxwing=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let launch = match Launch::read(std::env::args_os().skip(1)) {
+        Ok(launch) if launch.help => {
+            println!("waxwing {USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Ok(launch) => launch,
+        Err(error) => {
+            eprintln!("{error}\nwaxwing {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(launch) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Waxwing could not be started: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(launch: Launch) -> tauri::Result<()> {
+    let mut builder = tauri::Builder::default();
+    // Each explicitly named profile has a window of its own; the usual one has one window, which is shown again.
+    if launch.profile.is_none() {
+        builder = builder.plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)));
+    }
+    let app = builder
+        .plugin(tauri_plugin_window_state::Builder::new().build())
+        .invoke_handler(tauri::generate_handler![
+            bridge::opening,
+            bridge::unlock,
+            bridge::request,
+            bridge::subscribe,
+            bridge::open_link,
+        ])
+        .setup(move |app| {
+            // The profile is being opened while the web view starts.
+            app.manage(Door::open(app.handle(), launch));
+            window::create(app)?;
+            Ok(())
+        })
+        .build(tauri::generate_context!())?;
+    app.run(|app, event| {
+        if let RunEvent::Exit = event {
+            tauri::async_runtime::block_on(app.state::<Door>().close());
+        }
+    });
+    Ok(())
+}

@@ -44,7 +44,7 @@ pub struct Core {
     pub(crate) running: Mutex<HashMap<AccountId, Running>>,
     pub(crate) extra_roots: Arc<[CertificateDer<'static>]>,
     // Keeps other processes out until the core is gone.
-    _profile: Profile,
+    _profile: Arc<Profile>,
 }
 
 impl Core {
@@ -52,7 +52,7 @@ impl Core {
     /// authorities (PEM) to trust besides the system's.
     /// Errors: those of the database (`wrong_passphrase`, `database_damaged`, `database_newer`, `disk_full`, `storage`);
     /// `invalid_params` if `ca_file` cannot be used.
-    pub async fn open(profile: Profile, key: &DatabaseKey, ca_file: Option<&Path>) -> Result<Arc<Self>> {
+    pub async fn open(profile: Arc<Profile>, key: &DatabaseKey, ca_file: Option<&Path>) -> Result<Arc<Self>> {
         let extra_roots = match ca_file {
             Some(file) => waxwing_stream::read_ca_file(file)
                 .map_err(|error| Error::invalid(format!("the file of certificate authorities {error}")))?

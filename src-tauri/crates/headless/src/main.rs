@@ -49,7 +49,7 @@ fn run(launch: &Launch) -> Result<()> {
         .profile
         .as_deref()
         .ok_or_else(|| Error::invalid("--profile is missing"))?;
-    let profile = Profile::lock(folder)?;
+    let profile = Arc::new(Profile::lock(folder)?);
     let key = profile.key(&launch.key_source()?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -64,7 +64,7 @@ fn run(launch: &Launch) -> Result<()> {
         let core = Core::open(profile, &key, launch.ca_file.as_deref()).await?;
         serve(&core).await;
         core.close().await;
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     // A read from standard input cannot be interrupted; it ends with the process.
     runtime.shutdown_background();

@@ -23,7 +23,10 @@ fn choose(features: &Element, strongest_seen: Option<Mechanism>) -> Result<Mecha
     let strongest = offered.iter().filter_map(|name| Mechanism::from_name(name)).max();
     let chosen = strongest.ok_or(ConnectError::NoMechanism)?;
     if let Some(remembered) = strongest_seen.filter(|seen| *seen > chosen) {
-        return Err(ConnectError::Downgrade { offered: chosen, remembered });
+        return Err(ConnectError::Downgrade {
+            offered: chosen,
+            remembered,
+        });
     }
     // Also a SCRAM that we do not speak is better than handing the password out.
     if chosen == Mechanism::Plain && offered.iter().any(|name| name.starts_with("SCRAM-")) {
@@ -54,7 +57,11 @@ async fn plain<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<(), ConnectError> {
     let message = Zeroizing::new(format!("\0{username}\0{}", login.password.expose()));
     let encoded = Zeroizing::new(STANDARD.encode(message.as_bytes()));
-    let request = Zeroizing::new(format!("<auth xmlns='{}' mechanism='PLAIN'>{}</auth>", xml::SASL, *encoded));
+    let request = Zeroizing::new(format!(
+        "<auth xmlns='{}' mechanism='PLAIN'>{}</auth>",
+        xml::SASL,
+        *encoded
+    ));
     wire.write(&request).await?;
     match reply(wire).await? {
         Reply::Success(_) => Ok(()),
@@ -71,15 +78,21 @@ async fn scrammed<S: AsyncRead + AsyncWrite + Unpin>(
     let first = First::new(mechanism, username, nonce());
     let message = STANDARD.encode(first.message());
     let name = mechanism.name();
-    wire.write(&format!("<auth xmlns='{}' mechanism='{name}'>{message}</auth>", xml::SASL)).await?;
+    wire.write(&format!(
+        "<auth xmlns='{}' mechanism='{name}'>{message}</auth>",
+        xml::SASL
+    ))
+    .await?;
     let Reply::Challenge(challenge) = reply(wire).await? else {
         return Err(ConnectError::ServerLied(Lie::Signature));
     };
     let password = login.password.clone();
     let answered = tokio::task::spawn_blocking(move || first.answer(&challenge, &password)).await;
-    let (answer, last) = answered.map_err(|_| ConnectError::Protocol("the proof could not be computed"))??;
+    let (answer, last) =
+        answered.map_err(|_| ConnectError::Protocol("the proof could not be computed"))??;
     let answer = STANDARD.encode(answer);
-    wire.write(&format!("<response xmlns='{}'>{answer}</response>", xml::SASL)).await?;
+    wire.write(&format!("<response xmlns='{}'>{answer}</response>", xml::SASL))
+        .await?;
     match reply(wire).await? {
         Reply::Success(proof) => last.check(&proof),
         // The server's proof may also come as one more challenge (RFC 6120 §6.4.5).
@@ -113,7 +126,9 @@ async fn reply<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) -> Result<
     let text = element.text();
     let decoded = match text.trim() {
         "" | "=" => Vec::new(),
-        encoded => STANDARD.decode(encoded).map_err(|_| ConnectError::ServerLied(Lie::Malformed))?,
+        encoded => STANDARD
+            .decode(encoded)
+            .map_err(|_| ConnectError::ServerLied(Lie::Malformed))?,
     };
     match element.name() {
         "challenge" => Ok(Reply::Challenge(decoded)),
@@ -125,7 +140,10 @@ async fn reply<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) -> Result<
 
 /// RFC 6120 §6.5.
 fn failure(element: &Element) -> ConnectError {
-    let condition = element.children().find(|c| c.name() != "text").map_or("", Element::name);
+    let condition = element
+        .children()
+        .find(|c| c.name() != "text")
+        .map_or("", Element::name);
     match condition {
         "not-authorized" | "credentials-expired" | "invalid-authzid" => ConnectError::WrongPassword,
         "account-disabled" => ConnectError::AccountDisabled,
@@ -140,7 +158,10 @@ mod tests {
     use super::*;
 
     fn offer(names: &[&str]) -> Element {
-        let mechanisms: String = names.iter().map(|n| format!("<mechanism>{n}</mechanism>")).collect();
+        let mechanisms: String = names
+            .iter()
+            .map(|n| format!("<mechanism>{n}</mechanism>"))
+            .collect();
         format!(
             "<features xmlns='{}'><mechanisms xmlns='{}'>{mechanisms}</mechanisms></features>",
             xml::STREAM,
@@ -154,7 +175,10 @@ mod tests {
     fn the_strongest_common_mechanism_is_chosen() {
         use Mechanism::{Plain, ScramSha1, ScramSha256};
         for (names, chosen) in [
-            (&["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512-PLUS"][..], ScramSha256),
+            (
+                &["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512-PLUS"][..],
+                ScramSha256,
+            ),
             (&["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "PLAIN"], ScramSha1),
             (&["DIGEST-MD5", "PLAIN"], Plain),
         ] {
@@ -165,8 +189,14 @@ mod tests {
 
     #[test]
     fn plain_is_refused_where_the_server_knows_better() {
-        assert_eq!(choose(&offer(&["PLAIN", "SCRAM-SHA-512"]), None), Err(ConnectError::NoMechanism));
-        assert_eq!(choose(&offer(&["EXTERNAL"]), None), Err(ConnectError::NoMechanism));
+        assert_eq!(
+            choose(&offer(&["PLAIN", "SCRAM-SHA-512"]), None),
+            Err(ConnectError::NoMechanism)
+        );
+        assert_eq!(
+            choose(&offer(&["EXTERNAL"]), None),
+            Err(ConnectError::NoMechanism)
+        );
         assert_eq!(choose(&offer(&[]), None), Err(ConnectError::NoMechanism));
     }
 

@@ -49,7 +49,11 @@ async fn reach(
     let tcp = dial::tcp(target).await?;
     let peer = tcp.peer_addr()?;
     let secured = async {
-        let tcp = if target.tls == Tls::StartTls { start_tls(tcp, domain).await? } else { tcp };
+        let tcp = if target.tls == Tls::StartTls {
+            start_tls(tcp, domain).await?
+        } else {
+            tcp
+        };
         tls::handshake(setup, tcp, target.tls).await
     };
     Ok((within(TLS_LIMIT, Step::Tls, secured).await?, peer))
@@ -88,8 +92,14 @@ fn facts(target: Target, peer: SocketAddr, stream: &TlsStream<TcpStream>) -> Fac
         host: target.host,
         peer,
         tls: target.tls,
-        tls_version: session.protocol_version().map(|v| format!("{v:?}")).unwrap_or_default(),
-        cipher: session.negotiated_cipher_suite().map(|s| format!("{:?}", s.suite())).unwrap_or_default(),
+        tls_version: session
+            .protocol_version()
+            .map(|v| format!("{v:?}"))
+            .unwrap_or_default(),
+        cipher: session
+            .negotiated_cipher_suite()
+            .map(|s| format!("{:?}", s.suite()))
+            .unwrap_or_default(),
     }
 }
 
@@ -98,7 +108,9 @@ async fn within<T>(
     step: Step,
     work: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {
-    timeout(limit, work).await.unwrap_or(Err(ConnectError::Timeout(step)))
+    timeout(limit, work)
+        .await
+        .unwrap_or(Err(ConnectError::Timeout(step)))
 }
 
 /// Of the failures of several targets the one that got furthest, the earlier among equals.

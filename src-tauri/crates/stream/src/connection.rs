@@ -293,7 +293,8 @@ impl Connection {
 
     /// What [`crate::Login::resume`] of the next connection needs; nothing if the server offered none.
     pub fn into_resumption(self) -> Option<Resumption> {
-        self.ledger.into_resumption(self.opened.bound, self.opened.session)
+        self.ledger
+            .into_resumption(self.opened.bound, self.opened.session)
     }
 
     fn alive(&self) -> Result<(), Disconnected> {
@@ -358,7 +359,8 @@ impl Connection {
     /// However often the server asks between two writes, it gets one answer.
     fn write_count(&mut self) {
         if std::mem::take(&mut self.owes_count) {
-            self.link.queue(&format!("<a xmlns='{}' h='{}'/>", xml::SM, self.ledger.handled()));
+            self.link
+                .queue(&format!("<a xmlns='{}' h='{}'/>", xml::SM, self.ledger.handled()));
             self.behind = self.ledger.waiting() > 0;
         }
     }
@@ -399,7 +401,11 @@ impl Connection {
             if element.name() == "iq" && element.attr("id") == Some(&self.ping) {
                 return;
             }
-            self.ledger.arrived(if self.ledger.managed() { Arrival::Stanza } else { Arrival::Early });
+            self.ledger.arrived(if self.ledger.managed() {
+                Arrival::Stanza
+            } else {
+                Arrival::Early
+            });
             self.inbox.push_back(Incoming::Stanza(element));
         } else {
             self.inbox.push_back(Incoming::Other(element));
@@ -446,7 +452,11 @@ impl Connection {
             Disconnected::Io(_) | Disconnected::Silent => None,
         };
         if let Some(condition) = condition.filter(|_| !std::mem::replace(&mut self.closing, true)) {
-            let error = if condition.is_empty() { condition } else { format!("<stream:error>{condition}</stream:error>") };
+            let error = if condition.is_empty() {
+                condition
+            } else {
+                format!("<stream:error>{condition}</stream:error>")
+            };
             self.link.queue(&format!("{error}</stream:stream>"));
             // A farewell, not worth waiting for.
             self.write(&mut Context::from_waker(Waker::noop()));
@@ -461,8 +471,13 @@ pub(crate) fn stream_error(element: &Element) -> Option<(StreamCondition, String
     if !element.is("error", xml::STREAM) {
         return None;
     }
-    let condition = element.children().find(|c| c.ns() == xml::STREAM_ERRORS && c.name() != "text");
-    let text = element.get_child("text", xml::STREAM_ERRORS).map(Element::text).unwrap_or_default();
+    let condition = element
+        .children()
+        .find(|c| c.ns() == xml::STREAM_ERRORS && c.name() != "text");
+    let text = element
+        .get_child("text", xml::STREAM_ERRORS)
+        .map(Element::text)
+        .unwrap_or_default();
     let name = condition.map_or("undefined-condition", Element::name);
     Some((StreamCondition::named(name), xml::excerpt(&text)))
 }
@@ -480,5 +495,7 @@ pub(crate) fn fatal(error: &io::Error) -> Option<Fatal> {
     if let Some(fatal) = inner.downcast_ref::<Fatal>() {
         return Some(*fatal);
     }
-    inner.downcast_ref::<minidom::rxml::Error>().map(|_| Fatal::NotWellFormed)
+    inner
+        .downcast_ref::<minidom::rxml::Error>()
+        .map(|_| Fatal::NotWellFormed)
 }

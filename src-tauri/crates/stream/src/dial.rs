@@ -31,7 +31,11 @@ pub(crate) struct Target {
 
 impl Target {
     fn new(host: &str, port: u16, tls: Tls) -> Self {
-        Self { host: host.trim_matches(['[', ']']).to_owned(), port, tls }
+        Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            tls,
+        }
     }
 }
 
@@ -50,8 +54,15 @@ pub(crate) async fn targets(domain: &str, endpoint: Option<&Endpoint>) -> Result
     }
     let (direct, start) = tokio::join!(srv("_xmpps-client", domain), srv("_xmpp-client", domain));
     let found = merge(domain, direct, start).ok_or(ConnectError::NoServer)?;
-    let found: Vec<_> = found.into_iter().filter(|t| wanted.is_none_or(|tls| t.tls == tls)).collect();
-    if found.is_empty() { Err(ConnectError::NoServer) } else { Ok(found) }
+    let found: Vec<_> = found
+        .into_iter()
+        .filter(|t| wanted.is_none_or(|tls| t.tls == tls))
+        .collect();
+    if found.is_empty() {
+        Err(ConnectError::NoServer)
+    } else {
+        Ok(found)
+    }
 }
 
 /// The targets that need no SRV lookup: explicit host or port, an IP address, `localhost`.
@@ -90,10 +101,16 @@ struct Record {
 }
 
 async fn srv(service: &str, domain: &str) -> Service {
-    let Ok(ascii) = idna::domain_to_ascii(domain) else { return Service::Unknown };
+    let Ok(ascii) = idna::domain_to_ascii(domain) else {
+        return Service::Unknown;
+    };
     let name = format!("{service}._tcp.{ascii}.");
-    let Ok(builder) = TokioResolver::builder_tokio() else { return Service::Unknown };
-    let Ok(resolver) = builder.build() else { return Service::Unknown };
+    let Ok(builder) = TokioResolver::builder_tokio() else {
+        return Service::Unknown;
+    };
+    let Ok(resolver) = builder.build() else {
+        return Service::Unknown;
+    };
     match timeout(DNS_LIMIT, resolver.srv_lookup(name)).await {
         Ok(Ok(lookup)) => service_of(lookup.answers().iter().filter_map(|record| match &record.data {
             RData::SRV(srv) => Some(srv),
@@ -121,7 +138,11 @@ fn service_of<'a>(records: impl Iterator<Item = &'a SRV>) -> Service {
             host: srv.target.to_ascii().trim_end_matches('.').to_owned(),
         })
         .collect();
-    if records.is_empty() { Service::Absent } else { Service::Records(records) }
+    if records.is_empty() {
+        Service::Absent
+    } else {
+        Service::Records(records)
+    }
 }
 
 /// Direct TLS first, then STARTTLS; the domain itself where DNS says nothing at all. `None`: no service.
@@ -152,13 +173,20 @@ fn in_order(mut records: Vec<Record>, mut draw: impl FnMut(u32) -> u32) -> Vec<R
     records.sort_by_key(|r| (r.priority, r.weight != 0));
     let mut ordered = Vec::with_capacity(records.len());
     while let Some(priority) = records.first().map(|r| r.priority) {
-        let total = records.iter().filter(|r| r.priority == priority).map(|r| u32::from(r.weight)).sum();
+        let total = records
+            .iter()
+            .filter(|r| r.priority == priority)
+            .map(|r| u32::from(r.weight))
+            .sum();
         let drawn = draw(total);
         let mut sum = 0;
-        let position = records.iter().take_while(|r| r.priority == priority).position(|r| {
-            sum += u32::from(r.weight);
-            sum >= drawn
-        });
+        let position = records
+            .iter()
+            .take_while(|r| r.priority == priority)
+            .position(|r| {
+                sum += u32::from(r.weight);
+                sum >= drawn
+            });
         ordered.push(records.remove(position.unwrap_or(0)));
     }
     ordered
@@ -213,7 +241,12 @@ mod tests {
     use super::*;
 
     fn record(priority: u16, weight: u16, host: &str) -> Record {
-        Record { priority, weight, port: 1, host: host.to_owned() }
+        Record {
+            priority,
+            weight,
+            port: 1,
+            host: host.to_owned(),
+        }
     }
 
     fn hosts(records: &[Record]) -> Vec<&str> {
@@ -222,10 +255,21 @@ mod tests {
 
     #[test]
     fn lower_priorities_come_first_and_weights_decide_among_equals() {
-        let records = vec![record(20, 9, "c"), record(10, 1, "a"), record(10, 3, "b"), record(10, 0, "z")];
+        let records = vec![
+            record(20, 9, "c"),
+            record(10, 1, "a"),
+            record(10, 3, "b"),
+            record(10, 0, "z"),
+        ];
         assert_eq!(hosts(&in_order(records.clone(), |_| 0)), ["z", "a", "b", "c"]);
-        assert_eq!(hosts(&in_order(records.clone(), |total| total)), ["b", "a", "z", "c"]);
-        assert_eq!(hosts(&in_order(records, |total| total.min(1))), ["a", "b", "z", "c"]);
+        assert_eq!(
+            hosts(&in_order(records.clone(), |total| total)),
+            ["b", "a", "z", "c"]
+        );
+        assert_eq!(
+            hosts(&in_order(records, |total| total.min(1))),
+            ["a", "b", "z", "c"]
+        );
     }
 
     #[test]
@@ -261,21 +305,37 @@ mod tests {
 
     #[test]
     fn an_explicit_host_or_port_a_literal_and_localhost_need_no_lookup() {
-        let endpoint = |host: Option<&str>, port, tls| Endpoint { host: host.map(str::to_owned), port, tls };
+        let endpoint = |host: Option<&str>, port, tls| Endpoint {
+            host: host.map(str::to_owned),
+            port,
+            tls,
+        };
         let given = |domain, endpoint: Option<Endpoint>| given_targets(domain, endpoint.as_ref());
         assert_eq!(given("example.org", None), None);
-        assert_eq!(given("example.org", Some(endpoint(None, None, Some(Tls::Direct)))), None);
         assert_eq!(
-            given("example.org", Some(endpoint(Some("h"), Some(443), None))),
-            Some(vec![Target::new("h", 443, Tls::Direct), Target::new("h", 443, Tls::StartTls)])
+            given("example.org", Some(endpoint(None, None, Some(Tls::Direct)))),
+            None
         );
         assert_eq!(
-            given("example.org", Some(endpoint(None, Some(5300), Some(Tls::StartTls)))),
+            given("example.org", Some(endpoint(Some("h"), Some(443), None))),
+            Some(vec![
+                Target::new("h", 443, Tls::Direct),
+                Target::new("h", 443, Tls::StartTls)
+            ])
+        );
+        assert_eq!(
+            given(
+                "example.org",
+                Some(endpoint(None, Some(5300), Some(Tls::StartTls)))
+            ),
             Some(vec![Target::new("example.org", 5300, Tls::StartTls)])
         );
         assert_eq!(
             given("[::1]", None),
-            Some(vec![Target::new("::1", 5223, Tls::Direct), Target::new("::1", 5222, Tls::StartTls)])
+            Some(vec![
+                Target::new("::1", 5223, Tls::Direct),
+                Target::new("::1", 5222, Tls::StartTls)
+            ])
         );
         assert_eq!(given("localhost", None).map(|t| t.len()), Some(2));
     }

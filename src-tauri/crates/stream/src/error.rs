@@ -114,9 +114,11 @@ impl StreamCondition {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Conflict | Self::HostGone | Self::HostUnknown | Self::NotAuthorized | Self::PolicyViolation => {
-                Retry::Ask
-            }
+            Self::Conflict
+            | Self::HostGone
+            | Self::HostUnknown
+            | Self::NotAuthorized
+            | Self::PolicyViolation => Retry::Ask,
             _ => Retry::BackOff,
         }
     }

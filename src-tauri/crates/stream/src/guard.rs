@@ -100,7 +100,11 @@ impl Scan {
         let mark = self.lexer.step(byte)?;
         if self.length == 0 && self.lexer.in_text() {
             // Between stanzas: white space keeps a connection alive and means nothing.
-            return if byte.is_ascii_whitespace() { Ok(()) } else { Err(Fatal::NotWellFormed) };
+            return if byte.is_ascii_whitespace() {
+                Ok(())
+            } else {
+                Err(Fatal::NotWellFormed)
+            };
         }
         let outside = self.depth == 1 && self.elements == 0 && self.lexer.in_text();
         if outside && !matches!(mark, Mark::Closed | Mark::Opened) {
@@ -251,9 +255,11 @@ impl Scan {
             code(violation),
             escape(local)
         );
-        for (name, value) in
-            [("from", &self.captured.from), ("id", &self.captured.id), ("type", &self.captured.kind)]
-        {
+        for (name, value) in [
+            ("from", &self.captured.from),
+            ("id", &self.captured.id),
+            ("type", &self.captured.kind),
+        ] {
             if let Some(value) = value {
                 element.push_str(&format!(" {name}='{}'", escape(value)));
             }
@@ -267,7 +273,9 @@ impl Scan {
         if !element.is(PLACEHOLDER, self.namespace.as_str()) {
             return None;
         }
-        let violation = VIOLATIONS.into_iter().find(|v| Some(code(*v)) == element.attr("violation"))?;
+        let violation = VIOLATIONS
+            .into_iter()
+            .find(|v| Some(code(*v)) == element.attr("violation"))?;
         let attribute = |name| element.attr(name).map(str::to_owned);
         let header = Header {
             name: attribute("name").unwrap_or_default(),
@@ -323,7 +331,12 @@ pub(crate) struct Guard<R> {
     /// How much of `scan.ready` the parser has taken.
     taken: usize,
     received: u64,
+    /// What the stream held that it may not.
     failed: Option<Fatal>,
+    /// What the reader behind answered last.
+    broken: Option<io::Error>,
+    /// The parser has handed out all that it was given.
+    settled: bool,
     chunk: Box<[u8]>,
 }
 
@@ -335,6 +348,8 @@ impl<R: AsyncRead + Unpin> Guard<R> {
             taken: 0,
             received: 0,
             failed: None,
+            broken: None,
+            settled: true,
             chunk: vec![0; CHUNK].into_boxed_slice(),
         }
     }
@@ -353,6 +368,14 @@ impl<R: AsyncRead + Unpin> Guard<R> {
     pub(crate) fn into_inner(self) -> (R, bool) {
         let left = self.taken < self.scan.ready.len() || self.scan.length > 0 || self.failed.is_some();
         (self.inner, left)
+    }
+
+    fn error(&mut self) -> Option<io::Error> {
+        let fatal = || {
+            self.failed
+                .map(|fatal| io::Error::new(io::ErrorKind::InvalidData, fatal))
+        };
+        self.broken.take().or_else(fatal)
     }
 
     fn forget_taken(&mut self) {
@@ -382,11 +405,21 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Guard<R> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
         while this.scan.ready.is_empty() {
-            if let Some(fatal) = this.failed {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fatal)));
+            if let Some(error) = this.error() {
+                if std::mem::replace(&mut this.settled, true) {
+                    return Poll::Ready(Err(error));
+                }
+                // The parser asks for bytes before it hands out the end of the last element, and an error now
+                // would make it forget that one.
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let mut buf = ReadBuf::new(&mut this.chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut buf))?;
+            if let Err(error) = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut buf)) {
+                this.broken = Some(error);
+                continue;
+            }
             let bytes = buf.filled();
             if bytes.is_empty() {
                 return Poll::Ready(Ok(&[]));
@@ -400,6 +433,7 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Guard<R> {
     fn consume(self: Pin<&mut Self>, amount: usize) {
         let this = self.get_mut();
         this.taken += amount;
+        this.settled &= amount == 0;
         this.forget_taken();
     }
 }

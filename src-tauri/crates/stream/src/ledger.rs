@@ -120,7 +120,10 @@ impl Ledger {
             return Ok(None); // An older count, overtaken.
         }
         if u64::from(news) > outstanding {
-            return Err(Disconnected::AckAhead { acknowledged: h, sent: low(self.sent - self.base) });
+            return Err(Disconnected::AckAhead {
+                acknowledged: h,
+                sent: low(self.sent - self.base),
+            });
         }
         for _ in 0..news {
             self.unacknowledged.pop_front();
@@ -203,7 +206,13 @@ mod tests {
     #[test]
     fn an_acknowledgement_of_what_was_never_sent_is_an_error() {
         let mut ledger = ledger(3);
-        assert_eq!(ledger.acknowledged(4), Err(Disconnected::AckAhead { acknowledged: 4, sent: 3 }));
+        assert_eq!(
+            ledger.acknowledged(4),
+            Err(Disconnected::AckAhead {
+                acknowledged: 4,
+                sent: 3
+            })
+        );
         assert_eq!(left(&ledger), [1, 2, 3]);
     }
 
@@ -214,8 +223,14 @@ mod tests {
         ledger.sent = 7 + u64::from(u32::MAX);
         ledger.send("a".into());
         ledger.send("b".into());
-        assert_eq!(ledger.acknowledged(0), Ok(Some(StanzaNumber(8 + u64::from(u32::MAX)))));
-        assert_eq!(ledger.acknowledged(1), Ok(Some(StanzaNumber(9 + u64::from(u32::MAX)))));
+        assert_eq!(
+            ledger.acknowledged(0),
+            Ok(Some(StanzaNumber(8 + u64::from(u32::MAX))))
+        );
+        assert_eq!(
+            ledger.acknowledged(1),
+            Ok(Some(StanzaNumber(9 + u64::from(u32::MAX))))
+        );
         ledger.handled = u32::MAX;
         ledger.arrived(Arrival::Stanza);
         ledger.stored(1);

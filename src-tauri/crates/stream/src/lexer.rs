@@ -65,15 +65,21 @@ const LONGEST_REFERENCE: usize = 16;
 
 impl Lexer {
     pub(crate) fn new() -> Self {
-        Self { state: State::Text, token: 0, reference: Vec::new() }
+        Self {
+            state: State::Text,
+            token: 0,
+            reference: Vec::new(),
+        }
     }
 
     /// The length in bytes of the name or attribute value that we are in; 0 outside.
     pub(crate) fn token(&self) -> usize {
         match self.state {
-            State::Name | State::AttributeName | State::EndName | State::Value(_) | State::ValueReference(_) => {
-                self.token
-            }
+            State::Name
+            | State::AttributeName
+            | State::EndName
+            | State::Value(_)
+            | State::ValueReference(_) => self.token,
             _ => 0,
         }
     }
@@ -99,7 +105,11 @@ impl Lexer {
     pub(crate) fn in_text(&self) -> bool {
         matches!(
             self.state,
-            State::Text | State::TextReference | State::CdataText | State::CdataBracket | State::CdataBrackets
+            State::Text
+                | State::TextReference
+                | State::CdataText
+                | State::CdataBracket
+                | State::CdataBrackets
         )
     }
 
@@ -117,7 +127,9 @@ impl Lexer {
                 self.reference_byte(byte, State::Value(quote))?;
             }
             State::EndName | State::AfterEndName => return self.end_tag(byte),
-            State::Cdata(_) | State::CdataText | State::CdataBracket | State::CdataBrackets => self.cdata(byte)?,
+            State::Cdata(_) | State::CdataText | State::CdataBracket | State::CdataBrackets => {
+                self.cdata(byte)?
+            }
             State::Declaration => {
                 if byte == b'?' {
                     self.state = State::DeclarationEnd;
@@ -268,7 +280,11 @@ impl Lexer {
                 if OPENING.get(seen) != Some(&byte) {
                     return Err(Fatal::RestrictedXml);
                 }
-                if seen + 1 == OPENING.len() { State::CdataText } else { State::Cdata(seen + 1) }
+                if seen + 1 == OPENING.len() {
+                    State::CdataText
+                } else {
+                    State::Cdata(seen + 1)
+                }
             }
             (State::CdataText, b']') => State::CdataBracket,
             (State::CdataBracket | State::CdataBrackets, b']') => State::CdataBrackets,

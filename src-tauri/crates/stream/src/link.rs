@@ -91,7 +91,10 @@ impl Link {
     /// From now on the server owes us a sign of life.
     pub(crate) fn expect_answer(&mut self) {
         let queued = self.queued;
-        self.expectation.get_or_insert_with(|| Expectation { since: Instant::now(), queued });
+        self.expectation.get_or_insert_with(|| Expectation {
+            since: Instant::now(),
+            queued,
+        });
     }
 
     /// Writes as much as can be written now.
@@ -145,7 +148,11 @@ impl Link {
             self.timer.as_mut().reset(deadline);
         }
         std::task::ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(if self.expectation.is_some() { Alarm::Dead } else { Alarm::Probe })
+        Poll::Ready(if self.expectation.is_some() {
+            Alarm::Dead
+        } else {
+            Alarm::Probe
+        })
     }
 
     /// Ends TLS in order.

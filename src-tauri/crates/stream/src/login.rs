@@ -72,7 +72,9 @@ impl Mechanism {
 
     /// From the registered SASL name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Plain, Self::ScramSha1, Self::ScramSha256].into_iter().find(|m| m.name() == name)
+        [Self::Plain, Self::ScramSha1, Self::ScramSha256]
+            .into_iter()
+            .find(|m| m.name() == name)
     }
 }
 

@@ -32,7 +32,11 @@ impl First {
     /// `username` is the local part of the address; `nonce` any printable text without a comma.
     pub(crate) fn new(mechanism: Mechanism, username: &str, nonce: String) -> Self {
         let username = username.replace('=', "=3D").replace(',', "=2C");
-        Self { mechanism, bare: format!("n={username},r={nonce}"), nonce }
+        Self {
+            mechanism,
+            bare: format!("n={username},r={nonce}"),
+            nonce,
+        }
     }
 
     /// The client's first message.
@@ -41,13 +45,26 @@ impl First {
     }
 
     /// Answers the server's first message. Costs up to a second of computing: not for the async threads.
-    pub(crate) fn answer(self, challenge: &[u8], password: &Password) -> Result<(String, Final), ConnectError> {
+    pub(crate) fn answer(
+        self,
+        challenge: &[u8],
+        password: &Password,
+    ) -> Result<(String, Final), ConnectError> {
         let challenge = std::str::from_utf8(challenge).map_err(|_| lie(Lie::Malformed))?;
         let mut parts = challenge.split(',');
         // A leading m= is a mandatory extension, which we know none of; so it fails here, as it must.
-        let nonce = parts.next().and_then(|p| p.strip_prefix("r=")).ok_or(lie(Lie::Malformed))?;
-        let salt = parts.next().and_then(|p| p.strip_prefix("s=")).ok_or(lie(Lie::Malformed))?;
-        let rounds = parts.next().and_then(|p| p.strip_prefix("i=")).ok_or(lie(Lie::Malformed))?;
+        let nonce = parts
+            .next()
+            .and_then(|p| p.strip_prefix("r="))
+            .ok_or(lie(Lie::Malformed))?;
+        let salt = parts
+            .next()
+            .and_then(|p| p.strip_prefix("s="))
+            .ok_or(lie(Lie::Malformed))?;
+        let rounds = parts
+            .next()
+            .and_then(|p| p.strip_prefix("i="))
+            .ok_or(lie(Lie::Malformed))?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(lie(Lie::Nonce));
         }
@@ -60,7 +77,10 @@ impl First {
         let without_proof = format!("c={GS2_BASE64},r={nonce}");
         let signed = format!("{},{challenge},{without_proof}", self.bare);
         let (proof, signature) = prove(self.mechanism, password, &salt, rounds, signed.as_bytes());
-        Ok((format!("{without_proof},p={}", STANDARD.encode(proof)), Final { signature }))
+        Ok((
+            format!("{without_proof},p={}", STANDARD.encode(proof)),
+            Final { signature },
+        ))
     }
 }
 
@@ -74,7 +94,11 @@ impl Final {
         }
         let signature = first.strip_prefix("v=").and_then(|v| STANDARD.decode(v).ok());
         let signature = signature.ok_or(lie(Lie::Signature))?;
-        if bool::from(signature.ct_eq(&self.signature)) { Ok(()) } else { Err(lie(Lie::Signature)) }
+        if bool::from(signature.ct_eq(&self.signature)) {
+            Ok(())
+        } else {
+            Err(lie(Lie::Signature))
+        }
     }
 }
 
@@ -83,7 +107,13 @@ fn lie(lie: Lie) -> ConnectError {
 }
 
 /// The client's proof and the server's signature.
-fn prove(mechanism: Mechanism, password: &Password, salt: &[u8], rounds: u32, signed: &[u8]) -> (Vec<u8>, Vec<u8>) {
+fn prove(
+    mechanism: Mechanism,
+    password: &Password,
+    salt: &[u8],
+    rounds: u32,
+    signed: &[u8],
+) -> (Vec<u8>, Vec<u8>) {
     // RFC 5802 §2.2 asks for SASLprep; what it forbids goes as it is, as servers do with what they cannot prepare.
     let prepared = stringprep::saslprep(password.expose()).map(|p| Zeroizing::new(p.into_owned()));
     let password = prepared.as_ref().map_or(password.expose(), |p| p.as_str());
@@ -94,7 +124,9 @@ fn prove(mechanism: Mechanism, password: &Password, salt: &[u8], rounds: u32, si
     } else {
         let mut salted = Zeroizing::new([0; 32]);
         pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, rounds, salted.as_mut());
-        keys(&*salted, signed, hmac_sha256, |bytes| Sha256::digest(bytes).to_vec())
+        keys(&*salted, signed, hmac_sha256, |bytes| {
+            Sha256::digest(bytes).to_vec()
+        })
     }
 }
 
@@ -106,7 +138,11 @@ fn keys(
 ) -> (Vec<u8>, Vec<u8>) {
     let client_key = Zeroizing::new(hmac(salted, b"Client Key"));
     let client_signature = hmac(&hash(&client_key), signed);
-    let proof = client_key.iter().zip(client_signature).map(|(a, b)| a ^ b).collect();
+    let proof = client_key
+        .iter()
+        .zip(client_signature)
+        .map(|(a, b)| a ^ b)
+        .collect();
     let server_key = Zeroizing::new(hmac(salted, b"Server Key"));
     (proof, hmac(&server_key, signed))
 }
@@ -144,7 +180,9 @@ mod tests {
     fn the_exchange_of_rfc_5802_section_5_comes_out_as_printed() {
         let first = sha1();
         assert_eq!(first.message(), "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL");
-        let (answer, last) = first.answer(SHA1_CHALLENGE.as_bytes(), &Password::from("pencil")).unwrap();
+        let (answer, last) = first
+            .answer(SHA1_CHALLENGE.as_bytes(), &Password::from("pencil"))
+            .unwrap();
         assert_eq!(
             answer,
             "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts="
@@ -157,21 +195,38 @@ mod tests {
         let first = First::new(Mechanism::ScramSha256, "user", "rOprNGfwEbeRWgbNEkqO".to_owned());
         let challenge =
             "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-        let (answer, last) = first.answer(challenge.as_bytes(), &Password::from("pencil")).unwrap();
+        let (answer, last) = first
+            .answer(challenge.as_bytes(), &Password::from("pencil"))
+            .unwrap();
         assert_eq!(
             answer,
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
              p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
         );
-        assert_eq!(last.check(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="), Ok(()));
+        assert_eq!(
+            last.check(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="),
+            Ok(())
+        );
     }
 
     #[test]
     fn a_server_that_does_not_know_the_password_is_found_out() {
-        let (_, last) = sha1().answer(SHA1_CHALLENGE.as_bytes(), &Password::from("pencil")).unwrap();
-        for message in ["v=rmF9pqV8S7suAoZWja4dJRkFsKE=", "v=", "v=rmF9", "", "v=!", "x=rmF9pqV8S7suAoZWja4dJRkFsKQ="]
-        {
-            assert_eq!(last.check(message.as_bytes()), Err(lie(Lie::Signature)), "{message}");
+        let (_, last) = sha1()
+            .answer(SHA1_CHALLENGE.as_bytes(), &Password::from("pencil"))
+            .unwrap();
+        for message in [
+            "v=rmF9pqV8S7suAoZWja4dJRkFsKE=",
+            "v=",
+            "v=rmF9",
+            "",
+            "v=!",
+            "x=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+        ] {
+            assert_eq!(
+                last.check(message.as_bytes()),
+                Err(lie(Lie::Signature)),
+                "{message}"
+            );
         }
         assert_eq!(last.check(b"e=invalid-proof"), Err(ConnectError::WrongPassword));
     }
@@ -179,7 +234,10 @@ mod tests {
     #[test]
     fn a_nonce_that_does_not_continue_ours_is_refused() {
         assert_eq!(refused("r=somebodyelses,s=QSXCR+Q6sek8bf92,i=4096"), Lie::Nonce);
-        assert_eq!(refused(&format!("r={SHA1_NONCE},s=QSXCR+Q6sek8bf92,i=4096")), Lie::Nonce);
+        assert_eq!(
+            refused(&format!("r={SHA1_NONCE},s=QSXCR+Q6sek8bf92,i=4096")),
+            Lie::Nonce
+        );
     }
 
     #[test]
@@ -192,10 +250,18 @@ mod tests {
 
     #[test]
     fn what_is_no_scram_message_is_refused() {
-        for challenge in ["", "r=", "m=ext,r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXC,i=4096", "r=fyko+d2lbbFgONRv9qkxdawLx",
-            "r=fyko+d2lbbFgONRv9qkxdawLx,s=*,i=4096", "r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXC,i=-1"]
-        {
-            assert!(matches!(refused(challenge), Lie::Malformed | Lie::Nonce), "{challenge}");
+        for challenge in [
+            "",
+            "r=",
+            "m=ext,r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXC,i=4096",
+            "r=fyko+d2lbbFgONRv9qkxdawLx",
+            "r=fyko+d2lbbFgONRv9qkxdawLx,s=*,i=4096",
+            "r=fyko+d2lbbFgONRv9qkxdawLx,s=QSXC,i=-1",
+        ] {
+            assert!(
+                matches!(refused(challenge), Lie::Malformed | Lie::Nonce),
+                "{challenge}"
+            );
         }
     }
 

@@ -38,9 +38,14 @@ fn refused(condition: StreamCondition, text: String) -> ConnectError {
 pub(crate) async fn expect_element<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
 ) -> Result<Element, ConnectError> {
-    let element = wire.element().await?.ok_or_else(|| ConnectError::Io("the server closed the stream".to_owned()))?;
+    let element = wire
+        .element()
+        .await?
+        .ok_or_else(|| ConnectError::Io("the server closed the stream".to_owned()))?;
     if wire.swallowed(&element).is_some() {
-        return Err(ConnectError::Protocol("an oversized element before the session stood"));
+        return Err(ConnectError::Protocol(
+            "an oversized element before the session stood",
+        ));
     }
     match stream_error(&element) {
         Some((condition, text)) => Err(refused(condition, text)),
@@ -79,7 +84,14 @@ pub(crate) async fn establish(
         let session = resumption.id.clone();
         match go_on(&mut wire, offers_sm, resumption).await? {
             Resumed::Goes { ledger, acked } => {
-                let opened = Opened { bound, resumed: true, mechanism, facts, features, session };
+                let opened = Opened {
+                    bound,
+                    resumed: true,
+                    mechanism,
+                    facts,
+                    features,
+                    session,
+                };
                 let mut connection = Connection::new(wire, opened, ledger, random_id());
                 connection.settle(acked, Vec::new());
                 connection.resend();
@@ -91,10 +103,21 @@ pub(crate) async fn establish(
 
     let bound = bind(&mut wire, login).await?;
     let mut early = Vec::new();
-    let enabled = if offers_sm { enable(&mut wire, &mut early).await? } else { None };
+    let enabled = if offers_sm {
+        enable(&mut wire, &mut early).await?
+    } else {
+        None
+    };
     let ledger = Ledger::new(enabled.is_some(), settled.sent);
     let session = enabled.flatten();
-    let opened = Opened { bound, resumed: false, mechanism, facts, features, session };
+    let opened = Opened {
+        bound,
+        resumed: false,
+        mechanism,
+        facts,
+        features,
+        session,
+    };
     let mut connection = Connection::new(wire, opened, ledger, random_id());
     connection.settle(settled.acked, settled.lost);
     connection.early(early);
@@ -110,17 +133,31 @@ struct Settled {
 }
 
 enum Resumed {
-    Goes { ledger: Ledger, acked: Option<StanzaNumber> },
+    Goes {
+        ledger: Ledger,
+        acked: Option<StanzaNumber>,
+    },
     Gone(Settled),
 }
 
 /// Tries to resume (XEP-0198 §5).
-async fn go_on(wire: &mut SecureWire, offered: bool, resumption: Resumption) -> Result<Resumed, ConnectError> {
+async fn go_on(
+    wire: &mut SecureWire,
+    offered: bool,
+    resumption: Resumption,
+) -> Result<Resumed, ConnectError> {
     let id = resumption.id.clone();
     let mut ledger = Ledger::resume(resumption);
-    let Some(id) = id.filter(|_| offered) else { return Ok(gone(ledger, None)) };
+    let Some(id) = id.filter(|_| offered) else {
+        return Ok(gone(ledger, None));
+    };
     let handled = ledger.handled();
-    wire.write(&format!("<resume xmlns='{}' h='{handled}' previd='{}'/>", xml::SM, xml::escape(&id))).await?;
+    wire.write(&format!(
+        "<resume xmlns='{}' h='{handled}' previd='{}'/>",
+        xml::SM,
+        xml::escape(&id)
+    ))
+    .await?;
     let answer = expect_element(wire).await?;
     let h = answer.attr("h").and_then(|h| h.trim().parse().ok());
     if answer.is("failed", xml::SM) {
@@ -130,14 +167,20 @@ async fn go_on(wire: &mut SecureWire, offered: bool, resumption: Resumption) -> 
         return Err(ConnectError::Protocol("no answer to the resumption"));
     }
     let h = h.ok_or(ConnectError::Protocol("a resumption without a count"))?;
-    let acked = ledger.acknowledged(h).map_err(|_| ConnectError::Protocol("a resumption ahead of what was sent"))?;
+    let acked = ledger
+        .acknowledged(h)
+        .map_err(|_| ConnectError::Protocol("a resumption ahead of what was sent"))?;
     Ok(Resumed::Goes { ledger, acked })
 }
 
 /// The session is lost. A server that remembers how far it got says so (`h`), which spares stanzas from doubt.
 fn gone(mut ledger: Ledger, h: Option<u32>) -> Resumed {
     let acked = h.and_then(|h| ledger.acknowledged(h).ok().flatten());
-    Resumed::Gone(Settled { acked, lost: ledger.unacknowledged().cloned().collect(), sent: ledger.sent() })
+    Resumed::Gone(Settled {
+        acked,
+        lost: ledger.unacknowledged().cloned().collect(),
+        sent: ledger.sent(),
+    })
 }
 
 /// Binds our resource (RFC 6120 §7).
@@ -157,8 +200,12 @@ async fn bind(wire: &mut SecureWire, login: &Login) -> Result<FullJid, ConnectEr
     if answer.attr("type") == Some("error") {
         return Err(bind_error(&answer));
     }
-    let jid = answer.get_child("bind", xml::BIND).and_then(|bind| bind.get_child("jid", xml::BIND));
-    let jid = jid.and_then(|jid| Jid::new(jid.text().trim()).ok()).and_then(|jid| jid.try_into_full().ok());
+    let jid = answer
+        .get_child("bind", xml::BIND)
+        .and_then(|bind| bind.get_child("jid", xml::BIND));
+    let jid = jid
+        .and_then(|jid| Jid::new(jid.text().trim()).ok())
+        .and_then(|jid| jid.try_into_full().ok());
     let jid = jid.ok_or(ConnectError::Protocol("a resource binding without an address"))?;
     if jid.to_bare() == login.address {
         Ok(jid)
@@ -171,9 +218,14 @@ async fn bind(wire: &mut SecureWire, login: &Login) -> Result<FullJid, ConnectEr
 fn bind_error(answer: &Element) -> ConnectError {
     let error = answer.children().find(|child| child.name() == "error");
     let conditions = error.into_iter().flat_map(Element::children);
-    let text = error.and_then(|e| e.get_child("text", xml::STANZA_ERRORS)).map(Element::text).unwrap_or_default();
-    let condition =
-        conditions.filter(|c| c.ns() == xml::STANZA_ERRORS && c.name() != "text").map(Element::name).next();
+    let text = error
+        .and_then(|e| e.get_child("text", xml::STANZA_ERRORS))
+        .map(Element::text)
+        .unwrap_or_default();
+    let condition = conditions
+        .filter(|c| c.ns() == xml::STANZA_ERRORS && c.name() != "text")
+        .map(Element::name)
+        .next();
     match condition {
         Some("conflict") => ConnectError::ResourceConflict,
         Some("not-allowed" | "forbidden" | "policy-violation" | "resource-constraint") => {
@@ -184,8 +236,12 @@ fn bind_error(answer: &Element) -> ConnectError {
 }
 
 /// Turns stream management on. `None`: refused; `Some(None)`: on, but not resumable.
-async fn enable(wire: &mut SecureWire, early: &mut Vec<Element>) -> Result<Option<Option<String>>, ConnectError> {
-    wire.write(&format!("<enable xmlns='{}' resume='true'/>", xml::SM)).await?;
+async fn enable(
+    wire: &mut SecureWire,
+    early: &mut Vec<Element>,
+) -> Result<Option<Option<String>>, ConnectError> {
+    wire.write(&format!("<enable xmlns='{}' resume='true'/>", xml::SM))
+        .await?;
     while early.len() < EARLY {
         let element = expect_element(wire).await?;
         if element.is("failed", xml::SM) {

@@ -20,7 +20,11 @@ pub fn read_ca_file(path: impl AsRef<Path>) -> Result<Vec<CertificateDer<'static
     let pem = std::fs::read(path)?;
     let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, PemError>>();
     let certificates = certificates.map_err(|_| CaFileError::NotPem)?;
-    if certificates.is_empty() { Err(CaFileError::Empty) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(CaFileError::Empty)
+    } else {
+        Ok(certificates)
+    }
 }
 
 /// What every target of one attempt shares.
@@ -40,7 +44,10 @@ pub(crate) async fn prepare(
         .await
         .map_err(|error| ConnectError::Tls(error.to_string()))?
         .map_err(|error| tls_error(&error))?;
-    Ok(TlsSetup { config: Arc::new(config), name })
+    Ok(TlsSetup {
+        config: Arc::new(config),
+        name,
+    })
 }
 
 fn server_name(domain: &str) -> Option<ServerName<'static>> {
@@ -76,7 +83,10 @@ pub(crate) async fn handshake(
 }
 
 fn handshake_error(error: &io::Error) -> ConnectError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
         Some(inner) => tls_error(inner),
         None => ConnectError::Tls(error.to_string()),
     }
@@ -91,7 +101,8 @@ fn tls_error(error: &rustls::Error) -> ConnectError {
 
 fn certificate_problem(problem: &CertificateError) -> CertificateProblem {
     match problem {
-        CertificateError::UnknownIssuer => CertificateProblem::UnknownIssuer,
+        // A bad signature comes of an authority that was made anew under its old name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateProblem::UnknownIssuer,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             CertificateProblem::WrongName
         }

@@ -27,7 +27,11 @@ const NEVER: Timeouts = Timeouts {
 pub(crate) struct Inbound<S>(Guard<ReadHalf<S>>);
 
 impl<S: AsyncRead> AsyncRead for Inbound<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
@@ -72,10 +76,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn begin(reader: ReadHalf<S>, mut writer: WriteHalf<S>, domain: &str) -> io::Result<Self> {
         writer.write_all(xml::stream_header(domain).as_bytes()).await?;
         writer.flush().await?;
-        let header = StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None };
+        let header = StreamHeader {
+            to: Some(Cow::Borrowed(domain)),
+            from: None,
+            id: None,
+        };
         let inbound = Inbound(Guard::new(reader));
         let pending = initiate_stream(inbound, xml::CLIENT, header, NEVER).await?;
-        Ok(Self { reader: pending.skip_features(), writer })
+        Ok(Self {
+            reader: pending.skip_features(),
+            writer,
+        })
     }
 
     /// Begins the stream anew after authentication (RFC 6120 §6.4.6). Only to be called right after an element.

@@ -1,69 +1,234 @@
 // Made from the Rust types of waxwing-core by `./x bindings`; not to be edited.
 
 export type AccountId = number;
+
 export type ChatId = number;
+
 export type MessageId = number;
+
 export type ConnectionState = "offline" | "connecting" | "online" | "failed";
+
 export type TlsMode = "direct" | "starttls";
+
 export type Show = "offline" | "dnd" | "xa" | "away" | "available" | "chat";
+
 export type Subscription = "none" | "to" | "from" | "both";
+
 export type Direction = "in" | "out";
+
 export type Delivery = "waiting" | "sent" | "delivered" | "read" | "failed";
+
 export type Encryption = "none" | "omemo1" | "omemo2";
+
 export type EncryptionMode = "omemo" | "none";
+
 export type Trust = "undecided" | "blind" | "verified" | "untrusted";
+
 export type Lock = "encrypted" | "plain_chosen" | "plain_no_devices" | "checking" | "blocked";
-export type Account = { account: AccountId, address: string, enabled: boolean, state: ConnectionState, error: Fault | null, show: Show, status: string | null, color: number, unread: number, host: string | null, port: number | null, tls: TlsMode | null, rev: number, };
-export type Contact = { account: AccountId, address: string, name: string | null, subscription: Subscription, asked: boolean, groups: Array<string>, presence: Show, status: string | null, rev: number, };
+
+export type Account = { account: AccountId, address: string, enabled: boolean, state: ConnectionState, 
+/**
+ * Why the last attempt failed; kept while trying again.
+ */
+error: Fault | null, 
+/**
+ * The presence that was asked for; what others see while `state` is online.
+ */
+show: Show, status: string | null, 
+/**
+ * Index of the account's colour among those the window offers, 0 to 7.
+ */
+color: number, 
+/**
+ * Unread messages in all chats of the account.
+ */
+unread: number, 
+/**
+ * Explicitly set host; none means that DNS is asked.
+ */
+host: string | null, port: number | null, tls: TlsMode | null, rev: number, };
+
+export type Contact = { account: AccountId, address: string, name: string | null, subscription: Subscription, 
+/**
+ * We asked to see their presence and wait for the answer (RFC 6121 §2.1.2.2).
+ */
+asked: boolean, groups: Array<string>, presence: Show, status: string | null, rev: number, };
+
 export type ContactRequest = { account: AccountId, address: string, received_at: string, };
-export type Chat = { chat: ChatId, account: AccountId, address: string, title: string, unread: number, encryption: EncryptionMode, lock: Lock, read_up_to: MessageId | null, last: Message | null, rev: number, };
-export type Message = { message: MessageId, chat: ChatId, account: AccountId, from: string, direction: Direction, body: string | null, sent_at: string, delivery: Delivery, encryption: Encryption, trust: Trust | null, unprotected: boolean, undecryptable: Undecryptable | null, error: Fault | null, origin_id: string | null, archive_id: string | null, rev: number, };
+
+export type Chat = { chat: ChatId, account: AccountId, address: string, 
+/**
+ * The contact's name, else the address.
+ */
+title: string, unread: number, encryption: EncryptionMode, lock: Lock, 
+/**
+ * The newest message that the person has seen; the unread line stands behind it.
+ */
+read_up_to: MessageId | null, last: Message | null, rev: number, };
+
+export type Message = { message: MessageId, chat: ChatId, account: AccountId, from: string, direction: Direction, 
+/**
+ * None if it could not be decrypted.
+ */
+body: string | null, sent_at: string, delivery: Delivery, encryption: Encryption, 
+/**
+ * Trust in the sending device's key when the message was decrypted.
+ */
+trust: Trust | null, 
+/**
+ * Plain text that arrived in an encrypted chat.
+ */
+unprotected: boolean, undecryptable: Undecryptable | null, 
+/**
+ * Why it failed.
+ */
+error: Fault | null, 
+/**
+ * XEP-0359 §4.
+ */
+origin_id: string | null, 
+/**
+ * XEP-0359 §3, given by our own archive.
+ */
+archive_id: string | null, rev: number, };
+
 export type UndecryptableReason = "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "unsupported";
-export type Undecryptable = { device: number, reason: UndecryptableReason, };
-export type Device = { device: number, fingerprint: string | null, trust: Trust, protocols: Array<Encryption>, active: boolean, own: boolean, label: string | null, last_seen: string | null, };
-export type Code = "invalid_params" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "stream_failed" | "disconnected" | "rejected" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+
+export type Undecryptable = { 
+/**
+ * The sending device's id.
+ */
+device: number, 
+/**
+ * A stable code.
+ */
+reason: UndecryptableReason, };
+
+export type Device = { device: number, 
+/**
+ * 64 lower-case hexadecimal digits, or none while the device's key is not known yet.
+ */
+fingerprint: string | null, trust: Trust, protocols: Array<Encryption>, 
+/**
+ * On the newest device list.
+ */
+active: boolean, 
+/**
+ * This very installation.
+ */
+own: boolean, label: string | null, last_seen: string | null, };
+
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "stream_failed" | "disconnected" | "rejected" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+
 export type Fault = { code: Code, text: string, };
+
 export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "chat_removed", chat: ChatId, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "resync", };
+
 export type Opening = { "state": "ready" } | { "state": "passphrase_needed", first: boolean, } | { "state": "failed", fault: Fault, };
-export type Nothing = Record<string, never>;
+
+export type Nothing = Record<symbol, never>;
+
 export type AddAccount = { address: string, password: string, host?: string, port?: number, tls?: TlsMode, };
+
 export type AddedAccount = { account: AccountId, };
+
 export type OfAccount = { account: AccountId, };
+
 export type MaybeOfAccount = { account?: AccountId, };
+
 export type SetAccountEnabled = { account: AccountId, enabled: boolean, };
+
 export type SetPassword = { account: AccountId, password: string, };
-export type SetPresence = { account: AccountId, show: Show, status?: string, };
+
+export type SetPresence = { account: AccountId, 
+/**
+ * Any but `offline`: to go offline, disable the account.
+ */
+show: Show, status?: string, };
+
 export type OfContact = { account: AccountId, address: string, };
-export type AddContact = { account: AccountId, address: string, name?: string, groups?: Array<string>, };
+
+export type AddContact = { account: AccountId, address: string, name?: string, 
+/**
+ * Left as they are if not given.
+ */
+groups?: Array<string>, };
+
 export type AnswerRequest = { account: AccountId, address: string, accept: boolean, };
+
 export type OpenedChat = { chat: ChatId, };
+
 export type OfChat = { chat: ChatId, };
+
 export type OfMessage = { message: MessageId, };
+
 export type SetEncryption = { chat: ChatId, mode: EncryptionMode, };
-export type ListMessages = { chat: ChatId, before?: MessageId, limit?: number, };
+
+export type ListMessages = { chat: ChatId, 
+/**
+ * Only messages that stand before this one.
+ */
+before?: MessageId, 
+/**
+ * At most this many, 1 to 1,000; 50 if not given.
+ */
+limit?: number, };
+
 export type SendText = { chat: ChatId, body: string, };
-export type SetTrust = { account: AccountId, address: string, fingerprint: string, trust: Trust, };
-export type Search = { query: string, limit?: number, account?: AccountId, };
+
+export type SetTrust = { account: AccountId, address: string, 
+/**
+ * 64 hexadecimal digits, white space ignored.
+ */
+fingerprint: string, trust: Trust, };
+
+export type Search = { query: string, 
+/**
+ * At most this many, 1 to 1,000; 50 if not given.
+ */
+limit?: number, account?: AccountId, };
+
 export interface Requests {
+  /** Adds an account and signs in to it. */
   add_account: { params: AddAccount; result: AddedAccount };
+  /** All accounts, in the order in which they were added. */
   list_accounts: { params: Nothing; result: Array<Account> };
+  /** Connects or disconnects an account. */
   set_account_enabled: { params: SetAccountEnabled; result: Nothing };
+  /** Replaces the stored password and signs in again. */
   set_password: { params: SetPassword; result: Nothing };
+  /** Removes an account with all its chats and keys from this device. */
   remove_account: { params: OfAccount; result: Nothing };
+  /** Sets what the account's contacts see of us. */
   set_presence: { params: SetPresence; result: Nothing };
+  /** The roster of an account with live presence. */
   list_contacts: { params: OfAccount; result: Array<Contact> };
+  /** Adds a contact, or changes its name and groups, and asks to see its presence. */
   add_contact: { params: AddContact; result: Nothing };
+  /** Removes a contact and both subscriptions. */
   remove_contact: { params: OfContact; result: Nothing };
+  /** Those who ask to see our presence. */
   list_requests: { params: MaybeOfAccount; result: Array<ContactRequest> };
+  /** Answers somebody who asks to see our presence. */
   answer_request: { params: AnswerRequest; result: Nothing };
+  /** The chat with an address, made if there is none. */
   open_chat: { params: OfContact; result: OpenedChat };
+  /** Chats, the one with the newest message first. */
   list_chats: { params: MaybeOfAccount; result: Array<Chat> };
+  /** Sets the unread count to zero. */
   mark_read: { params: OfChat; result: Nothing };
+  /** Locks or unlocks the encryption of a chat. */
   set_encryption: { params: SetEncryption; result: Nothing };
+  /** A page of messages, oldest first: the newest ones, or those before a message. */
   list_messages: { params: ListMessages; result: Array<Message> };
+  /** Writes a message; it goes out as soon as the account is online. */
   send_text: { params: SendText; result: Message };
+  /** Sends a failed message again. */
   retry_message: { params: OfMessage; result: Message };
+  /** The devices of a contact, or of ourselves. */
   list_devices: { params: OfContact; result: Array<Device> };
+  /** Sets the trust in one key. */
   set_trust: { params: SetTrust; result: Nothing };
+  /** Messages that hold all words of the query, newest first. */
   search: { params: Search; result: Array<Message> };
 }

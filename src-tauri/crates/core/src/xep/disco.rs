@@ -27,11 +27,8 @@ fn features() -> Vec<String> {
     .into_iter()
     .map(str::to_owned)
     .collect();
-    for profile in Profile::ALL {
-        features.push(profile.namespace().to_owned());
-        // Contacts' device lists are pushed to us (XEP-0163 §4.3).
-        features.push(format!("{}+notify", profile.device_list_node()));
-    }
+    // Contacts' device lists are pushed to us (XEP-0163 §4.3).
+    features.extend(Profile::ALL.map(|profile| format!("{}+notify", profile.device_list_node())));
     features.sort();
     features.dedup();
     features

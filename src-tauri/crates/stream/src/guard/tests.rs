@@ -17,7 +17,9 @@ fn scan(document: &[u8], cuts: &[usize]) -> (String, Result<(), Fatal>) {
         }
         start = end;
     }
-    let forwarded = String::from_utf8(scan.ready.clone()).unwrap().replace(&scan.namespace, "guard");
+    let forwarded = String::from_utf8(scan.ready.clone())
+        .unwrap()
+        .replace(&scan.namespace, "guard");
     (forwarded, verdict)
 }
 
@@ -27,11 +29,18 @@ fn whole(stanzas: &str) -> (String, Result<(), Fatal>) {
 }
 
 fn nested(levels: usize) -> String {
-    format!("<message from='a@b' id='1'>{}{}</message>", "<x>".repeat(levels - 1), "</x>".repeat(levels - 1))
+    format!(
+        "<message from='a@b' id='1'>{}{}</message>",
+        "<x>".repeat(levels - 1),
+        "</x>".repeat(levels - 1)
+    )
 }
 
 fn long_attribute(length: usize) -> String {
-    format!("<message id='2' type='chat'><x a='{}'/></message>", "v".repeat(length))
+    format!(
+        "<message id='2' type='chat'><x a='{}'/></message>",
+        "v".repeat(length)
+    )
 }
 
 const NEXT: &str = "<presence/>";
@@ -50,9 +59,11 @@ async fn parsed(stanzas: &str) -> io::Result<Vec<Element>> {
     let mut elements = Vec::new();
     while let Some(element) = wire.element().await? {
         elements.push(match wire.swallowed(&element) {
-            Some((violation, header)) => format!("<swallowed xmlns='' by='{violation:?}' name='{}'/>", header.name)
-                .parse()
-                .unwrap(),
+            Some((violation, header)) => {
+                format!("<swallowed xmlns='' by='{violation:?}' name='{}'/>", header.name)
+                    .parse()
+                    .unwrap()
+            }
             None => element,
         });
     }
@@ -76,18 +87,31 @@ fn harmless_stanzas_pass_byte_for_byte_and_white_space_between_them_vanishes() {
 
 #[test]
 fn an_incomplete_stanza_is_held_back() {
-    assert_eq!(whole("<presence/><message><body>"), ("<presence/>".to_owned(), Ok(())));
+    assert_eq!(
+        whole("<presence/><message><body>"),
+        ("<presence/>".to_owned(), Ok(()))
+    );
 }
 
 #[test]
 fn every_way_to_cut_the_bytes_gives_the_same() {
-    let mut long_name = format!("<message from='c@d/&lt;e' id='7' type='chat'><{}/></message>", "n".repeat(TOKEN));
+    let mut long_name = format!(
+        "<message from='c@d/&lt;e' id='7' type='chat'><{}/></message>",
+        "n".repeat(TOKEN)
+    );
     long_name.push_str(NEXT);
     for stanzas in [
-        "<message a='1' b=\"2\"><b>&amp;&#x20;</b><![CDATA[ ]] > ]]></message> <presence/></stream:stream>".to_owned(),
+        "<message a='1' b=\"2\"><b>&amp;&#x20;</b><![CDATA[ ]] > ]]></message> <presence/></stream:stream>"
+            .to_owned(),
         format!("{}{NEXT}", nested(70)),
         format!("<message>{}</message>{NEXT}", "<x/>".repeat(3)),
-        format!("<iq {}/>{NEXT}", (0..=ATTRIBUTES).map(|n| format!("a{n}=''")).collect::<Vec<_>>().join(" ")),
+        format!(
+            "<iq {}/>{NEXT}",
+            (0..=ATTRIBUTES)
+                .map(|n| format!("a{n}=''"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ),
         "<message><!-- no --></message>".to_owned(),
         "<message>&nbsp;</message>".to_owned(),
         "<presence/>text".to_owned(),
@@ -97,10 +121,18 @@ fn every_way_to_cut_the_bytes_gives_the_same() {
         let document = format!("{HEADER}{stanzas}");
         let expected = scan(document.as_bytes(), &[]);
         for cut in 0..document.len() {
-            assert_eq!(scan(document.as_bytes(), &[cut]), expected, "{stanzas} cut at {cut}");
+            assert_eq!(
+                scan(document.as_bytes(), &[cut]),
+                expected,
+                "{stanzas} cut at {cut}"
+            );
         }
         let every: Vec<usize> = (1..document.len()).collect();
-        assert_eq!(scan(document.as_bytes(), &every), expected, "{stanzas} byte by byte");
+        assert_eq!(
+            scan(document.as_bytes(), &every),
+            expected,
+            "{stanzas} byte by byte"
+        );
     }
     let document = format!("{HEADER}{long_name}");
     let expected = scan(document.as_bytes(), &[]);
@@ -117,7 +149,12 @@ fn every_way_to_cut_the_bytes_gives_the_same() {
 #[tokio::test]
 async fn what_breaks_a_limit_is_swallowed_and_the_next_stanza_arrives() {
     let attributes = |n| (0..n).map(|i| format!("a{i}=''")).collect::<Vec<_>>().join(" ");
-    let sized = |n: usize| format!("<message>{}</message>", "x".repeat(n - "<message></message>".len()));
+    let sized = |n: usize| {
+        format!(
+            "<message>{}</message>",
+            "x".repeat(n - "<message></message>".len())
+        )
+    };
     let elements = |n: usize| format!("<message>{}</message>", "<x/>".repeat(n - 1));
     for (stanza, violation) in [
         (nested(DEPTH), None),
@@ -127,11 +164,26 @@ async fn what_breaks_a_limit_is_swallowed_and_the_next_stanza_arrives() {
         (long_attribute(TOKEN - 1), None),
         (long_attribute(TOKEN), Some("AttributeLength")),
         (long_attribute(9_000), Some("AttributeLength")),
-        (format!("<message><x a='{}'/></message>", "&lt;".repeat(TOKEN / 4)), Some("AttributeLength")),
-        (format!("<message><{}/></message>", "n".repeat(TOKEN)), Some("AttributeLength")),
-        (format!("<message><x {}=''/></message>", "n".repeat(TOKEN)), Some("AttributeLength")),
-        (format!("<message><x {}/></message>", attributes(ATTRIBUTES)), None),
-        (format!("<message><x {}/></message>", attributes(ATTRIBUTES + 1)), Some("Attributes")),
+        (
+            format!("<message><x a='{}'/></message>", "&lt;".repeat(TOKEN / 4)),
+            Some("AttributeLength"),
+        ),
+        (
+            format!("<message><{}/></message>", "n".repeat(TOKEN)),
+            Some("AttributeLength"),
+        ),
+        (
+            format!("<message><x {}=''/></message>", "n".repeat(TOKEN)),
+            Some("AttributeLength"),
+        ),
+        (
+            format!("<message><x {}/></message>", attributes(ATTRIBUTES)),
+            None,
+        ),
+        (
+            format!("<message><x {}/></message>", attributes(ATTRIBUTES + 1)),
+            Some("Attributes"),
+        ),
         (sized(STANZA), None),
         (sized(STANZA + 1), Some("Size")),
         (sized(2 * STANZA), Some("Size")),
@@ -141,7 +193,10 @@ async fn what_breaks_a_limit_is_swallowed_and_the_next_stanza_arrives() {
     ] {
         let excerpt: String = stanza.chars().take(60).collect();
         let elements = parsed(&format!("{stanza}{NEXT}")).await.unwrap();
-        let names: Vec<_> = elements.iter().map(|e| e.attr("by").unwrap_or(e.name())).collect();
+        let names: Vec<_> = elements
+            .iter()
+            .map(|e| e.attr("by").unwrap_or(e.name()))
+            .collect();
         assert_eq!(names, [violation.unwrap_or("message"), "presence"], "{excerpt}");
     }
 }
@@ -170,7 +225,11 @@ fn what_xmpp_forbids_ends_the_stream_after_what_came_before() {
         ("<message></>", Fatal::NotWellFormed),
         ("<1/>", Fatal::NotWellFormed),
     ] {
-        assert_eq!(whole(&format!("{NEXT}{bad}")), (NEXT.to_owned(), Err(fatal)), "{bad}");
+        assert_eq!(
+            whole(&format!("{NEXT}{bad}")),
+            (NEXT.to_owned(), Err(fatal)),
+            "{bad}"
+        );
     }
 }
 
@@ -202,7 +261,10 @@ fn an_endless_stanza_ends_the_stream_and_never_fills_the_memory() {
 fn an_oversized_stream_header_ends_the_stream() {
     for header in [
         format!("<stream:stream a='{}'>", "x".repeat(TOKEN)),
-        format!("<stream:stream {}>", (0..300).map(|n| format!("a{n}=''")).collect::<Vec<_>>().join(" ")),
+        format!(
+            "<stream:stream {}>",
+            (0..300).map(|n| format!("a{n}=''")).collect::<Vec<_>>().join(" ")
+        ),
         format!("<?xml {}?>", "x".repeat(STREAM_HEADER)),
         "<stream:stream/>".to_owned(),
         "</stream:stream>".to_owned(),
@@ -213,7 +275,9 @@ fn an_oversized_stream_header_ends_the_stream() {
 
 #[tokio::test]
 async fn a_server_cannot_forge_a_placeholder() {
-    let elements = parsed("<swallowed xmlns='guard' violation='size' name='message'/>").await.unwrap();
+    let elements = parsed("<swallowed xmlns='guard' violation='size' name='message'/>")
+        .await
+        .unwrap();
     assert_eq!(elements[0].ns(), "guard");
 }
 
@@ -244,8 +308,31 @@ async fn nothing_that_comes_in_makes_the_guard_or_the_parser_panic_or_hang() {
         }
         let stanzas = String::from_utf8_lossy(&bytes).into_owned();
         let limit = std::time::Duration::from_secs(10);
-        let outcome = tokio::time::timeout(limit, parsed(&stanzas)).await.expect("it comes to an end");
+        let outcome = tokio::time::timeout(limit, parsed(&stanzas))
+            .await
+            .expect("it comes to an end");
         survived += usize::from(outcome.is_ok());
     }
     assert!(survived > 100, "the mutations are too rough to show anything");
+}
+
+#[tokio::test]
+async fn a_fatal_fault_does_not_take_the_stanza_before_it_along() {
+    for (stanza, bad) in [
+        ("<presence/>", "x"),
+        ("<message></message>", "<!--"),
+        ("<iq a='1'/>", "&"),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        theirs
+            .write_all(format!("{HEADER}{stanza}{bad}").as_bytes())
+            .await
+            .unwrap();
+        let mut wire: Wire<DuplexStream> = Wire::open(ours, "b").await.unwrap();
+        assert!(wire.element().await.unwrap().is_some(), "{stanza}");
+        assert!(
+            crate::connection::fatal(&wire.element().await.unwrap_err()).is_some(),
+            "{bad}"
+        );
+    }
 }

@@ -20,7 +20,11 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let (der, pem) = (certificate.der().clone(), certificate.pem());
-        Self { issuer: Issuer::new(params, key), certificate: der, pem }
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate: der,
+            pem,
+        }
     }
 
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {

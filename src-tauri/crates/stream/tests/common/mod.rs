@@ -3,12 +3,15 @@
 pub(crate) mod authority;
 pub(crate) mod prosody;
 pub(crate) mod proxy;
+pub(crate) mod scram;
 pub(crate) mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_stream::{ConnectError, Connection, Disconnected, Element, Endpoint, Incoming, Login, Password, Tls};
+use waxwing_stream::{
+    ConnectError, Connection, Disconnected, Element, Endpoint, Incoming, Login, Password, Tls,
+};
 
 use authority::Authority;
 
@@ -25,7 +28,11 @@ pub(crate) fn login(user: &str, authority: &Authority, port: u16, tls: Tls) -> L
         address: format!("{user}@{DOMAIN}").parse().unwrap(),
         password: Password::from(PASSWORD),
         resource: "test".to_owned(),
-        endpoint: Some(Endpoint { host: Some("127.0.0.1".to_owned()), port: Some(port), tls: Some(tls) }),
+        endpoint: Some(Endpoint {
+            host: Some("127.0.0.1".to_owned()),
+            port: Some(port),
+            tls: Some(tls),
+        }),
         extra_roots: Arc::from(vec![authority.certificate()]),
         strongest_seen: None,
         resume: None,
@@ -34,7 +41,9 @@ pub(crate) fn login(user: &str, authority: &Authority, port: u16, tls: Tls) -> L
 
 /// Connects, within the limit.
 pub(crate) async fn connect(login: &Login) -> Result<Connection, ConnectError> {
-    tokio::time::timeout(LIMIT, waxwing_stream::connect(login)).await.expect("connecting comes to an end")
+    tokio::time::timeout(LIMIT, waxwing_stream::connect(login))
+        .await
+        .expect("connecting comes to an end")
 }
 
 /// The error of a connection that must not come about.
@@ -47,7 +56,9 @@ pub(crate) async fn refused(login: &Login) -> ConnectError {
 
 /// The next thing, within the limit.
 pub(crate) async fn next(connection: &mut Connection) -> Result<Incoming, Disconnected> {
-    tokio::time::timeout(LIMIT, connection.next()).await.expect("something comes")
+    tokio::time::timeout(LIMIT, connection.next())
+        .await
+        .expect("something comes")
 }
 
 /// The next stanza, whatever is between.

@@ -32,7 +32,12 @@ impl Prosody {
             .stderr(Stdio::null())
             .spawn()
             .expect("these tests need the program `prosody` (Debian package prosody) on the PATH");
-        let mut prosody = Self { child, folder, starttls, direct };
+        let mut prosody = Self {
+            child,
+            folder,
+            starttls,
+            direct,
+        };
         prosody.wait();
         prosody
     }
@@ -58,11 +63,18 @@ impl Drop for Prosody {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn accounts(folder: &Path) {
-    let accounts = folder.join("data").join(DOMAIN.replace('.', "%2e")).join("accounts");
+    let accounts = folder
+        .join("data")
+        .join(DOMAIN.replace('.', "%2e"))
+        .join("accounts");
     std::fs::create_dir_all(&accounts).unwrap();
     for user in ["alice", "bob"] {
         let account = format!("return {{ [\"password\"] = \"{PASSWORD}\" }};");

@@ -29,7 +29,12 @@ impl Proxy {
                     (client.into_split(), server.into_split());
                 let mut cut = cut.clone();
                 cut.mark_unchanged();
-                tokio::spawn(forward(client_read, server_write, Arc::clone(&shared), cut.clone()));
+                tokio::spawn(forward(
+                    client_read,
+                    server_write,
+                    Arc::clone(&shared),
+                    cut.clone(),
+                ));
                 tokio::spawn(forward(server_read, client_write, Arc::clone(&shared), cut));
             }
         });

@@ -45,35 +45,72 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
                 }
                 let mut buffer = [0; 4096];
                 let length = self.io.read(&mut buffer).await.unwrap_or(0);
-                assert!(length > 0, "the client left; waited for {end}, heard {}", self.heard);
-                self.heard.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+                assert!(
+                    length > 0,
+                    "the client left; waited for {end}, heard {}",
+                    self.heard
+                );
+                self.heard
+                    .push_str(std::str::from_utf8(&buffer[..length]).unwrap());
             }
         };
-        tokio::time::timeout(LIMIT, reading).await.unwrap_or_else(|_| panic!("never heard {end}"))
+        tokio::time::timeout(LIMIT, reading)
+            .await
+            .unwrap_or_else(|_| panic!("never heard {end}"))
     }
 
     /// Reads until the client leaves and returns everything.
     pub(crate) async fn hear_out(&mut self) -> String {
         let mut rest = Vec::new();
         // However the client leaves.
-        tokio::time::timeout(LIMIT, self.io.read_to_end(&mut rest)).await.expect("the client leaves").ok();
+        tokio::time::timeout(LIMIT, self.io.read_to_end(&mut rest))
+            .await
+            .expect("the client leaves")
+            .ok();
         format!("{}{}", self.heard, String::from_utf8_lossy(&rest))
+    }
+
+    /// Like [`Peer::hear`], or false if the client leaves instead.
+    pub(crate) async fn hear_or_leave(&mut self, end: &str) -> bool {
+        loop {
+            if self.heard.contains(end) {
+                self.hear(end).await;
+                return true;
+            }
+            let mut buffer = [0; 4096];
+            let reading = tokio::time::timeout(LIMIT, self.io.read(&mut buffer));
+            match reading.await.expect("the client speaks or leaves") {
+                Ok(length @ 1..) => self
+                    .heard
+                    .push_str(std::str::from_utf8(&buffer[..length]).unwrap()),
+                _ => return false,
+            }
+        }
+    }
+
+    /// Like [`Peer::hear_out`], but without a limit: for tests that let the clock jump.
+    pub(crate) async fn hear_quietly(&mut self) {
+        self.io.read_to_end(&mut Vec::new()).await.ok();
     }
 
     /// Opens a stream with these features.
     pub(crate) async fn open(&mut self, features: &str) {
         self.hear("xml:lang='en'>").await;
-        self.say(&format!("{HEADER}<stream:features>{features}</stream:features>")).await;
+        self.say(&format!("{HEADER}<stream:features>{features}</stream:features>"))
+            .await;
     }
 }
 
 impl Secure {
     /// Lets the client in by PLAIN, up to the features of the second stream.
     pub(crate) async fn let_in(&mut self, features: &str) {
-        self.open("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>")
-            .await;
+        self.open(
+            "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>",
+        )
+        .await;
         self.hear("</auth>").await;
-        self.say("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await;
+        self.say("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+            .await;
         self.open(features).await;
     }
 
@@ -90,16 +127,12 @@ impl Secure {
         self.bind_as(&format!("alice@{DOMAIN}/test")).await;
     }
 
-    /// A session with stream management, resumable as `session`.
-    pub(crate) async fn managed(&mut self) {
-        self.let_in(&format!("<sm xmlns='{SM}'/>")).await;
-        self.enable().await;
-    }
-
+    /// Binds and turns stream management on, resumable as `session`.
     pub(crate) async fn enable(&mut self) {
         self.bind().await;
         self.hear("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").await;
-        self.say(&format!("<enabled xmlns='{SM}' id='session' resume='true'/>")).await;
+        self.say(&format!("<enabled xmlns='{SM}' id='session' resume='true'/>"))
+            .await;
     }
 }
 
@@ -120,14 +153,24 @@ impl Server {
         let script = tokio::spawn(async move {
             for number in 0.. {
                 let (io, _) = listener.accept().await.unwrap();
-                script(number, Peer { io, heard: String::new() }).await;
+                script(
+                    number,
+                    Peer {
+                        io,
+                        heard: String::new(),
+                    },
+                )
+                .await;
             }
         });
         Self { port, script }
     }
 
     /// Direct TLS.
-    pub(crate) async fn secure<F>(config: Arc<ServerConfig>, script: impl Fn(usize, Secure) -> F + Send + Sync + 'static) -> Self
+    pub(crate) async fn secure<F>(
+        config: Arc<ServerConfig>,
+        script: impl Fn(usize, Secure) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send,
     {
@@ -137,11 +180,31 @@ impl Server {
             async move {
                 // A client that refuses the certificate is what some tests want.
                 if let Ok(io) = TlsAcceptor::from(config).accept(peer.io).await {
-                    script(number, Peer { io, heard: String::new() }).await;
+                    script(
+                        number,
+                        Peer {
+                            io,
+                            heard: String::new(),
+                        },
+                    )
+                    .await;
                 }
             }
         })
         .await
+    }
+
+    /// Waits until the script has done something.
+    pub(crate) async fn until(&self, done: impl Fn() -> bool) {
+        let waiting = async {
+            while !done() {
+                self.check();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, waiting)
+            .await
+            .expect("the script gets there");
     }
 
     /// Fails if the script failed.

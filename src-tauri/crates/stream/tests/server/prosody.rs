@@ -18,7 +18,10 @@ async fn a_person_signs_in_over_direct_tls_and_over_starttls() {
         assert_eq!(connection.bound().to_string(), format!("alice@{DOMAIN}/test"));
         assert_eq!(connection.mechanism(), Mechanism::ScramSha256);
         assert!(connection.acknowledges() && !connection.resumed());
-        assert_eq!((connection.facts().tls, connection.facts().tls_version.as_str()), (tls, "TLSv1_3"));
+        assert_eq!(
+            (connection.facts().tls, connection.facts().tls_version.as_str()),
+            (tls, "TLSv1_3")
+        );
         assert!(!connection.facts().cipher.is_empty());
         connection.close().await;
     }
@@ -28,9 +31,16 @@ async fn a_person_signs_in_over_direct_tls_and_over_starttls() {
 async fn a_message_goes_from_one_to_the_other_and_is_acknowledged() {
     let authority = Authority::new();
     let prosody = Prosody::start(&authority, DOMAIN);
-    let mut alice = connect(&login("alice", &authority, prosody.direct, Tls::Direct)).await.unwrap();
-    let mut bob = connect(&login("bob", &authority, prosody.starttls, Tls::StartTls)).await.unwrap();
-    let number = alice.send(&message(&bob.bound().to_string(), "hello")).await.unwrap();
+    let mut alice = connect(&login("alice", &authority, prosody.direct, Tls::Direct))
+        .await
+        .unwrap();
+    let mut bob = connect(&login("bob", &authority, prosody.starttls, Tls::StartTls))
+        .await
+        .unwrap();
+    let number = alice
+        .send(&message(&bob.bound().to_string(), "hello"))
+        .await
+        .unwrap();
     assert_eq!(body(&mut bob).await, "hello");
     bob.handled(1);
     loop {
@@ -47,8 +57,14 @@ async fn a_wrong_password_is_told_and_not_retried() {
     let authority = Authority::new();
     let prosody = Prosody::start(&authority, DOMAIN);
     let right = login("alice", &authority, prosody.direct, Tls::Direct);
-    let wrong = Login { password: Password::from("wrong"), ..right.clone() };
-    let nobody = Login { address: format!("nobody@{DOMAIN}").parse().unwrap(), ..right };
+    let wrong = Login {
+        password: Password::from("wrong"),
+        ..right.clone()
+    };
+    let nobody = Login {
+        address: format!("nobody@{DOMAIN}").parse().unwrap(),
+        ..right
+    };
     for login in [wrong, nobody] {
         let error = refused(&login).await;
         assert_eq!(error, ConnectError::WrongPassword);
@@ -74,7 +90,9 @@ async fn what_was_in_flight_when_the_wire_was_cut_arrives_once_and_in_order() {
     let proxy = Proxy::to(prosody.direct).await;
     let mut login_alice = login("alice", &authority, proxy.port, Tls::Direct);
     let mut alice = connect(&login_alice).await.unwrap();
-    let mut bob = connect(&login("bob", &authority, prosody.direct, Tls::Direct)).await.unwrap();
+    let mut bob = connect(&login("bob", &authority, prosody.direct, Tls::Direct))
+        .await
+        .unwrap();
     let (to_bob, to_alice) = (bob.bound().to_string(), alice.bound().to_string());
 
     let mut sent = 0;
@@ -85,8 +103,13 @@ async fn what_was_in_flight_when_the_wire_was_cut_arrives_once_and_in_order() {
                 proxy.swallow();
             }
             sent += 1;
-            assert_eq!(alice.send(&message(&to_bob, &sent.to_string())).await.unwrap().0, sent);
-            bob.send(&message(&to_alice, &format!("{round}-{step}"))).await.unwrap();
+            assert_eq!(
+                alice.send(&message(&to_bob, &sent.to_string())).await.unwrap().0,
+                sent
+            );
+            bob.send(&message(&to_alice, &format!("{round}-{step}")))
+                .await
+                .unwrap();
         }
         proxy.cut();
         // What still comes out of the dead connection is stored, as an account would.
@@ -97,7 +120,12 @@ async fn what_was_in_flight_when_the_wire_was_cut_arrives_once_and_in_order() {
             }
         }
         login_alice.resume = alice.into_resumption();
-        assert!(login_alice.resume.as_ref().is_some_and(|r| !r.unacknowledged().is_empty()));
+        assert!(
+            login_alice
+                .resume
+                .as_ref()
+                .is_some_and(|r| !r.unacknowledged().is_empty())
+        );
         alice = connect(&login_alice).await.unwrap();
         assert!(alice.resumed());
     }
@@ -117,6 +145,9 @@ async fn what_was_in_flight_when_the_wire_was_cut_arrives_once_and_in_order() {
 /// Takes a message of bob's, which must be new.
 fn keep(incoming: Incoming, from_bob: &mut HashSet<String>) {
     if let Incoming::Stanza(element) = incoming {
-        assert!(from_bob.insert(element.attr("id").unwrap().to_owned()), "came twice");
+        assert!(
+            from_bob.insert(element.attr("id").unwrap().to_owned()),
+            "came twice"
+        );
     }
 }

@@ -1,0 +1,67 @@
+//! All that the window may ask of Rust. Requests and events are declared in core; nothing is declared twice here.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tauri::State;
+use tauri::ipc::Channel;
+use waxwing_core::error::{Code, Error, Result};
+use waxwing_core::event::Event;
+use waxwing_core::profile::Opening;
+use waxwing_core::request::Secret;
+
+use crate::opening::Door;
+
+/// Events reach the window at most once a frame.
+const FRAME: Duration = Duration::from_millis(16);
+/// So many events in one go at most.
+const BATCH: usize = 1_024;
+
+/// How opening the profile stands.
+#[tauri::command]
+pub(crate) async fn opening(door: State<'_, Door>) -> Result<Opening> {
+    Ok(door.state().await)
+}
+
+/// Opens the profile with a passphrase.
+#[tauri::command]
+pub(crate) async fn unlock(door: State<'_, Door>, passphrase: Secret) -> Result<Opening> {
+    door.unlock(passphrase).await
+}
+
+/// Does what a request of core's one list asks for.
+#[tauri::command]
+pub(crate) async fn request(door: State<'_, Door>, method: String, params: Value) -> Result<Value> {
+    door.core().await?.call(&method, params).await
+}
+
+/// Events from now on, in order, in batches.
+#[tauri::command]
+pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>>) -> Result<()> {
+    let mut events = door.core().await?.subscribe();
+    tauri::async_runtime::spawn(async move {
+        while let Some(first) = events.next().await {
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && let Some(event) = events.try_next()
+            {
+                batch.push(event);
+            }
+            if channel.send(batch).is_err() {
+                return;
+            }
+            tokio::time::sleep(FRAME).await;
+        }
+    });
+    Ok(())
+}
+
+/// Opens a link outside. Only web pages, mail and chat addresses; never files or programs.
+#[tauri::command]
+pub(crate) async fn open_link(url: tauri::Url) -> Result<()> {
+    if !matches!(url.scheme(), "https" | "http" | "mailto" | "xmpp") {
+        return Err(Error::invalid("links of this kind are not opened"));
+    }
+    tauri_plugin_opener::open_url(url.as_str(), None::<&str>)
+        .map_err(|error| Error::new(Code::Internal, format!("the link could not be opened: {error}")))
+}
