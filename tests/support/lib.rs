@@ -7,16 +7,20 @@
 )]
 
 mod certificates;
+mod headless;
 mod peer;
 pub mod process;
 mod prosody;
+mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use certificates::Authority;
+pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use peer::{Peer, Tls};
 pub use prosody::{DOMAIN, MISNAMED_DOMAIN, OTHER_DOMAIN, Prosody, RosterItem};
+pub use proxy::{Fault, Proxy};
 
 /// The password of every account, unless a test says otherwise.
 pub const PASSWORD: &str = "correct horse battery staple";

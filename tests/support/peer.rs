@@ -12,8 +12,20 @@ use crate::{LONG, Prosody, root};
 /// How the connection is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
+    /// With the first byte.
     Direct,
+    /// After `<starttls/>`.
     StartTls,
+}
+
+impl Tls {
+    /// The word of the method `add_account`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::StartTls => "starttls",
+        }
+    }
 }
 
 /// A foreign person who is signed in. Their encryption keys outlive [`Peer::restart`].

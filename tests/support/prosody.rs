@@ -311,6 +311,6 @@ fn path_encoded(name: &str) -> String {
 }
 
 fn lua_string(text: &str) -> String {
-    let escaped: String = text.bytes().map(|byte| format!("\\{byte:03}")).collect();
-    format!("\"{escaped}\"")
+    let escaped: Vec<String> = text.bytes().map(|byte| format!("\\{byte:03}")).collect();
+    format!("\"{}\"", escaped.concat())
 }
