@@ -224,7 +224,7 @@ impl ReceivingChain {
             return Ok(Zeroizing::new(self.skipped.remove(at).seed));
         };
         let next = n.checked_add(1).ok_or(DecryptError::TooManySkipped)?;
-        if missing >= *budget {
+        if missing > MAX_SKIP || missing >= *budget {
             return Err(DecryptError::TooManySkipped);
         }
         *budget -= missing + 1;
