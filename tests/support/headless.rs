@@ -84,7 +84,7 @@ impl Profile {
         let mut command = Command::new(program("waxwing-headless"));
         command
             .args(self.arguments())
-            .env("RUST_LOG", "debug")
+            .env("WAXWING_LOG", "debug")
             .env("RUST_BACKTRACE", "1");
         Headless {
             lines: Lines::spawn("waxwing-headless", &mut command, self.log_file()),

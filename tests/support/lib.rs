@@ -12,6 +12,7 @@ mod peer;
 pub mod process;
 mod prosody;
 mod proxy;
+pub mod window;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
