@@ -36,6 +36,8 @@ export default ts.config(
       ],
       "svelte/no-at-html-tags": "error",
       "svelte/no-at-debug-tags": "error",
+      // Each such use is on purpose: dates are replaced whole, and maps that nothing draws from need no signals.
+      "svelte/prefer-svelte-reactivity": "off",
       "@typescript-eslint/switch-exhaustiveness-check": "off",
     },
   },

@@ -204,9 +204,9 @@ function dana(core: FakeCore, account: number): void {
 }
 
 function device(id: number, trust: Device["trust"], more: Partial<Device>): Device {
-  const fingerprint = Array.from({ length: 64 }, (_, at) => ((id * 7 + at * at * 3) % 16).toString(16)).join(
-    "",
-  );
+  const fingerprint = Array.from({ length: 64 }, (_, at) =>
+    ((Math.imul(id * 97 + at, 2_654_435_761) >>> 13) & 15).toString(16),
+  ).join("");
   return {
     device: id,
     fingerprint,

@@ -23,7 +23,10 @@ export function tint(address: string): number {
   for (let i = 0; i < address.length; i += 1) {
     hash = Math.imul(hash ^ address.charCodeAt(i), 16777619);
   }
-  return (hash >>> 0) % 8;
+  // The low bits alone are poorly mixed.
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash, 2246822519);
+  return ((hash ^ (hash >>> 13)) >>> 0) % 8;
 }
 
 /** A fingerprint in blocks of eight, as people read it to each other. */

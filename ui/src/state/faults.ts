@@ -8,6 +8,7 @@ type Told = { text: Key; remedy: Remedy };
 
 // Every code has words and a way on; a new code without them is a type error.
 const told: Record<Code, Told> = {
+  invalid_request: { text: "fault.invalid_request", remedy: "none" },
   invalid_params: { text: "fault.invalid_params", remedy: "none" },
   unknown_method: { text: "fault.unknown_method", remedy: "none" },
   not_found: { text: "fault.not_found", remedy: "none" },

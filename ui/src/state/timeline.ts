@@ -5,6 +5,7 @@ import { dayKey } from "../lib/time";
 export type TimelineRow =
   | { kind: "day"; key: string; at: string }
   | { kind: "unread"; key: string }
+  | { kind: "tail"; key: string }
   | { kind: "message"; key: string; message: Message; first: boolean; last: boolean };
 
 /** Where the unread line stands: before the first received message after this one; `start` means before all. */
@@ -35,6 +36,8 @@ export function timeline(messages: readonly Message[], unreadAfter: UnreadAfter)
     if (message.message === unreadAfter) passed = true;
     prior = message;
   }
+  // Air below the newest message, as a row, so that scrolling to the end shows it.
+  rows.push({ kind: "tail", key: "tail" });
   return rows;
 }
 

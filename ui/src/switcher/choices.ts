@@ -12,14 +12,17 @@ export type Choice =
   | { kind: "action"; key: string; icon: IconName; text: string; run: () => void };
 
 const MOST_PEOPLE = 12;
+/** Without a query, so that what else can be done is in sight. */
+const FEW_PEOPLE = 6;
 const shows: Show[] = ["available", "chat", "away", "xa", "dnd", "offline"];
 
 /** Chats by last activity, then the other contacts. */
 export function personChoices(app: App, query: string): Choice[] {
   const choices: Choice[] = [];
   const seen = new Set<string>();
+  const most = query === "" ? FEW_PEOPLE : MOST_PEOPLE;
   for (const { chat, account, address, title } of sortedChats(app.mirror.chats.values())) {
-    if (choices.length >= MOST_PEOPLE) return choices;
+    if (choices.length >= most) return choices;
     if (!matches(query, title, address)) continue;
     seen.add(`${account} ${address}`);
     choices.push({
@@ -32,7 +35,7 @@ export function personChoices(app: App, query: string): Choice[] {
     });
   }
   for (const contact of sortedContacts(app.mirror.contacts.values())) {
-    if (choices.length >= MOST_PEOPLE) return choices;
+    if (choices.length >= most) return choices;
     const { account, address } = contact;
     const name = contactName(contact);
     if (seen.has(`${account} ${address}`) || !matches(query, name, address)) continue;
