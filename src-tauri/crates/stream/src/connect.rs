@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use crate::dial::{self, Target};
-use crate::session::{establish, expect_element, expect_features};
+use crate::session::{UNUSABLE, establish, expect_element, expect_features};
 use crate::tls::{self, TlsSetup};
 use crate::wire::Wire;
-use crate::{ConnectError, Connection, Facts, Login, Step, Tls, xml};
+use crate::{ConnectError, Connection, Facts, Login, Resumption, Step, Tls, xml};
 
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 const LOGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -21,6 +21,24 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 /// time-out (DNS 10 s, TCP and TLS 10 s per target, login 30 s). `login` is only read, so that its
 /// [`Login::resume`] survives a failed attempt.
 pub async fn connect(login: &Login) -> Result<Connection, ConnectError> {
+    match attempt(login).await {
+        Err(UNUSABLE) => {
+            tracing::warn!("the session cannot be resumed, a new one is begun");
+            let resume = login
+                .resume
+                .clone()
+                .map(|resume| Resumption { id: None, ..resume });
+            attempt(&Login {
+                resume,
+                ..login.clone()
+            })
+            .await
+        }
+        outcome => outcome,
+    }
+}
+
+async fn attempt(login: &Login) -> Result<Connection, ConnectError> {
     let domain = login.address.domain().as_str();
     let targets = dial::targets(domain, login.endpoint.as_ref()).await?;
     let setup = tls::prepare(domain, login.extra_roots.clone()).await?;

@@ -171,12 +171,14 @@ impl Connection {
 
     /// Sends again what the server of a resumed session has not got, byte for byte.
     pub(crate) fn resend(&mut self) {
+        if self.ledger.unacknowledged().next().is_none() {
+            return;
+        }
+        self.link.expect_answer();
         for stanza in self.ledger.unacknowledged() {
             self.link.queue(&stanza.xml);
         }
-        if self.ledger.unacknowledged().next().is_some() {
-            self.ask();
-        }
+        self.ask();
     }
 
     /// Our full address.
@@ -244,6 +246,9 @@ impl Connection {
     /// `xmlns='jabber:client'` itself.
     pub async fn send_raw(&mut self, xml: Arc<str>) -> Result<StanzaNumber, Disconnected> {
         self.alive()?;
+        if self.ledger.managed() {
+            self.link.expect_answer();
+        }
         self.link.queue(&xml);
         let number = self.ledger.send(xml);
         if self.ledger.managed() && self.asked.is_none() {

@@ -23,6 +23,8 @@ const IDLE: Duration = Duration::from_secs(28);
 const ANSWER: Duration = Duration::from_secs(12);
 /// Servers read at a limited rate (Prosody 10 kB a second by default) and answer only behind what was sent.
 const BYTES_A_SECOND: u64 = 8 * 1024;
+/// However much was sent, silence is noticed within 40 seconds.
+const MOST_PATIENCE: u64 = 28;
 
 /// What the clock says.
 pub(crate) enum Alarm {
@@ -88,7 +90,7 @@ impl Link {
         self.queued += u64::try_from(xml.len()).unwrap_or(u64::MAX);
     }
 
-    /// From now on the server owes us a sign of life.
+    /// From now on the server owes us a sign of life, the later the more is queued after this.
     pub(crate) fn expect_answer(&mut self) {
         let queued = self.queued;
         self.expectation.get_or_insert_with(|| Expectation {
@@ -140,7 +142,8 @@ impl Link {
     pub(crate) fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
         let deadline = match &self.expectation {
             Some(due) => {
-                due.since + ANSWER + Duration::from_secs((self.queued - due.queued) / BYTES_A_SECOND)
+                let patience = ((self.queued - due.queued) / BYTES_A_SECOND).min(MOST_PATIENCE);
+                due.since + ANSWER + Duration::from_secs(patience)
             }
             None => self.heard + IDLE,
         };

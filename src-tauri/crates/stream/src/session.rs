@@ -16,6 +16,9 @@ use crate::{ConnectError, Connection, Facts, Login, StanzaNumber, StreamConditio
 /// More elements than this before the session stands are not waited through.
 const EARLY: usize = 1_000;
 
+/// The server takes the old session up, but not in a way to go on with, and it would do so every time.
+pub(crate) const UNUSABLE: ConnectError = ConnectError::Protocol("an unusable resumption");
+
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         match fatal(&error) {
@@ -164,12 +167,9 @@ async fn go_on(
         return Ok(gone(ledger, h));
     }
     if !answer.is("resumed", xml::SM) {
-        return Err(ConnectError::Protocol("no answer to the resumption"));
+        return Err(UNUSABLE);
     }
-    let h = h.ok_or(ConnectError::Protocol("a resumption without a count"))?;
-    let acked = ledger
-        .acknowledged(h)
-        .map_err(|_| ConnectError::Protocol("a resumption ahead of what was sent"))?;
+    let acked = ledger.acknowledged(h.ok_or(UNUSABLE)?).map_err(|_| UNUSABLE)?;
     Ok(Resumed::Goes { ledger, acked })
 }
 

@@ -24,14 +24,7 @@ impl Prosody {
         accounts(folder.path());
         let config = folder.path().join("prosody.cfg.lua");
         std::fs::write(&config, configuration(folder.path(), starttls, direct)).unwrap();
-        let child = Command::new("prosody")
-            .args(["-F", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("these tests need the program `prosody` (Debian package prosody) on the PATH");
+        let child = spawn(&config);
         let mut prosody = Self {
             child,
             folder,
@@ -40,6 +33,14 @@ impl Prosody {
         };
         prosody.wait();
         prosody
+    }
+
+    /// As after a crash: what it held in memory is gone.
+    pub(crate) fn kill_and_start_again(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.folder.path().join("prosody.cfg.lua"));
+        self.wait();
     }
 
     fn wait(&mut self) {
@@ -60,6 +61,17 @@ impl Drop for Prosody {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn spawn(config: &Path) -> Child {
+    Command::new("prosody")
+        .args(["-F", "--config"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("these tests need the program `prosody` (Debian package prosody) on the PATH")
 }
 
 fn free_port() -> u16 {

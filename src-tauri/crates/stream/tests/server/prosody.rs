@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use waxwing_stream::{CertificateProblem, ConnectError, Incoming, Login, Mechanism, Password, Retry, Tls};
+use waxwing_stream::{
+    CertificateProblem, ConnectError, Disconnected, Incoming, Login, Mechanism, Password, Retry,
+    StreamCondition, Tls, Violation,
+};
 
 use crate::common::authority::Authority;
 use crate::common::prosody::Prosody;
@@ -150,4 +153,103 @@ fn keep(incoming: Incoming, from_bob: &mut HashSet<String>) {
             "came twice"
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_hostile_contact_sends_changes_nothing() {
+    let authority = Authority::new();
+    let prosody = Prosody::start(&authority, DOMAIN);
+    let mut alice = connect(&login("alice", &authority, prosody.direct, Tls::Direct))
+        .await
+        .unwrap();
+    let mut bob = connect(&login("bob", &authority, prosody.direct, Tls::Direct))
+        .await
+        .unwrap();
+    let to = alice.bound().to_string();
+    let deep = format!("{}{}", "<x xmlns='u'>".repeat(200), "</x>".repeat(200));
+    let deeper = format!("<x xmlns='u'>{}{}</x>", "<x>".repeat(6_000), "</x>".repeat(6_000));
+    let attribute = format!("<x xmlns='u' a='{}'/>", "a".repeat(9_000));
+    let many = format!("<x xmlns='u'>{}</x>", "<y/>".repeat(25_000));
+    let expected = [
+        Violation::Depth,
+        Violation::Depth,
+        Violation::AttributeLength,
+        Violation::Elements,
+    ]
+    .map(Some);
+    let mut seen = Vec::new();
+    for (number, content) in [deep, deeper, attribute, many].into_iter().enumerate() {
+        let xml = format!("<message xmlns='jabber:client' to='{to}' id='bad'>{content}</message>");
+        bob.send_raw(xml.into()).await.unwrap();
+        bob.send(&message(&to, &number.to_string())).await.unwrap();
+        loop {
+            match next(&mut alice).await.expect("the stream stays up") {
+                Incoming::Swallowed { violation, header } => {
+                    assert_eq!(header.from, Some(bob.bound().to_string()));
+                    seen.push(Some(violation));
+                }
+                Incoming::Stanza(element) if element.attr("id") == Some(number.to_string().as_str()) => break,
+                _ => {}
+            }
+        }
+        alice.handled(1);
+    }
+    assert_eq!(seen, expected);
+    // Counted as they were, the session can still be resumed.
+    let mut again = login("alice", &authority, prosody.direct, Tls::Direct);
+    again.resume = alice.into_resumption();
+    assert!(connect(&again).await.unwrap().resumed());
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_lets_a_new_session_begin_and_nothing_in_flight_is_forgotten() {
+    let authority = Authority::new();
+    let mut prosody = Prosody::start(&authority, DOMAIN);
+    let proxy = Proxy::to(prosody.direct).await;
+    let mut login = login("alice", &authority, proxy.port, Tls::Direct);
+    let mut alice = connect(&login).await.unwrap();
+    proxy.swallow();
+    let number = alice
+        .send(&message("bob@waxwing.test", "in flight"))
+        .await
+        .unwrap();
+    proxy.cut();
+    while next(&mut alice).await.is_ok() {}
+    prosody.kill_and_start_again();
+    login.resume = alice.into_resumption();
+    let mut alice = connect(&login).await.unwrap();
+    assert!(!alice.resumed() && alice.acknowledges());
+    assert_eq!(
+        alice
+            .lost()
+            .iter()
+            .map(|stanza| stanza.number)
+            .collect::<Vec<_>>(),
+        [number]
+    );
+}
+
+#[tokio::test]
+async fn the_same_resource_elsewhere_ends_the_older_connection_for_good() {
+    let authority = Authority::new();
+    let prosody = Prosody::start(&authority, DOMAIN);
+    let login = login("alice", &authority, prosody.direct, Tls::Direct);
+    let mut first = connect(&login).await.unwrap();
+    let _second = connect(&login).await.unwrap();
+    let reason = loop {
+        if let Err(reason) = next(&mut first).await {
+            break reason;
+        }
+    };
+    assert_eq!(reason.retry(), Retry::Ask);
+    assert!(
+        matches!(
+            reason,
+            Disconnected::Stream {
+                condition: StreamCondition::Conflict,
+                ..
+            }
+        ),
+        "{reason}"
+    );
 }

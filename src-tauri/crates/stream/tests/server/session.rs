@@ -264,6 +264,42 @@ async fn a_lost_session_that_the_server_forgot_leaves_everything_to_the_outbox()
 }
 
 #[tokio::test]
+async fn a_resumption_that_makes_no_sense_is_given_up_for_a_new_session_at_once() {
+    for resumed in [
+        "<resumed xmlns='urn:xmpp:sm:3' h='4'/>",
+        "<resumed xmlns='urn:xmpp:sm:3'/>",
+        "<x xmlns='y'/>",
+    ] {
+        let (server, mut login) = session(WITH_SM, move |number, mut peer| async move {
+            match number {
+                0 => {
+                    peer.enable().await;
+                    peer.hear(R).await;
+                }
+                1 => {
+                    peer.hear("previd='session'/>").await;
+                    peer.say(resumed).await;
+                    peer.hear_out().await;
+                }
+                _ => {
+                    peer.enable().await;
+                    peer.hear_out().await;
+                }
+            }
+        })
+        .await;
+        let mut connection = connect(&login).await.unwrap();
+        connection.send(&message("b@c", "one")).await.unwrap();
+        over(&mut connection).await;
+        login.resume = connection.into_resumption();
+        let mut connection = connect(&login).await.unwrap();
+        assert!(!connection.resumed());
+        assert_eq!(numbers(&mut connection), [1]);
+        server.check();
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_stream_management_is_served_too() {
     let (server, login) = session("", |_, mut peer| async move {
         peer.bind().await;
@@ -569,6 +605,37 @@ async fn a_server_that_does_not_answer_a_stanza_is_given_up_after_12_seconds() {
     let (reason, after) = given_up_after(&mut connection).await;
     assert_eq!(reason, Disconnected::Silent);
     assert!((12..14).contains(&after.as_secs()), "{after:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_reads_slowly_gets_more_time_for_much_but_no_more_than_40_seconds() {
+    for (kilobytes, seconds) in [(64, 20), (900, 40)] {
+        let (_server, login) = session(WITH_SM, |_, mut peer| async move {
+            peer.enable().await;
+            peer.hear_quietly().await;
+        })
+        .await;
+        let mut connection = connect(&login).await.unwrap();
+        tokio::time::pause();
+        let body = "x".repeat(kilobytes * 1024);
+        let xml = format!("<message xmlns='jabber:client'><body>{body}</body></message>");
+        connection.send_raw(xml.into()).await.unwrap();
+        let (reason, after) = given_up_after(&mut connection).await;
+        assert_eq!(reason, Disconnected::Silent);
+        assert!((seconds..seconds + 2).contains(&after.as_secs()), "{after:?}");
+        tokio::time::resume();
+    }
+}
+
+#[test]
+fn a_connection_and_the_way_to_it_can_be_moved_between_threads() {
+    fn movable<T: Send>(value: T) -> T {
+        value
+    }
+    let authority = Authority::new();
+    let login = login("alice", &authority, 1, Tls::Direct);
+    drop(movable(waxwing_stream::connect(&login)));
+    let _: fn(Connection) -> Connection = movable::<Connection>;
 }
 
 #[tokio::test]
