@@ -73,11 +73,17 @@ mod tests {
     /// `./x bindings` writes the file; everybody else is told that it is stale.
     #[test]
     fn the_types_of_the_window_are_those_of_core() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../ui/src/core/generated/api.ts");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../ui/src/core/generated/api.ts"
+        );
         if std::env::var_os("WAXWING_WRITE_BINDINGS").is_some() {
             std::fs::write(path, super::typescript()).expect("the bindings can be written");
         }
         let stored = std::fs::read_to_string(path).expect("the bindings are there");
-        assert!(stored == super::typescript(), "ui/src/core/generated/api.ts is stale: run ./x bindings");
+        assert!(
+            stored == super::typescript(),
+            "ui/src/core/generated/api.ts is stale: run ./x bindings"
+        );
     }
 }

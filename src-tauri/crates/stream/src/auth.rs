@@ -42,7 +42,7 @@ pub(crate) async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     login: &Login,
 ) -> Result<Mechanism, ConnectError> {
     let mechanism = choose(features, login.strongest_seen)?;
-    let username = login.address.node().map(|node| node.as_str()).unwrap_or_default();
+    let username = login.address.node().map(jid::NodeRef::as_str).unwrap_or_default();
     match mechanism {
         Mechanism::Plain => plain(wire, username, login).await?,
         scram => scrammed(wire, scram, username, login).await?,
@@ -158,10 +158,7 @@ mod tests {
     use super::*;
 
     fn offer(names: &[&str]) -> Element {
-        let mechanisms: String = names
-            .iter()
-            .map(|n| format!("<mechanism>{n}</mechanism>"))
-            .collect();
+        let mechanisms = format!("<mechanism>{}</mechanism>", names.join("</mechanism><mechanism>"));
         format!(
             "<features xmlns='{}'><mechanisms xmlns='{}'>{mechanisms}</mechanisms></features>",
             xml::STREAM,

@@ -261,7 +261,7 @@ impl Scan {
             ("type", &self.captured.kind),
         ] {
             if let Some(value) = value {
-                element.push_str(&format!(" {name}='{}'", escape(value)));
+                element.push_str(&[" ", name, "='", &escape(value), "'"].concat());
             }
         }
         element.push_str("/>");

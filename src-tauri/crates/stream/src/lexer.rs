@@ -128,7 +128,7 @@ impl Lexer {
             }
             State::EndName | State::AfterEndName => return self.end_tag(byte),
             State::Cdata(_) | State::CdataText | State::CdataBracket | State::CdataBrackets => {
-                self.cdata(byte)?
+                self.cdata(byte)?;
             }
             State::Declaration => {
                 if byte == b'?' {

@@ -85,9 +85,9 @@ impl Questions {
     pub(super) fn answered(&mut self, id: &str, from: Option<&Sender>, own: &BareJid) -> Option<Ask> {
         let question = self.open.get(id)?;
         let right = match &question.to {
-            Some(to) => from.is_some_and(|from| from.bare == *to),
+            Some(to) if to != own => from.is_some_and(|from| from.bare == *to),
             // Our account answers without a sender, as itself, or in the name of our server.
-            None => from.is_none_or(|from| from.bare == *own || from.bare.as_str() == own.domain().as_str()),
+            _ => from.is_none_or(|from| from.bare == *own || from.bare.as_str() == own.domain().as_str()),
         };
         if !right {
             tracing::warn!("an answer came from somebody who was not asked");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use waxwing_omemo::xml::without_forbidden;
 
 use crate::Core;
 use crate::error::{Code, Error, Result};
@@ -25,7 +26,7 @@ pub(crate) async fn list(core: &Arc<Core>, params: ListMessages) -> Result<Vec<M
 }
 
 pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Message> {
-    let body = super::xml_safe(&params.body);
+    let body = without_forbidden(&params.body);
     if body.trim().is_empty() {
         return Err(Error::new(Code::EmptyMessage, "there is nothing to send"));
     }

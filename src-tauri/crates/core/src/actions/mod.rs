@@ -7,6 +7,8 @@ pub(crate) mod encryption;
 pub(crate) mod messages;
 pub(crate) mod search;
 
+use waxwing_omemo::xml::without_forbidden;
+
 use crate::error::{Error, Result};
 
 /// How many rows a page has: `limit` if it makes sense, else 50.
@@ -17,16 +19,14 @@ fn page_size(limit: Option<u32>) -> Result<u32> {
     }
 }
 
-/// Text without the characters that XML cannot hold (XML 1.0 §2.2).
-fn xml_safe(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..))
-        .collect()
-}
-
 /// A name or a status text: on one line, at most `length` characters, none if nothing is left.
 fn line(text: Option<String>, length: usize) -> Result<Option<String>> {
-    let text = text.map(|text| xml_safe(&text).split_whitespace().collect::<Vec<_>>().join(" "));
+    let text = text.map(|text| {
+        without_forbidden(&text)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
     match text {
         Some(text) if text.chars().count() > length => Err(Error::invalid(format!(
             "a text here has at most {length} characters"

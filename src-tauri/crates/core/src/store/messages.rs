@@ -64,7 +64,7 @@ impl MessageRow {
 macro_rules! select_message {
     ($rest:literal) => {
         concat!(
-            "SELECT message.id, message.chat, chat.account, sender, direction, body, sent_at, delivery, encryption,
+            "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, delivery, encryption,
                 trust, device, unprotected, undecryptable, error_code, error_text, origin_id, archive_id
              FROM message JOIN chat ON chat.id = message.chat ",
             $rest
