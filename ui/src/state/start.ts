@@ -5,11 +5,10 @@ import { asFault, faultText } from "./faults";
 import { say } from "./actions";
 import { readAll, readNewest } from "./read";
 
-/** Listens, learns how the profile opened, and reads the first lists. */
+/** Learns how the profile opened, and reads the first lists. */
 export async function start(app: App): Promise<void> {
   const { core, view } = app;
   try {
-    await core.subscribe((events) => receive(app, events));
     view.opening = await core.opening();
   } catch (thrown) {
     view.opening = { state: "failed", fault: asFault(thrown) };
@@ -17,10 +16,11 @@ export async function start(app: App): Promise<void> {
   if (view.opening.state === "ready") await load(app);
 }
 
-/** Reads the first lists, once the profile is open. */
+/** Once the profile is open: listens, then reads the first lists, so that nothing is missed in between. */
 export async function load(app: App): Promise<void> {
   const { view, mirror } = app;
   try {
+    await app.core.subscribe((events) => receive(app, events));
     await readAll(app.core, mirror);
     view.page = mirror.accounts.size === 0 ? "sign_in" : view.page;
     view.loaded = true;
