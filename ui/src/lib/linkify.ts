@@ -6,17 +6,23 @@ const LINK =
   // eslint-disable-next-line no-control-regex
   /(?:https?:\/\/|mailto:|xmpp:)[^\s<>"'`\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u206f]+/giu;
 const TRAILING = /[.,;:!?…*_~»›)\]}]$/u;
+const BRACKETS = "()[]{}";
+/** Links drawn in one message. */
+const MOST_LINKS = 100;
 const PAIRS: Record<string, string> = { ")": "(", "]": "[", "}": "{" };
 
 /** Cuts text into plain pieces and links. Only https, http, mailto and xmpp become links. */
 export function linkify(text: string): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
+  let links = 0;
   for (const match of text.matchAll(LINK)) {
+    if (links >= MOST_LINKS) break;
     const url = withoutTrailing(match[0]);
     if (!isWhole(url) || startsInsideWord(text, match.index)) continue;
     if (match.index > done) pieces.push({ text: text.slice(done, match.index) });
     pieces.push({ text: url, url });
+    links += 1;
     done = match.index + url.length;
   }
   if (done < text.length) pieces.push({ text: text.slice(done) });
@@ -25,13 +31,10 @@ export function linkify(text: string): Piece[] {
 
 /** Whether a text is nothing but one to three emoji, which are shown larger. */
 export function isJumbo(text: string): boolean {
-  return (
-    text.length <= 48 &&
-    /^(?:\p{Extended_Pictographic}[\p{Emoji_Modifier}\uFE0F\u200D\p{Extended_Pictographic}]*\s*)+$/u.test(
-      text,
-    ) &&
-    graphemes(text) <= 3
-  );
+  if (text.length > 48 || !/\p{Extended_Pictographic}/u.test(text)) return false;
+  // One class, one pass: no way to make it slow.
+  if (!/^[\p{Extended_Pictographic}\p{Emoji_Modifier}\uFE0F\u200D\s]+$/u.test(text)) return false;
+  return graphemes(text) <= 3;
 }
 
 function graphemes(text: string): number {
@@ -42,16 +45,24 @@ function graphemes(text: string): number {
   return count;
 }
 
-// Punctuation belongs to the sentence; a closing bracket only if it was opened inside of the link.
+// Punctuation belongs to the sentence; a closing bracket only if it was opened inside of the link. One pass, since
+// the text may be made to be slow.
 function withoutTrailing(found: string): string {
-  let url = found;
-  while (TRAILING.test(url)) {
-    const last = url.slice(-1);
+  const count = new Map<string, number>();
+  for (const sign of found) if (BRACKETS.includes(sign)) count.set(sign, (count.get(sign) ?? 0) + 1);
+  let end = found.length;
+  while (end > 0) {
+    const last = found.charAt(end - 1);
+    if (!TRAILING.test(last)) break;
     const open = PAIRS[last];
-    if (open !== undefined && url.split(open).length >= url.split(last).length) break;
-    url = url.slice(0, -1);
+    if (open !== undefined) {
+      const closed = count.get(last) ?? 0;
+      if ((count.get(open) ?? 0) >= closed) break;
+      count.set(last, closed - 1);
+    }
+    end -= 1;
   }
-  return url;
+  return found.slice(0, end);
 }
 
 function isWhole(url: string): boolean {

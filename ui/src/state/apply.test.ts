@@ -1,0 +1,256 @@
+import { describe, expect, test } from "vitest";
+
+import type { Account, Chat, Contact, Event, Message } from "../core/generated/api";
+import { apply, applyAll } from "./apply";
+import { Mirror, personKey, putPage, Rows } from "./mirror.svelte";
+
+const account = (more: Partial<Account> = {}): Account => ({
+  account: 1,
+  address: "anna@a.example",
+  enabled: true,
+  state: "online",
+  error: null,
+  show: "available",
+  status: null,
+  color: 0,
+  unread: 0,
+  host: null,
+  port: null,
+  tls: null,
+  rev: 1,
+  ...more,
+});
+const contact = (more: Partial<Contact> = {}): Contact => ({
+  account: 1,
+  address: "ben@b.example",
+  name: null,
+  subscription: "both",
+  asked: false,
+  groups: [],
+  presence: "offline",
+  status: null,
+  rev: 1,
+  ...more,
+});
+const chat = (more: Partial<Chat> = {}): Chat => ({
+  chat: 1,
+  account: 1,
+  address: "ben@b.example",
+  title: "ben@b.example",
+  unread: 0,
+  encryption: "omemo",
+  lock: "encrypted",
+  read_up_to: null,
+  last: null,
+  rev: 1,
+  ...more,
+});
+const message = (id: number, more: Partial<Message> = {}): Message => ({
+  message: id,
+  chat: 1,
+  account: 1,
+  from: "ben@b.example",
+  direction: "in",
+  body: `text ${id}`,
+  sent_at: new Date(1_700_000_000_000 + id * 1_000).toISOString(),
+  delivery: "delivered",
+  encryption: "omemo2",
+  trust: "blind",
+  unprotected: false,
+  undecryptable: null,
+  error: null,
+  origin_id: null,
+  archive_id: null,
+  rev: id,
+  ...more,
+});
+const ben = personKey(1, "ben@b.example");
+
+function opened(messages: Message[], complete = false): { mirror: Mirror; rows: Rows } {
+  const mirror = new Mirror();
+  const rows = new Rows();
+  mirror.rows.set(1, rows);
+  putPage(rows, messages, complete);
+  return { mirror, rows };
+}
+const ids = (rows: Rows) => rows.messages.map((one) => one.message);
+
+describe("every event", () => {
+  // A new event without a line here is a type error.
+  const cases: Record<Event["type"], { event: Event; check: (mirror: Mirror) => void }> = {
+    ready: {
+      event: { type: "ready", version: "9.9.9" },
+      check: (mirror) => expect(mirror.version).toBe("9.9.9"),
+    },
+    account_changed: {
+      event: { type: "account_changed", account: account({ state: "failed", rev: 2 }) },
+      check: (mirror) => expect(mirror.accounts.get(1)?.state).toBe("failed"),
+    },
+    account_removed: {
+      event: { type: "account_removed", account: 1 },
+      check: (mirror) => {
+        expect(mirror.accounts.size).toBe(0);
+        expect(mirror.contacts.size).toBe(0);
+        expect(mirror.requests.size).toBe(0);
+        expect(mirror.chats.size).toBe(0);
+        expect(mirror.rows.size).toBe(0);
+        expect(mirror.caughtUp.size).toBe(0);
+      },
+    },
+    contact_changed: {
+      event: { type: "contact_changed", contact: contact({ presence: "dnd", rev: 2 }) },
+      check: (mirror) => expect(mirror.contacts.get(ben)?.presence).toBe("dnd"),
+    },
+    contact_removed: {
+      event: { type: "contact_removed", account: 1, address: "ben@b.example" },
+      check: (mirror) => expect(mirror.contacts.has(ben)).toBe(false),
+    },
+    request_received: {
+      event: {
+        type: "request_received",
+        account: 1,
+        address: "new@c.example",
+        received_at: "2026-01-01T00:00:00Z",
+      },
+      check: (mirror) =>
+        expect(mirror.requests.get(personKey(1, "new@c.example"))).toEqual({
+          account: 1,
+          address: "new@c.example",
+          received_at: "2026-01-01T00:00:00Z",
+        }),
+    },
+    request_answered: {
+      event: { type: "request_answered", account: 1, address: "asks@c.example" },
+      check: (mirror) => expect(mirror.requests.size).toBe(0),
+    },
+    chat_changed: {
+      event: { type: "chat_changed", chat: chat({ unread: 3, rev: 2 }) },
+      check: (mirror) => expect(mirror.chats.get(1)?.unread).toBe(3),
+    },
+    chat_removed: {
+      event: { type: "chat_removed", chat: 1 },
+      check: (mirror) => {
+        expect(mirror.chats.size).toBe(0);
+        expect(mirror.rows.size).toBe(0);
+      },
+    },
+    message_changed: {
+      event: { type: "message_changed", message: message(1, { delivery: "read", rev: 9 }) },
+      check: (mirror) => expect(mirror.rows.get(1)?.messages[0]?.delivery).toBe("read"),
+    },
+    caught_up: {
+      event: { type: "caught_up", account: 2 },
+      check: (mirror) => expect(mirror.caughtUp.has(2)).toBe(true),
+    },
+    resync: {
+      event: { type: "resync" },
+      // It changes nothing by itself: what is there stays on screen until it is read anew.
+      check: (mirror) => expect(mirror.contacts.size).toBe(1),
+    },
+  };
+
+  test.each(Object.entries(cases))("%s does what it says", (_type, { event, check }) => {
+    const { mirror } = opened([message(1)]);
+    mirror.accounts.set(1, account());
+    mirror.contacts.set(ben, contact());
+    mirror.chats.set(1, chat());
+    mirror.caughtUp.add(1);
+    mirror.requests.set(personKey(1, "asks@c.example"), {
+      account: 1,
+      address: "asks@c.example",
+      received_at: "2026-01-01T00:00:00Z",
+    });
+    apply(mirror, event);
+    check(mirror);
+  });
+});
+
+describe("the higher rev wins", () => {
+  test("for accounts, contacts and chats that arrive late", () => {
+    const mirror = new Mirror();
+    applyAll(mirror, [
+      { type: "account_changed", account: account({ state: "online", rev: 5 }) },
+      { type: "account_changed", account: account({ state: "connecting", rev: 4 }) },
+      { type: "contact_changed", contact: contact({ presence: "available", rev: 7 }) },
+      { type: "contact_changed", contact: contact({ presence: "offline", rev: 6 }) },
+      { type: "chat_changed", chat: chat({ unread: 0, rev: 9 }) },
+      { type: "chat_changed", chat: chat({ unread: 4, rev: 8 }) },
+    ]);
+    expect(mirror.accounts.get(1)?.state).toBe("online");
+    expect(mirror.contacts.get(ben)?.presence).toBe("available");
+    expect(mirror.chats.get(1)?.unread).toBe(0);
+  });
+
+  test("for a message whose delivery state was overtaken", () => {
+    const { mirror, rows } = opened([message(1, { direction: "out", delivery: "delivered", rev: 30 })]);
+    apply(mirror, {
+      type: "message_changed",
+      message: message(1, { direction: "out", delivery: "sent", rev: 20 }),
+    });
+    expect(rows.messages[0]?.delivery).toBe("delivered");
+  });
+
+  test("for a page that was answered before an event but arrives after it", () => {
+    const { mirror, rows } = opened([message(1)]);
+    apply(mirror, { type: "message_changed", message: message(1, { delivery: "read", rev: 40 }) });
+    putPage(rows, [message(1, { delivery: "sent", rev: 39 })], true);
+    expect(rows.messages[0]?.delivery).toBe("read");
+  });
+});
+
+describe("messages find their place", () => {
+  test("a new one goes to the end", () => {
+    const { mirror, rows } = opened([message(1), message(2)]);
+    apply(mirror, { type: "message_changed", message: message(3) });
+    expect(ids(rows)).toEqual([1, 2, 3]);
+  });
+
+  test("one from the archive goes between those it was sent between", () => {
+    const { mirror, rows } = opened([message(1), message(5)]);
+    const late = message(9, { sent_at: message(3).sent_at });
+    apply(mirror, { type: "message_changed", message: late });
+    expect(ids(rows)).toEqual([1, 9, 5]);
+  });
+
+  test("one older than all that was read is left for when it is read", () => {
+    const { mirror, rows } = opened([message(5), message(6)]);
+    apply(mirror, { type: "message_changed", message: message(2) });
+    expect(ids(rows)).toEqual([5, 6]);
+  });
+
+  test("one older than all goes to the start once the start was reached", () => {
+    const { mirror, rows } = opened([message(5), message(6)], true);
+    apply(mirror, { type: "message_changed", message: message(2) });
+    expect(ids(rows)).toEqual([2, 5, 6]);
+  });
+
+  test("the same one twice stays one", () => {
+    const { mirror, rows } = opened([message(1)]);
+    applyAll(mirror, [
+      { type: "message_changed", message: message(2) },
+      { type: "message_changed", message: message(2, { rev: 8 }) },
+    ]);
+    expect(ids(rows)).toEqual([1, 2]);
+  });
+
+  test("in a chat that is not in the page it leaves no trace", () => {
+    const mirror = new Mirror();
+    apply(mirror, { type: "message_changed", message: message(1) });
+    expect(mirror.rows.size).toBe(0);
+  });
+});
+
+test("a batch says that it asks for reading everything anew", () => {
+  expect(applyAll(new Mirror(), [{ type: "resync" }]).resync).toBe(true);
+  expect(applyAll(new Mirror(), [{ type: "ready", version: "1" }]).resync).toBe(false);
+});
+
+test("an account that loses its connection is no longer caught up", () => {
+  const mirror = new Mirror();
+  applyAll(mirror, [
+    { type: "account_changed", account: account() },
+    { type: "caught_up", account: 1 },
+    { type: "account_changed", account: account({ state: "offline", rev: 2 }) },
+  ]);
+  expect(mirror.caughtUp.has(1)).toBe(false);
+});
