@@ -77,7 +77,7 @@ impl Exchange {
         match self.proof {
             Proof::Missing => {
                 peer.say("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
-                    .await
+                    .await;
             }
             Proof::InChallenge => {
                 peer.say(&element("challenge", &last)).await;
