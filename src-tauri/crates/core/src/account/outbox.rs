@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use waxwing_stream::StanzaNumber;
 
 use super::batch::Batch;
-use super::encryption::{Outgoing, Prepared, Want, prepare};
+use super::encryption::{ListOutcome, Outgoing, Prepared, Want, prepare};
 use super::iq::Ask;
 use super::online::{Online, Stop};
 use crate::error::{Fault, Result};
@@ -121,7 +121,7 @@ impl Online<'_> {
     }
 
     async fn make_one_ready(
-        &self,
+        &mut self,
         write: &mut Write,
         row: &OutboxRow,
         changes: &mut Changes,
@@ -150,6 +150,8 @@ impl Online<'_> {
             }
             Prepared::Wants(wants) => Ok(Outcome::Waits(wants)),
             Prepared::Failed(fault) => {
+                // When the person tries again, so do we.
+                self.lists.retain(|_, outcome| *outcome != ListOutcome::Failed);
                 fail(write, message.message, message.chat, &fault, changes).await?;
                 Ok(Outcome::Gone)
             }

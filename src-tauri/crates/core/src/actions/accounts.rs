@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::account::{self, Command, command};
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::model::{Account, Show};
+use crate::model::{Account, ConnectionState, Show};
 use crate::request::{
     AddAccount, AddedAccount, Nothing, OfAccount, SetAccountEnabled, SetPassword, SetPresence,
 };
@@ -69,8 +69,12 @@ pub(crate) async fn set_enabled(core: &Arc<Core>, params: SetAccountEnabled) -> 
     write.commit().await?;
     if params.enabled {
         account::start(core, params.account).await;
-        // One that waits for the person tries again.
-        command(core, params.account, Command::Reconnect).await?;
+        // One that waits for the person tries again; one that is online stays so.
+        let online = core.live.read().await.get(&params.account).map(|live| live.state)
+            == Some(ConnectionState::Online);
+        if !online {
+            command(core, params.account, Command::Reconnect).await?;
+        }
     } else {
         account::stop(core, params.account).await;
     }

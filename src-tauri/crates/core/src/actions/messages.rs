@@ -12,7 +12,7 @@ use crate::publish::{Changes, publish};
 use crate::request::{ListMessages, OfMessage, SendText};
 use crate::store::messages::{self, NewMessage};
 use crate::store::outbox::{self, Encrypt};
-use crate::store::{accounts, chats};
+use crate::store::{accounts, chats, omemo};
 
 /// Longer texts do not pass the servers' usual limits once they are encrypted, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -71,6 +71,8 @@ pub(crate) async fn retry(core: &Arc<Core>, params: OfMessage) -> Result<Message
     let mut write = core.store.write().await?;
     let message = messages::get(&mut write, params.message, 0).await?;
     messages::wait_again(&mut write, params.message).await?;
+    let (account, address) = chats::place(&mut write, message.chat).await?;
+    omemo::forget_failures(&mut write, account, &address).await?;
     let lock = chats::get(&mut write, message.chat, 0).await?.lock;
     let encrypt = match protection(lock) {
         // Never weaker than it was meant to be, unless the person has unlocked the chat since.

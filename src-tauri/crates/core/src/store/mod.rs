@@ -121,7 +121,10 @@ pub(crate) fn time(millis: i64) -> Timestamp {
 pub(crate) type Connection = SqliteConnection;
 
 #[cfg(test)]
-pub(crate) async fn test_store() -> (tempfile::TempDir, Store) {
+mod tests;
+
+#[cfg(test)]
+async fn test_store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(
         &folder.path().join("waxwing.db"),

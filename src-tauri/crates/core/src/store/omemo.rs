@@ -410,6 +410,16 @@ pub(crate) async fn set_failed(
     Ok(())
 }
 
+/// Bundles that could not be had are asked for again at once.
+pub(crate) async fn forget_failures(write: &mut Write, account: AccountId, address: &BareJid) -> Result<()> {
+    sqlx::query("UPDATE omemo_device SET failed_at = NULL WHERE account = ? AND address = ?")
+        .bind(account)
+        .bind(address.as_str())
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
 /// Trust in all keys of somebody.
 pub(crate) async fn trusts(
     db: &mut Connection,
