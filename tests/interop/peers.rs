@@ -6,10 +6,10 @@ use waxwing_tests::{Peer, Prosody, Tls};
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
 
-async fn talk(encryption: &str, alice_tls: Tls) {
+async fn talk(encryption: &'static str, alice_tls: Tls) {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
-    let mut alice = Peer::sign_in_over(&server, ALICE, alice_tls).await;
-    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Peer::sign_in_over(&server, ALICE, alice_tls, "both").await;
+    let mut bob = Peer::sign_in_with(&server, BOB, encryption).await;
 
     let id = alice.send(BOB, "first", encryption).await;
     let seen = bob.message("first").await;

@@ -16,8 +16,10 @@ import sys
 import uuid
 from xml.etree import ElementTree as ET
 
+import oldmemo
 import oldmemo.etree
 import oldmemo.oldmemo
+import twomemo
 import twomemo.etree
 import twomemo.twomemo
 from omemo.storage import Just, Nothing, Storage
@@ -26,6 +28,7 @@ from slixmpp.plugins import register_plugin
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 from slixmpp_omemo import XEP_0384, TrustLevel
+from slixmpp_omemo import xep_0384 as plugin_module
 
 LEGACY = oldmemo.oldmemo.NAMESPACE
 OMEMO2 = twomemo.twomemo.NAMESPACE
@@ -74,13 +77,45 @@ class StateFile(Storage):
 
 
 class Omemo(XEP_0384):
-    """The plugin with its state in a file and blind trust."""
+    """The plugin with its state in a file, blind trust, and the generations of OMEMO that the test asks for."""
 
     state_path = None
+    namespaces = (OMEMO2, LEGACY)
 
     def plugin_init(self):
         self.state_file = StateFile(self.state_path)
+        self.preparing = None
         super().plugin_init()
+
+    async def get_session_manager(self):
+        if self.preparing is None:
+            self.preparing = asyncio.create_task(self.prepare())
+        return await self.preparing
+
+    async def prepare(self):
+        """What the plugin does by itself, but for the choice of the backends, which it always takes both of."""
+        backends = {OMEMO2: twomemo.Twomemo, LEGACY: oldmemo.Oldmemo}
+        session_manager = await plugin_module._make_session_manager(self.xmpp, self).create(
+            [backends[namespace](self.storage) for namespace in self.namespaces],
+            self.storage,
+            self.xmpp.boundjid.bare,
+            initial_own_label=None,
+            undecided_trust_level_name=TrustLevel.UNDECIDED.value,
+        )
+        await session_manager.ensure_data_consistency()
+        await session_manager.after_history_sync()
+        return session_manager
+
+    async def _on_device_list_update(self, msg):
+        item = msg["pubsub_event"]["items"]["item"].xml
+        if any(element.tag.startswith(f"{{{namespace}}}") for element in item for namespace in self.namespaces):
+            await super()._on_device_list_update(msg)
+
+    async def refresh(self, address):
+        """Asks for the device lists anew: the first message may be sent before a notification has come."""
+        session_manager = await self.get_session_manager()
+        for namespace in self.namespaces:
+            await session_manager.refresh_device_list(namespace, address)
 
     @property
     def storage(self):
@@ -271,9 +306,7 @@ class Person(ClientXMPP):
 
     async def encrypt(self, stanza, to, body, namespaces):
         plugin = self.plugin["xep_0384"]
-        # Asked for anew each time: with a mutual subscription the plugin trusts in notifications alone, and the first
-        # message may be sent before the notification has come.
-        await plugin.refresh_device_lists({JID(to)}, force_download=True)
+        await plugin.refresh(to)
         session_manager = await plugin.get_session_manager()
         plaintexts = {LEGACY: body.encode("utf-8"), OMEMO2: envelope(body, self.boundjid.bare, to)}
         messages, errors = await session_manager.encrypt(
@@ -293,7 +326,7 @@ class Person(ClientXMPP):
             own, others = await session_manager.get_own_device_information()
             known = [own, *others]
         else:
-            await self.plugin["xep_0384"].refresh_device_lists({JID(address)}, force_download=True)
+            await self.plugin["xep_0384"].refresh(address)
             known = sorted(await session_manager.get_device_information(address), key=lambda d: d.device_id)
         return [{
             "device": device.device_id,
@@ -307,8 +340,9 @@ class Person(ClientXMPP):
 class Commands:
     """What the other end of the pipe can ask for: one method per command."""
 
-    def __init__(self, state_path):
+    def __init__(self, state_path, namespaces):
         self.state_path = state_path
+        Omemo.namespaces = namespaces
         self.person = None
         self.reader = None
 
@@ -384,10 +418,11 @@ async def serve(commands):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--state", required=True)
+    arguments.add_argument("--protocols", choices=sorted(NAMESPACES), default="both")
     arguments.add_argument("--verbose", action="store_true")
     given = arguments.parse_args()
     logging.basicConfig(level=logging.DEBUG if given.verbose else logging.WARNING, stream=sys.stderr)
-    asyncio.run(serve(Commands(given.state)))
+    asyncio.run(serve(Commands(given.state, NAMESPACES[given.protocols])))
 
 
 if __name__ == "__main__":

@@ -36,17 +36,23 @@ pub struct Peer {
     pub address: String,
     port: u16,
     tls: Tls,
+    protocols: &'static str,
     ca_file: PathBuf,
 }
 
 impl Peer {
     /// Signs in over direct TLS.
     pub async fn sign_in(server: &Prosody, address: &str) -> Self {
-        Self::sign_in_over(server, address, Tls::Direct).await
+        Self::sign_in_over(server, address, Tls::Direct, "both").await
+    }
+
+    /// Signs in as somebody whose program knows these generations of OMEMO only: `omemo1`, `omemo2` or `both`.
+    pub async fn sign_in_with(server: &Prosody, address: &str, protocols: &'static str) -> Self {
+        Self::sign_in_over(server, address, Tls::Direct, protocols).await
     }
 
     /// Signs in and waits until the encryption keys are published.
-    pub async fn sign_in_over(server: &Prosody, address: &str, tls: Tls) -> Self {
+    pub async fn sign_in_over(server: &Prosody, address: &str, tls: Tls, protocols: &'static str) -> Self {
         let port = if tls == Tls::Direct {
             server.direct_tls_port
         } else {
@@ -62,6 +68,7 @@ impl Peer {
             address: address.to_owned(),
             port,
             tls,
+            protocols,
             ca_file: server.ca_file(),
         };
         peer.start().await;
@@ -73,7 +80,8 @@ impl Peer {
         command
             .arg(root().join("tests/support/peer.py"))
             .arg("--state")
-            .arg(self.home.path().join("omemo.json"));
+            .arg(self.home.path().join("omemo.json"))
+            .args(["--protocols", self.protocols]);
         if std::env::var_os("WAXWING_PEER_VERBOSE").is_some() {
             command.arg("--verbose");
         }

@@ -1,5 +1,7 @@
 //! The real window on a display of its own, driven by WebDriver as a person would use it.
 
+mod program;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
