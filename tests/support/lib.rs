@@ -9,6 +9,7 @@
 mod certificates;
 mod headless;
 mod peer;
+mod person;
 pub mod process;
 mod prosody;
 mod proxy;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use certificates::Authority;
 pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use peer::{Peer, Tls};
+pub use person::Person;
 pub use prosody::{DOMAIN, MISNAMED_DOMAIN, OTHER_DOMAIN, Prosody, RosterItem};
 pub use proxy::{Fault, Proxy};
 

@@ -105,6 +105,16 @@ impl Prosody {
         self.directory.path().join("prosody.log")
     }
 
+    /// Whether the server has this text anywhere in what it stored: archives, offline messages, published items.
+    pub fn has_stored(&self, text: &str) -> bool {
+        contains(&self.directory.path().join("data"), text)
+    }
+
+    /// How often the server has logged this text.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().matches(text).count()
+    }
+
     /// Adds an account, also while the server runs.
     pub fn add_user(&self, address: &str, password: &str) {
         let (name, domain) = address
@@ -283,6 +293,18 @@ modules_disabled = {{ "s2s"; "limits" }}
         text.push_str(&host);
     }
     text
+}
+
+/// Whether a file below the folder holds the text. Prosody quotes what it stores as Lua strings, so the text must
+/// be one that needs no quoting.
+fn contains(folder: &Path, text: &str) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        if path.is_dir() {
+            return contains(&path, text);
+        }
+        fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text))
+    })
 }
 
 async fn reachable(port: u16) -> bool {
