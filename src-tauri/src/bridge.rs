@@ -8,7 +8,7 @@ use tauri::ipc::Channel;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::event::Event;
 use waxwing_core::profile::Opening;
-use waxwing_core::request::Secret;
+use waxwing_core::secret::Secret;
 
 use crate::opening::Door;
 

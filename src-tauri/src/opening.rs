@@ -10,7 +10,7 @@ use waxwing_core::Core;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::launch::Launch;
 use waxwing_core::profile::{KeySource, Opening, Profile};
-use waxwing_core::request::Secret;
+use waxwing_core::secret::Secret;
 
 /// A keychain may ask the person for its own password first.
 const KEYCHAIN_LIMIT: Duration = Duration::from_secs(120);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use ts_rs::TS;
 
-use crate::model::words;
+use crate::words::words;
 
 words!(
     /// What went wrong, as a stable code: the window maps it to words and to an action.
@@ -94,7 +94,7 @@ impl From<sqlx::Error> for Fault {
         // Extended result codes of SQLite: the low byte is the primary code.
         let primary = error
             .as_database_error()
-            .and_then(|e| e.code())
+            .and_then(sqlx::error::DatabaseError::code)
             .and_then(|code| code.parse::<i32>().ok())
             .map(|code| code & 0xff);
         match primary {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
 use crate::profile::KeySource;
-use crate::request::Secret;
+use crate::secret::Secret;
 
 /// What stood on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Launch {
             match argument {
                 Long("profile") => launch.profile = Some(parser.value().map_err(wrong)?.into()),
                 Long("passphrase-file") => {
-                    launch.passphrase_file = Some(parser.value().map_err(wrong)?.into())
+                    launch.passphrase_file = Some(parser.value().map_err(wrong)?.into());
                 }
                 Long("ca-file") => launch.ca_file = Some(parser.value().map_err(wrong)?.into()),
                 Long("keychain") => keychain = true,

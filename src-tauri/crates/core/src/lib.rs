@@ -16,18 +16,23 @@ pub mod error;
 pub mod event;
 mod inbound;
 pub mod launch;
+mod live;
 pub mod model;
 pub mod profile;
 mod publish;
 pub mod request;
+pub mod secret;
 mod store;
+mod words;
 mod xep;
 
-use crate::account::{Live, Running};
+use crate::account::Running;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
+use crate::live::Live;
 use crate::model::AccountId;
-use crate::profile::{DatabaseKey, Profile};
+use crate::profile::Profile;
+use crate::secret::DatabaseKey;
 use crate::store::Store;
 
 /// So many events may be waiting for a reader before it is told to read everything anew.
@@ -128,18 +133,11 @@ impl Events {
     }
 }
 
-/// Random words for ids that nobody shall guess: 128 bits in hexadecimal digits.
-pub(crate) fn random_id() -> Result<String> {
-    let mut bytes = [0; 16];
-    profile::fill(&mut bytes)?;
-    Ok(profile::hex(&bytes).to_string())
-}
-
 /// What went wrong in a place that nobody asked from: it is logged, and the connection goes on or starts anew.
 pub(crate) fn log_failure(doing: &'static str, error: &Error) {
     match error.code {
         Code::Storage | Code::DiskFull | Code::DatabaseDamaged => {
-            tracing::error!(%error, doing, "storage failed")
+            tracing::error!(%error, doing, "storage failed");
         }
         _ => tracing::warn!(%error, doing, "failed"),
     }

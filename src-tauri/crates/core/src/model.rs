@@ -7,6 +7,7 @@ use ts_rs::TS;
 pub use xmpp_parsers::jid::BareJid;
 
 use crate::error::Fault;
+use crate::words::words;
 
 /// Declares a database id as a type of its own, so that no id can stand in for another.
 macro_rules! id {
@@ -32,43 +33,6 @@ id!(
     /// A message row.
     MessageId
 );
-
-/// Declares a closed set of words that is the same on the wire to the window and in the database.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[derive(serde::Serialize, serde::Deserialize, ts_rs::TS, sqlx::Type)]
-        #[sqlx(type_name = "TEXT")]
-        pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $word)] #[sqlx(rename = $word)] $variant),+
-        }
-        impl $name {
-            /// The word as it stands in JSON and in the database.
-            pub const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-        impl std::str::FromStr for $name {
-            type Err = $crate::model::UnknownWord;
-            fn from_str(word: &str) -> std::result::Result<Self, $crate::model::UnknownWord> {
-                match word { $($word => Ok(Self::$variant),)+ _ => Err($crate::model::UnknownWord) }
-            }
-        }
-    };
-}
-pub(crate) use words;
-
-impl Default for ConnectionState {
-    fn default() -> Self {
-        Self::Offline
-    }
-}
-
-/// A word outside the closed set it was read for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown word")]
-pub struct UnknownWord;
 
 words!(
     /// Where an account's connection stands.

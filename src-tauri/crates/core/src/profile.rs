@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Fault, Result};
-use crate::request::Secret;
+use crate::secret::{DatabaseKey, Secret, fill, hex, unhex, unhex_all};
 
 mod keychain;
 
@@ -33,23 +33,6 @@ pub enum KeySource {
     Keychain,
     /// A passphrase that the person knows.
     Passphrase(Secret),
-}
-
-/// The raw key of the database (SQLCipher, 256 bits). Wiped after use.
-pub struct DatabaseKey(Zeroizing<[u8; 32]>);
-
-impl DatabaseKey {
-    /// A fresh key. Errors: `internal` if the operating system has no randomness.
-    pub fn random() -> Result<Self> {
-        let mut key = Zeroizing::new([0; 32]);
-        fill(key.as_mut_slice())?;
-        Ok(Self(key))
-    }
-
-    /// The value for `PRAGMA key`, as a raw key.
-    pub(crate) fn pragma(&self) -> String {
-        format!("\"x'{}'\"", hex(self.0.as_slice()).as_str())
-    }
 }
 
 /// `key.json`: how the key is found. Holds no secret.
@@ -113,7 +96,7 @@ impl Profile {
         match (self.key_file()?, source) {
             (None, KeySource::Keychain) => {
                 let key = DatabaseKey::random()?;
-                let entry = self.new_entry()?;
+                let entry = Self::new_entry()?;
                 // In the keychain first: a key file that names no key would lock the person out.
                 keychain::store(&entry, hex(key.0.as_slice()).as_str())?;
                 self.write_key_file(&KeyFile::Keychain { entry })?;
@@ -187,7 +170,7 @@ impl Profile {
         written.map_err(|error| io("writing key.json", &error))
     }
 
-    fn new_entry(&self) -> Result<String> {
+    fn new_entry() -> Result<String> {
         let mut name = [0; 8];
         fill(&mut name)?;
         Ok(hex(&name).to_string())
@@ -231,45 +214,6 @@ fn derive(passphrase: &Secret, file: &KeyFile) -> Result<DatabaseKey> {
         .hash_password_into(passphrase.expose().as_bytes(), &salt, key.as_mut_slice())
         .map_err(|_| broken())?;
     Ok(DatabaseKey(key))
-}
-
-pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes)
-        .map_err(|error| Error::new(Code::Internal, format!("the system has no randomness: {error}")))
-}
-
-/// Lower-case hexadecimal digits, wiped after use.
-pub(crate) fn hex(bytes: &[u8]) -> Zeroizing<String> {
-    use std::fmt::Write;
-    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
-    for byte in bytes {
-        write!(*text, "{byte:02x}").expect("writing to a string does not fail");
-    }
-    text
-}
-
-fn unhex_all(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let digits = Zeroizing::new(digits?);
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    Some(
-        digits
-            .chunks_exact(2)
-            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-            .collect(),
-    )
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut bytes = unhex_all(text)?;
-    let key = bytes.as_slice().try_into().ok().map(Zeroizing::new);
-    bytes.zeroize();
-    key
 }
 
 fn io(doing: &str, error: &std::io::Error) -> Error {

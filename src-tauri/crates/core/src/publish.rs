@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::Core;
-use crate::account::Live;
 use crate::error::Result;
 use crate::event::Event;
+use crate::live::Live;
 use crate::model::{
     Account, AccountId, BareJid, ChatId, ConnectionState, Contact, ContactRequest, MessageId, Show,
 };

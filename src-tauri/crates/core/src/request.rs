@@ -15,6 +15,7 @@ use crate::model::{
     Account, AccountId, BareJid, Chat, ChatId, Contact, ContactRequest, Device, EncryptionMode, Message,
     MessageId, Show, TlsMode, Trust,
 };
+use crate::secret::Secret;
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
 macro_rules! requests {
@@ -233,30 +234,6 @@ pub struct Search {
     pub limit: Option<u32>,
     #[ts(optional)]
     pub account: Option<AccountId>,
-}
-
-/// A secret on its way in: wiped after use, never shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The secret itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self(secret)
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.0);
-    }
 }
 
 fn read<P: DeserializeOwned>(params: Value) -> Result<P> {

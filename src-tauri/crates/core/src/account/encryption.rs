@@ -302,7 +302,7 @@ pub(super) async fn empty_message(
     let recipient = (to.clone(), device, record);
     let sealed = seal_empty(profile, &mut OsEntropy);
     let (_, element) = encrypted(write, account, &own, profile, &[&recipient], sealed).await?;
-    let id = crate::random_id()?;
+    let id = crate::secret::random_id()?;
     Ok(Some(wrap(
         message(to, &id),
         [element, Element::bare("store", ns::HINTS)],

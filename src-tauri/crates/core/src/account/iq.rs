@@ -66,7 +66,7 @@ impl Questions {
         payload: Element,
         ask: Ask,
     ) -> Result<Element> {
-        let id = crate::random_id()?;
+        let id = crate::secret::random_id()?;
         let mut attributes = vec![("type", kind), ("id", id.as_str())];
         attributes.extend(to.map(|to| ("to", to.as_str())));
         let stanza = wrap(element("iq", ns::JABBER_CLIENT, &attributes), [payload]);

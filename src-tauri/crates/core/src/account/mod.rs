@@ -11,7 +11,6 @@ mod publishing;
 mod receive;
 mod roster;
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,65 +23,12 @@ use waxwing_stream::{
 
 use self::online::{End, Online};
 use crate::error::{Code, Error, Fault, Result};
-use crate::model::{AccountId, BareJid, ConnectionState, Show, TlsMode};
+use crate::model::{AccountId, BareJid, ConnectionState, TlsMode};
 use crate::store::accounts;
 use crate::{Core, log_failure, publish};
 
 /// Only after so long a connection counts as good, and the next failure as the first one again.
 const STABLE: Duration = Duration::from_secs(60);
-
-/// What is true of an account only while it lasts.
-#[derive(Default)]
-pub(crate) struct Live {
-    pub(crate) state: ConnectionState,
-    pub(crate) error: Option<Fault>,
-    /// Presence by bare address and resource. It is kept while the connection is away, since a resumed session does
-    /// not send it again, but it is shown only while online.
-    presences: HashMap<BareJid, BTreeMap<String, Presence>>,
-}
-
-/// What one of a contact's devices shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Presence {
-    show: Show,
-    status: Option<String>,
-    priority: i8,
-}
-
-impl Live {
-    /// The best that a contact's devices show: highest priority first (RFC 6121 §8.5.2.1.1), then most reachable.
-    pub(crate) fn presence(&self, address: &BareJid) -> (Show, Option<String>) {
-        self.presences
-            .get(address)
-            .filter(|_| self.state == ConnectionState::Online)
-            .and_then(|resources| {
-                resources
-                    .values()
-                    .max_by_key(|p| (p.priority >= 0, p.show, p.priority))
-            })
-            .map_or((Show::Offline, None), |presence| {
-                (presence.show, presence.status.clone())
-            })
-    }
-
-    fn set_presence(&mut self, address: BareJid, resource: String, presence: Presence) {
-        // A contact has few devices; a hostile one shall not fill the memory with thousands.
-        const RESOURCES: usize = 64;
-        if presence.show == Show::Offline {
-            // An answer for the bare address speaks for all devices.
-            if resource.is_empty() {
-                self.presences.remove(&address);
-            } else if let Some(resources) = self.presences.get_mut(&address) {
-                resources.remove(&resource);
-            }
-            return;
-        }
-        let resources = self.presences.entry(address).or_default();
-        if resources.len() < RESOURCES || resources.contains_key(&resource) {
-            resources.insert(resource, presence);
-        }
-    }
-}
 
 /// What an account's task can be told.
 pub(crate) enum Command {
@@ -272,7 +218,7 @@ impl Task {
             TlsMode::Direct => Tls::Direct,
             TlsMode::StartTls => Tls::StartTls,
         });
-        let endpoint = (row.host.is_some() || row.port.0.is_some() || tls.is_some()).then(|| Endpoint {
+        let endpoint = (row.host.is_some() || row.port.0.is_some() || tls.is_some()).then_some(Endpoint {
             host: row.host,
             port: row.port.0,
             tls,
@@ -313,7 +259,7 @@ impl Task {
             Retry::Ask => !self.stopped().await,
             Retry::BackOff => {
                 let mut entropy = [0; 8];
-                if let Err(error) = crate::profile::fill(&mut entropy) {
+                if let Err(error) = crate::secret::fill(&mut entropy) {
                     log_failure("jitter", &error);
                 }
                 let wait = waxwing_stream::backoff(failures, u64::from_le_bytes(entropy));

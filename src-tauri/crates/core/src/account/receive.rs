@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use minidom::Element;
 use waxwing_omemo::Profile;
 
-use super::Presence;
 use super::batch::Batch;
 use super::encryption::{ListOutcome, Want, begin_session, empty_message};
 use super::iq::Ask;
@@ -13,6 +12,7 @@ use super::online::Online;
 use super::outbox::fail;
 use crate::error::{Code, Error, Result};
 use crate::inbound::{Content, Inbound, Query, Sender, Text};
+use crate::live::Presence;
 use crate::model::{
     BareJid, ChatId, ContactRequest, Delivery, Direction, Encryption, EncryptionMode, Subscription,
     UndecryptableReason,
@@ -78,7 +78,7 @@ impl Online<'_> {
                 Ok(())
             }
             Inbound::Asked { id, from, query } => {
-                batch.send.extend(self.answer(&id, from.as_deref(), query));
+                batch.send.extend(answer(&id, from.as_deref(), query));
                 Ok(())
             }
             Inbound::Answer { id, from } => match self.questions.answered(&id, from.as_ref(), &self.own) {
@@ -318,18 +318,6 @@ impl Online<'_> {
         Ok(())
     }
 
-    fn answer(&self, id: &str, from: Option<&str>, query: Query) -> Option<Element> {
-        let mut attributes = vec![("type", "result"), ("id", id)];
-        attributes.extend(from.map(|from| ("to", from)));
-        let result = element("iq", ns::JABBER_CLIENT, &attributes);
-        let unknown = Some(stanza_error::answer(from, id, "service-unavailable"));
-        match query {
-            Query::Ping => Some(result),
-            Query::Disco(query) => disco::info(&query).map_or(unknown, |info| Some(wrap(result, [info]))),
-            Query::Unknown => unknown,
-        }
-    }
-
     /// The answer to a question of ours.
     async fn answered(
         &mut self,
@@ -469,5 +457,18 @@ impl Online<'_> {
             | Ask::Fence { .. } => tracing::warn!("the server left a question without an answer"),
         }
         Ok(())
+    }
+}
+
+/// What an IQ that asks us is answered.
+fn answer(id: &str, from: Option<&str>, query: Query) -> Option<Element> {
+    let mut attributes = vec![("type", "result"), ("id", id)];
+    attributes.extend(from.map(|from| ("to", from)));
+    let result = element("iq", ns::JABBER_CLIENT, &attributes);
+    let unknown = Some(stanza_error::answer(from, id, "service-unavailable"));
+    match query {
+        Query::Ping => Some(result),
+        Query::Disco(query) => disco::info(&query).map_or(unknown, |info| Some(wrap(result, [info]))),
+        Query::Unknown => unknown,
     }
 }

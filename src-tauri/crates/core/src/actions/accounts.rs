@@ -35,7 +35,7 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
     }
     let resource = format!(
         "waxwing-{}",
-        crate::random_id()?.chars().take(8).collect::<String>()
+        crate::secret::random_id()?.chars().take(8).collect::<String>()
     );
     let new = NewAccount {
         address: &params.address,

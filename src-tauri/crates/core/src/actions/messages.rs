@@ -37,7 +37,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
     let mut write = core.store.write().await?;
     let (account, _) = chats::place(&mut write, params.chat).await?;
     let lock = chats::get(&mut write, params.chat, 0).await?.lock;
-    let id = crate::random_id()?;
+    let id = crate::secret::random_id()?;
     let new = NewMessage {
         sender: accounts::get(&mut write, account).await?.address.0,
         direction: Direction::Out,

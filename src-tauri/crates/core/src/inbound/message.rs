@@ -37,11 +37,11 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
         _ if stanza.has_child("event", ns::PUBSUB_EVENT) => device_list(stanza, from).into_iter().collect(),
         Some("headline") => Vec::new(),
         // An unknown type counts as normal (RFC 6121 §5.2.2).
-        _ => received(stanza, from, context),
+        _ => received(stanza, &from, context),
     }
 }
 
-fn received(stanza: &Element, from: Sender, context: &Context<'_>) -> Vec<Inbound> {
+fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
     let mut out = Vec::new();
     if let Some(id) = stanza
         .get_child("received", ns::RECEIPTS)
@@ -91,7 +91,7 @@ fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<
     let to = attribute(inner, "to").and_then(Sender::read);
     match (direction, from, to) {
         // Another device of ours got it too; it answers with a receipt, not we.
-        (Direction::In, Some(from), _) => received(inner, from, context)
+        (Direction::In, Some(from), _) => received(inner, &from, context)
             .into_iter()
             .map(|inbound| match inbound {
                 Inbound::Text(text) => Inbound::Text(Text {

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use super::{Connection, Write};
 use crate::error::{Code, Error, Result};
 use crate::model::{AccountId, BareJid, Show, TlsMode};
-use crate::request::Secret;
+use crate::secret::Secret;
 
 /// An account's row without its password.
 #[derive(Clone, Debug, FromRow)]

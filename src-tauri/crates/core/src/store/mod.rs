@@ -20,7 +20,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::error::{Code, Error, Result};
-use crate::profile::DatabaseKey;
+use crate::secret::DatabaseKey;
 
 /// A write that becomes true when it is committed. There is one at a time.
 pub(crate) type Write = Transaction<'static, Sqlite>;
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-/// SQLCipher cannot tell a wrong key from a file that is not a database (SQLITE_NOTADB).
+/// SQLCipher cannot tell a wrong key from a file that is not a database (`SQLITE_NOTADB`).
 fn wrong_key(error: sqlx::Error) -> Error {
     match Error::from(error) {
         Error {

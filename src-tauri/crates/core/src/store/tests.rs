@@ -13,7 +13,7 @@ use crate::model::{
     AccountId, BareJid, ChatId, Delivery, Direction, Encryption, EncryptionMode, Lock, MessageId, Show,
     Subscription,
 };
-use crate::request::Secret;
+use crate::secret::Secret;
 
 fn jid(text: &str) -> BareJid {
     text.parse().expect("an address")
@@ -62,7 +62,8 @@ fn outgoing(body: &str, id: &str) -> NewMessage {
 }
 
 struct Scene {
-    _folder: tempfile::TempDir,
+    // Deleted with the scene.
+    folder: tempfile::TempDir,
     store: Store,
     account: AccountId,
     chat: ChatId,
@@ -77,7 +78,7 @@ async fn scene() -> Scene {
         .expect("a chat");
     write.commit().await.expect("commits");
     Scene {
-        _folder: folder,
+        folder,
         store,
         account,
         chat,
@@ -121,7 +122,7 @@ async fn nothing_on_disk_can_be_read_without_the_key() {
     .expect("stored");
     write.commit().await.expect("commits");
     scene.store.close().await;
-    for entry in std::fs::read_dir(scene._folder.path()).expect("the folder is there") {
+    for entry in std::fs::read_dir(scene.folder.path()).expect("the folder is there") {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
         for secret in [&b"wherefore"[..], b"juliet", b"secret", b"SQLite format"] {
             assert!(bytes.windows(secret.len()).all(|window| window != secret));

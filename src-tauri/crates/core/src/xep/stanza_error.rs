@@ -12,7 +12,7 @@ pub(crate) struct StanzaError {
     pub(crate) kind: String,
     /// The condition's element name; `undefined-condition` if there is none.
     pub(crate) condition: String,
-    /// A condition of PubSub beside it (XEP-0060 §16.3).
+    /// A condition of publish-subscribe beside it (XEP-0060 §16.3).
     pub(crate) pubsub: Option<String>,
     /// The server's own words.
     pub(crate) text: Option<String>,

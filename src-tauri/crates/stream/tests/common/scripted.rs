@@ -180,6 +180,7 @@ impl Server {
             async move {
                 // A client that refuses the certificate is what some tests want.
                 if let Ok(io) = TlsAcceptor::from(config).accept(peer.io).await {
+                    assert_eq!(io.get_ref().1.alpn_protocol(), Some(&b"xmpp-client"[..]));
                     script(
                         number,
                         Peer {

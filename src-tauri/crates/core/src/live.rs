@@ -1,0 +1,69 @@
+//! What is true of an account only while it lasts: its connection and its contacts' presence.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::error::Fault;
+use crate::model::{BareJid, ConnectionState, Show};
+
+/// What is true of an account only while it lasts.
+pub(crate) struct Live {
+    pub(crate) state: ConnectionState,
+    pub(crate) error: Option<Fault>,
+    /// Presence by bare address and resource. It is kept while the connection is away, since a resumed session does
+    /// not send it again, but it is shown only while online.
+    pub(crate) presences: HashMap<BareJid, BTreeMap<String, Presence>>,
+}
+
+/// What one of a contact's devices shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Presence {
+    pub(crate) show: Show,
+    pub(crate) status: Option<String>,
+    pub(crate) priority: i8,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            state: ConnectionState::Offline,
+            error: None,
+            presences: HashMap::new(),
+        }
+    }
+}
+
+impl Live {
+    /// The best that a contact's devices show: highest priority first (RFC 6121 §8.5.2.1.1), then most reachable.
+    pub(crate) fn presence(&self, address: &BareJid) -> (Show, Option<String>) {
+        self.presences
+            .get(address)
+            .filter(|_| self.state == ConnectionState::Online)
+            .and_then(|resources| {
+                resources
+                    .values()
+                    .max_by_key(|p| (p.priority >= 0, p.show, p.priority))
+            })
+            .map_or((Show::Offline, None), |presence| {
+                (presence.show, presence.status.clone())
+            })
+    }
+
+    /// Takes in what one device shows.
+    pub(crate) fn set_presence(&mut self, address: BareJid, resource: String, presence: Presence) {
+        // A contact has few devices; a hostile one shall not fill the memory with thousands.
+        const RESOURCES: usize = 64;
+        if presence.show == Show::Offline {
+            // An answer for the bare address speaks for all devices.
+            if resource.is_empty() {
+                self.presences.remove(&address);
+            } else if let Some(resources) = self.presences.get_mut(&address) {
+                resources.remove(&resource);
+            }
+            return;
+        }
+        let resources = self.presences.entry(address).or_default();
+        if resources.len() < RESOURCES || resources.contains_key(&resource) {
+            resources.insert(resource, presence);
+        }
+    }
+}
