@@ -2,7 +2,7 @@
 
 use ts_rs::{Config, TS};
 
-use crate::{error, event, model, profile, request};
+use crate::{api, error, event, model, profile, request};
 
 /// The whole of `ui/src/core/generated/api.ts`.
 pub fn typescript() -> String {
@@ -64,7 +64,7 @@ pub fn typescript() -> String {
         request::SetTrust,
         request::Search,
     );
-    text.push_str(&request::typescript(&config));
+    text.push_str(&api::typescript(&config));
     text
 }
 

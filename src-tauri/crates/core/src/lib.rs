@@ -1,4 +1,4 @@
-//! Waxwing without a window: accounts, contacts, chats, encryption, storage. Start reading at [`Core`], [`request`] and
+//! Waxwing without a window: accounts, contacts, chats, encryption, storage. Start reading at [`Core`], [`api`] and
 //! [`event`]; `ARCHITECTURE.md` has the map.
 
 use std::collections::HashMap;
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, RwLock, broadcast};
 
 mod account;
 mod actions;
+pub mod api;
 pub mod bindings;
 pub mod error;
 pub mod event;
@@ -87,9 +88,9 @@ impl Core {
         }
     }
 
-    /// Does what a JSON request asks for; see [`request`].
+    /// Does what a JSON request asks for; see [`api`].
     pub async fn call(self: &Arc<Self>, method: &str, params: Value) -> Result<Value> {
-        request::call(self, method, params).await
+        api::call(self, method, params).await
     }
 
     /// Ends all connections in order and closes the database.

@@ -1,99 +1,10 @@
-//! The one list of what can be asked of core. The window's bridge, the headless program's methods and the
-//! TypeScript all come from it.
+//! What goes with each request of `api`, and what comes back where it is no object of `model`.
 
-use std::sync::Arc;
-
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use ts_rs::TS;
 
-use crate::Core;
-use crate::actions::{accounts, chats, contacts, encryption, messages, search};
-use crate::error::{Code, Error, Result};
-use crate::model::{
-    Account, AccountId, BareJid, Chat, ChatId, Contact, ContactRequest, Device, EncryptionMode, Message,
-    MessageId, Show, TlsMode, Trust,
-};
+use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId, Show, TlsMode, Trust};
 use crate::secret::Secret;
-
-/// Declares the requests: method name, params, reply and the function of `actions` that does it.
-macro_rules! requests {
-    ($($(#[doc = $doc:literal])* $method:ident($params:ty) -> $reply:ty = $action:path;)+) => {
-        /// The names of all methods.
-        pub const METHODS: &[&str] = &[$(stringify!($method)),+];
-
-        /// Does what a JSON request asks for. Errors: `unknown_method`, `invalid_params`, `invalid_address`,
-        /// and those of the action.
-        pub async fn call(core: &Arc<Core>, method: &str, params: Value) -> Result<Value> {
-            match method {
-                $(stringify!($method) => reply($action(core, read::<$params>(params)?).await?),)+
-                _ => Err(Error::new(Code::UnknownMethod, format!("there is no method {method:?}"))),
-            }
-        }
-
-        /// The `Requests` interface in TypeScript: each method with its params and its result.
-        pub(crate) fn typescript(config: &ts_rs::Config) -> String {
-            let mut text = String::from("export interface Requests {\n");
-            $(
-                $(text.push_str(&format!("  /** {} */\n", $doc.trim()));)*
-                text.push_str(&format!(
-                    "  {}: {{ params: {}; result: {} }};\n",
-                    stringify!($method),
-                    <$params as TS>::name(config),
-                    <$reply as TS>::name(config),
-                ));
-            )+
-            text.push_str("}\n");
-            text
-        }
-    };
-}
-
-requests! {
-    /// Adds an account and signs in to it.
-    add_account(AddAccount) -> AddedAccount = accounts::add;
-    /// All accounts, in the order in which they were added.
-    list_accounts(Nothing) -> Vec<Account> = accounts::list;
-    /// Connects or disconnects an account.
-    set_account_enabled(SetAccountEnabled) -> Nothing = accounts::set_enabled;
-    /// Replaces the stored password and signs in again.
-    set_password(SetPassword) -> Nothing = accounts::set_password;
-    /// Removes an account with all its chats and keys from this device.
-    remove_account(OfAccount) -> Nothing = accounts::remove;
-    /// Sets what the account's contacts see of us.
-    set_presence(SetPresence) -> Nothing = accounts::set_presence;
-    /// The roster of an account with live presence.
-    list_contacts(OfAccount) -> Vec<Contact> = contacts::list;
-    /// Adds a contact, or changes its name and groups, and asks to see its presence.
-    add_contact(AddContact) -> Nothing = contacts::add;
-    /// Removes a contact and both subscriptions.
-    remove_contact(OfContact) -> Nothing = contacts::remove;
-    /// Those who ask to see our presence.
-    list_requests(MaybeOfAccount) -> Vec<ContactRequest> = contacts::list_requests;
-    /// Answers somebody who asks to see our presence.
-    answer_request(AnswerRequest) -> Nothing = contacts::answer_request;
-    /// The chat with an address, made if there is none.
-    open_chat(OfContact) -> OpenedChat = chats::open;
-    /// Chats, the one with the newest message first.
-    list_chats(MaybeOfAccount) -> Vec<Chat> = chats::list;
-    /// Sets the unread count to zero.
-    mark_read(OfChat) -> Nothing = chats::mark_read;
-    /// Locks or unlocks the encryption of a chat.
-    set_encryption(SetEncryption) -> Nothing = chats::set_encryption;
-    /// A page of messages, oldest first: the newest ones, or those before a message.
-    list_messages(ListMessages) -> Vec<Message> = messages::list;
-    /// Writes a message; it goes out as soon as the account is online.
-    send_text(SendText) -> Message = messages::send_text;
-    /// Sends a failed message again.
-    retry_message(OfMessage) -> Message = messages::retry;
-    /// The devices of a contact, or of ourselves.
-    list_devices(OfContact) -> Vec<Device> = encryption::list_devices;
-    /// Sets the trust in one key.
-    set_trust(SetTrust) -> Nothing = encryption::set_trust;
-    /// Messages that hold all words of the query, newest first.
-    search(Search) -> Vec<Message> = search::search;
-}
 
 /// No params, or nothing to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -234,30 +145,4 @@ pub struct Search {
     pub limit: Option<u32>,
     #[ts(optional)]
     pub account: Option<AccountId>,
-}
-
-fn read<P: DeserializeOwned>(params: Value) -> Result<P> {
-    let params = if params.is_null() {
-        Value::Object(serde_json::Map::new())
-    } else {
-        params
-    };
-    if !params.is_object() {
-        return Err(Error::invalid("params must be an object"));
-    }
-    // Told apart from other mistakes because people type addresses by hand.
-    if let Some(Value::String(address)) = params.get("address")
-        && address.parse::<BareJid>().is_err()
-    {
-        return Err(Error::new(
-            Code::InvalidAddress,
-            "this is not an address of the form name@server",
-        ));
-    }
-    serde_json::from_value(params).map_err(|error| Error::invalid(error.to_string()))
-}
-
-fn reply<R: Serialize>(reply: R) -> Result<Value> {
-    serde_json::to_value(reply)
-        .map_err(|error| Error::new(Code::Internal, format!("the reply could not be written: {error}")))
 }
