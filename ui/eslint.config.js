@@ -12,7 +12,8 @@ const markup = [
     message: "Text becomes text nodes: no markup from strings.",
   },
   {
-    selector: "CallExpression[callee.property.name=/^(write|writeln|createContextualFragment)$/]",
+    selector:
+      "CallExpression[callee.object.name='document'][callee.property.name=/^(write|writeln)$/], CallExpression[callee.property.name='createContextualFragment']",
     message: "Text becomes text nodes: no markup from strings.",
   },
 ];

@@ -154,10 +154,15 @@ export function nameOf(app: App, account: AccountId, address: string): string {
   return name === undefined || name === "" ? address : name;
 }
 
+/** One line of a text that may be very long. */
+export function brief(text: string | null): string {
+  return (text ?? "").slice(0, 300).replace(/\s+/gu, " ").trim();
+}
+
 /** The last line of a chat in words. */
 export function preview(message: Message): string {
   if (message.undecryptable) return t("message.undecryptable");
-  return (message.body ?? "").replace(/\s+/gu, " ").trim();
+  return brief(message.body ?? "");
 }
 
 /** A count that fits a badge, and its full words. */

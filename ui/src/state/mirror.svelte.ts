@@ -18,6 +18,8 @@ export class Rows {
   /** Nothing older is stored. */
   complete = $state(false);
   loading = $state(false);
+  /** The reading of older ones that is under way. */
+  older: Promise<void> | null = null;
   loaded = $state(false);
 }
 

@@ -4,7 +4,7 @@ import { t } from "../lib/text";
 /** A row of the contact list: the head of a group, or a contact in it. */
 export type PersonRow =
   | { kind: "group"; key: string; name: string; online: number; total: number }
-  | { kind: "contact"; key: string; contact: Contact };
+  | { kind: "contact"; key: string; group: string; contact: Contact };
 
 const order: Record<Show, number> = { chat: 0, available: 0, away: 1, xa: 2, dnd: 1, offline: 3 };
 const collator = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
@@ -65,7 +65,7 @@ function pushGroup(rows: PersonRow[], key: string, name: string, members: readon
   const online = members.filter((contact) => contact.presence !== "offline").length;
   rows.push({ kind: "group", key, name, online, total: members.length });
   for (const contact of members) {
-    rows.push({ kind: "contact", key: `${key} ${contact.account} ${contact.address}`, contact });
+    rows.push({ kind: "contact", key: `${key} ${contact.account} ${contact.address}`, group: name, contact });
   }
 }
 

@@ -100,10 +100,16 @@ function undefinedBefore(rows: Rows, page: readonly Message[]): readonly Message
   return newest === undefined ? [] : rows.messages.filter((message) => message.rev > newest.rev);
 }
 
-/** Reads the messages before those in the page. */
-export async function readOlder(core: Core, rows: Rows, limit = PAGE): Promise<void> {
+/** Reads the messages before those in the page; once at a time. */
+export function readOlder(core: Core, rows: Rows, limit = PAGE): Promise<void> {
   const first = rows.messages[0];
-  if (rows.loading || rows.complete || !first) return;
+  if (rows.older) return rows.older;
+  if (rows.complete || !first) return Promise.resolve();
+  rows.older = readBefore(core, rows, first, limit).finally(() => (rows.older = null));
+  return rows.older;
+}
+
+async function readBefore(core: Core, rows: Rows, first: Message, limit: number): Promise<void> {
   rows.loading = true;
   try {
     const page = await core.request("list_messages", { chat: first.chat, before: first.message, limit });

@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import { cdp, userEvent } from "vitest/browser";
+
+import { fakeScene } from "../src/core/scenes";
+import { accessibilityFaults, click, fill, openChat, openWindow, see } from "./support";
+
+type Screen = { name: string; scene: string; steps?: () => Promise<unknown> };
+
+const screens: Screen[] = [
+  { name: "onboarding", scene: "empty" },
+  {
+    name: "onboarding with an error",
+    scene: "empty",
+    steps: async () => {
+      await fill("onboarding-address", "wrong@a.example");
+      await fill("onboarding-password", "guess");
+      await click("onboarding-advanced");
+      await click("onboarding-submit");
+      await see("onboarding-error");
+    },
+  },
+  { name: "choosing a passphrase", scene: "first_passphrase" },
+  { name: "chats", scene: "home" },
+  { name: "contacts", scene: "home", steps: () => click("tab-contacts") },
+  { name: "a chat", scene: "home", steps: () => openChat("noor@orchard.example") },
+  { name: "a blocked chat", scene: "home", steps: () => openChat("tomas@birch.example") },
+  { name: "an undecryptable message", scene: "home", steps: () => openChat("ines@birch.example") },
+  {
+    name: "details",
+    scene: "home",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await click("chat-details");
+      await see("device");
+    },
+  },
+  {
+    name: "the lock",
+    scene: "home",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await click("composer-lock");
+    },
+  },
+  {
+    name: "emoji",
+    scene: "home",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await click("composer-emoji");
+    },
+  },
+  { name: "own presence", scene: "home", steps: () => click("own-presence") },
+  { name: "requests", scene: "home", steps: () => click("request-row") },
+  { name: "adding a contact", scene: "home", steps: () => click("add-contact") },
+  {
+    name: "search",
+    scene: "home",
+    steps: async () => {
+      await fill("search", "choir");
+      await see("found-message");
+    },
+  },
+  { name: "the quick switcher", scene: "home", steps: () => userEvent.keyboard("{Control>}k{/Control}") },
+  { name: "settings", scene: "home", steps: () => click("rail-settings") },
+  {
+    name: "accounts in trouble",
+    scene: "trouble",
+    steps: () => openChat("noor@orchard.example"),
+  },
+];
+
+async function media(scheme: string): Promise<void> {
+  await cdp().send("Emulation.setEmulatedMedia", {
+    features: [
+      { name: "prefers-color-scheme", value: scheme },
+      { name: "prefers-reduced-motion", value: "reduce" },
+    ],
+  });
+}
+
+for (const scheme of ["light", "dark"]) {
+  test.each(screens)(`axe finds nothing, ${scheme}: $name`, async ({ scene, steps }) => {
+    await media(scheme);
+    const core = fakeScene(scene);
+    core.delay = 0;
+    await openWindow(core);
+    await steps?.();
+    expect(await accessibilityFaults()).toEqual([]);
+  });
+}

@@ -1,0 +1,419 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { page, userEvent } from "vitest/browser";
+
+import { FakeCore, fault } from "../src/core/fake";
+import type { Delivery, Lock, UndecryptableReason } from "../src/core/generated/api";
+import en from "../locales/en.json";
+import { all, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
+
+let core: FakeCore;
+let account: number;
+let chat: number;
+
+beforeEach(() => {
+  core = new FakeCore();
+  account = core.addAccount("anna@a.example");
+  core.addContact(account, "ben@b.example", { name: "Ben", presence: "away", status: "At lunch" });
+  chat = core.addChat(account, "ben@b.example");
+});
+
+const bodies = () => all("message").map((message) => message.querySelector(".text")?.textContent);
+const asked = (method: string) => core.asked.filter((one) => one.method === method);
+
+describe("writing", () => {
+  test("Enter sends, Shift and Enter make a new line", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await expect.poll(() => document.activeElement).toBe(one("composer-input"));
+    await userEvent.keyboard("one{Shift>}{Enter}{/Shift}two{Enter}");
+    await see("message");
+    expect(asked("send_text").map((one) => one.params)).toEqual([{ chat, body: "one\ntwo" }]);
+    expect((one("composer-input") as HTMLTextAreaElement).value).toBe("");
+  });
+
+  test("Enter that ends a composed word does not send", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await fill("composer-input", "にほん");
+    const field = await see("composer-input");
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true }));
+    field.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true }));
+    expect(asked("send_text")).toHaveLength(0);
+    await userEvent.keyboard("{Enter}");
+    await expect.poll(() => asked("send_text").length).toBe(1);
+  });
+
+  test("several in quick succession keep their order, however slow the answers", async () => {
+    core.delay = 30;
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await userEvent.keyboard("one{Enter}two{Enter}three{Enter}");
+    await expect.poll(() => bodies()).toEqual(["one", "two", "three"]);
+  });
+
+  test("what was not taken stands in the field again", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    core.refuse.set("send_text", fault("disk_full"));
+    await userEvent.keyboard("precious words{Enter}");
+    await expect.poll(() => (one("composer-input") as HTMLTextAreaElement).value).toBe("precious words");
+    expect(one("notice")?.textContent).toContain("disk is full");
+  });
+
+  test("a draft waits in its chat", async () => {
+    core.addContact(account, "cleo@c.example", { name: "Cleo" });
+    core.addChat(account, "cleo@c.example");
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await fill("composer-input", "half a thought");
+    await openChat("cleo@c.example");
+    expect((one("composer-input") as HTMLTextAreaElement).value).toBe("");
+    expect((await row("chat-row", "ben@b.example")).textContent).toContain("half a thought");
+    await openChat("ben@b.example");
+    expect((one("composer-input") as HTMLTextAreaElement).value).toBe("half a thought");
+  });
+
+  test("the field grows with the text and stops", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const field = await see("composer-input");
+    const small = field.getBoundingClientRect().height;
+    await fill("composer-input", "1\n2\n3\n4");
+    const grown = field.getBoundingClientRect().height;
+    expect(grown).toBeGreaterThan(small * 1.8);
+    await fill("composer-input", "line\n".repeat(80));
+    expect(field.getBoundingClientRect().height).toBeLessThanOrEqual(200);
+  });
+
+  test("an emoji goes where the caret stands", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await fill("composer-input", "ab");
+    (one("composer-input") as HTMLTextAreaElement).setSelectionRange(1, 1);
+    await click("composer-emoji");
+    await click("emoji");
+    await userEvent.keyboard("{Escape}");
+    await gone("emoji-picker");
+    expect((one("composer-input") as HTMLTextAreaElement).value).toBe("a😀b");
+    expect(document.activeElement).toBe(one("composer-input"));
+  });
+});
+
+describe("the five outgoing states", () => {
+  const states: Delivery[] = ["waiting", "sent", "delivered", "read", "failed"];
+
+  test("are told apart by shape and by words", async () => {
+    for (const delivery of states) {
+      core.addMessage(chat, delivery, {
+        direction: "out",
+        delivery,
+        ...(delivery === "failed" ? { error: fault("rejected") } : {}),
+      });
+    }
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await expect.poll(() => all("message").map((message) => message.dataset.delivery)).toEqual(states);
+    const marks = all("message").map((message) => message.querySelector("[data-testid=delivery]"));
+    const shapes = marks.map((mark) =>
+      [...(mark?.querySelectorAll("path, circle, rect") ?? [])]
+        .map((part) => part.getAttribute("d") ?? part.tagName)
+        .join(" "),
+    );
+    expect(new Set(shapes).size).toBe(5);
+    expect(marks.map((mark) => mark?.getAttribute("aria-label"))).toEqual([
+      "Waiting to be sent",
+      "Sent to the server",
+      "Delivered to their device",
+      "Read",
+      "Not sent",
+    ]);
+  });
+
+  test("follow one another on screen", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await userEvent.keyboard("hello{Enter}");
+    const message = await see("message");
+    const id = Number(message.dataset.message);
+    for (const delivery of ["waiting", "sent", "delivered", "read"] as const) {
+      core.changeMessage(id, { delivery });
+      await expect.poll(() => one("message")?.dataset.delivery).toBe(delivery);
+    }
+    expect(all("message")).toHaveLength(1);
+  });
+
+  test("a failed one says why and can be sent again", async () => {
+    core.addMessage(chat, "late", {
+      direction: "out",
+      delivery: "failed",
+      error: fault("no_trusted_devices"),
+    });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("failed")).textContent).toContain("trust none of their devices");
+    await click("message-retry");
+    await expect.poll(() => one("message")?.dataset.delivery).toBe("waiting");
+    expect(all("message")).toHaveLength(1);
+  });
+
+  test("while offline what one writes waits, and the cause is told", async () => {
+    core.changeAccount(account, { state: "connecting", error: fault("unreachable") });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("offline-banner")).textContent).toMatch(/cannot be reached.*sent once/su);
+    await userEvent.keyboard("later{Enter}");
+    expect((await see("message")).dataset.delivery).toBe("waiting");
+    core.changeAccount(account, { state: "online", error: null });
+    await gone("offline-banner");
+  });
+});
+
+describe("reading", () => {
+  function hourAgo(count: number, from = 0) {
+    const ids: number[] = [];
+    for (let at = 0; at < count; at += 1) {
+      const sent_at = new Date(Date.now() - 3_600_000 + (from + at) * 1_000).toISOString();
+      ids.push(core.addMessage(chat, `text ${from + at}`, { sent_at }));
+    }
+    return ids;
+  }
+
+  test("the unread line stands behind what was read and stays while one reads", async () => {
+    hourAgo(3);
+    core.receive(chat, "new one");
+    core.receive(chat, "new two");
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const line = await see("unread-line");
+    const after = all("message").filter(
+      (message) => line.compareDocumentPosition(message) & Node.DOCUMENT_POSITION_FOLLOWING,
+    );
+    expect(after.map((message) => message.querySelector(".text")?.textContent)).toEqual([
+      "new one",
+      "new two",
+    ]);
+    await expect.poll(() => asked("mark_read").length).toBeGreaterThan(0);
+    await expect.poll(() => core.chats.get(chat)?.unread).toBe(0);
+    expect(one("unread-line")).not.toBeNull();
+  });
+
+  test("nothing is marked read while the window is in the background", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    window.dispatchEvent(new Event("blur"));
+    core.receive(chat, "are you there?");
+    await see("message");
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    expect(asked("mark_read")).toHaveLength(0);
+    window.dispatchEvent(new Event("focus"));
+    await expect.poll(() => asked("mark_read").length).toBe(1);
+  });
+
+  test("while one reads further up nothing moves, and a button counts what came", async () => {
+    hourAgo(120);
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const list = await see("messages");
+    await expect.poll(() => list.scrollTop).toBeGreaterThan(400);
+    await still(list);
+    list.scrollTop -= 900;
+    await see("jump-newest");
+    core.receive(chat, "one more");
+    core.receive(chat, "and another");
+    await expect.poll(() => one("jump-newest")?.textContent?.trim()).toBe("2");
+    expect(asked("mark_read")).toHaveLength(0);
+    await click("jump-newest");
+    await gone("jump-newest");
+    await expect.poll(() => core.chats.get(chat)?.unread).toBe(0);
+  });
+
+  test("scrolling up fetches older messages, and what is in sight stays in sight", async () => {
+    hourAgo(200);
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const list = await see("messages");
+    expect(asked("list_messages")).toHaveLength(1);
+    await expect.poll(() => list.scrollTop).toBeGreaterThan(400);
+    for (let tries = 0; tries < 60 && !bodies().includes("text 0"); tries += 1) {
+      list.scrollTop = 0;
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    }
+    await expect.poll(() => bodies().includes("text 0")).toBe(true);
+    expect(asked("list_messages").length).toBeGreaterThanOrEqual(4);
+    // Only a window of rows is in the page.
+    expect(all("message").length).toBeLessThan(120);
+  });
+
+  test("a message while one reads the end keeps the end in sight", async () => {
+    hourAgo(60);
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const list = await see("messages");
+    core.receive(chat, "the newest");
+    await expect.poll(() => bodies().at(-1)).toBe("the newest");
+    await expect.poll(() => list.scrollHeight - list.scrollTop - list.clientHeight).toBeLessThan(3);
+  });
+
+  test("a found message is brought into sight", async () => {
+    const ids = hourAgo(300);
+    core.changeMessage(ids[5] ?? 0, { body: "the needle" });
+    await openWindow(core);
+    await fill("search", "needle");
+    await click("found-message");
+    await expect.poll(() => bodies().includes("the needle")).toBe(true);
+    const found = all("message").find((message) => message.textContent?.includes("the needle"));
+    const box = found?.getBoundingClientRect();
+    expect(box?.top ?? -1).toBeGreaterThan(0);
+    expect(box?.bottom ?? 9_999).toBeLessThan(800);
+  });
+
+  test("markup stays text, and links open outside", async () => {
+    core.addMessage(chat, "<img src=x onerror=alert(1)> https://a.example/x and http://b.example");
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const message = await see("message");
+    expect(message.querySelector("img")).toBeNull();
+    expect(message.textContent).toContain("<img src=x onerror=alert(1)>");
+    const [safe, open] = message.querySelectorAll("a");
+    safe?.click();
+    await expect.poll(() => core.links).toEqual(["https://a.example/x"]);
+    open?.click();
+    expect((await see("open-link-dialog")).textContent).toContain("http://b.example/");
+    expect(core.links).toHaveLength(1);
+    await click("confirm-yes");
+    await expect.poll(() => core.links).toEqual(["https://a.example/x", "http://b.example"]);
+  });
+
+  test("a name cannot turn the line around", async () => {
+    core.changeContact(account, "ben@b.example", { name: "ben\u202Eexe.moc" });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("chat-title")).tagName).toBe("BDI");
+  });
+
+  test("a very long text is folded", async () => {
+    core.addMessage(chat, "word ".repeat(40_000));
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("message")).textContent?.length).toBeLessThan(5_000);
+    await click("message-whole");
+    await expect.poll(() => one("message")?.textContent?.length).toBeGreaterThan(190_000);
+  });
+
+  test("what could not be decrypted says why and from which device", async () => {
+    const reasons: UndecryptableReason[] = [
+      "not_for_this_device",
+      "no_session",
+      "key_gone",
+      "identity_changed",
+      "malformed",
+      "wrong_place",
+      "unsupported",
+    ];
+    for (const reason of reasons) core.addMessage(chat, null, { undecryptable: { device: 4_711, reason } });
+    await openWindow(core, [1280, 1400]);
+    await openChat("ben@b.example");
+    await expect.poll(() => all("undecryptable").map((row) => row.dataset.reason)).toEqual(reasons);
+    for (const broken of all("undecryptable")) {
+      const words = en[`undecryptable.${broken.dataset.reason as UndecryptableReason}`];
+      expect(broken.textContent).toContain(words);
+      expect(broken.textContent).toContain("4711");
+    }
+  });
+
+  test("plain text in an encrypted chat is marked", async () => {
+    core.addMessage(chat, "hello", { encryption: "none", trust: null, unprotected: true });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("unprotected")).textContent).toContain("without encryption");
+    expect((await see("message")).dataset.encryption).toBe("none");
+  });
+});
+
+describe("the lock", () => {
+  const locks: Lock[] = ["encrypted", "plain_chosen", "plain_no_devices", "checking", "blocked"];
+
+  test.each(locks)("%s says what will happen to the next message", async (lock) => {
+    const off = lock === "plain_chosen";
+    core.changeChat(chat, { lock, encryption: off ? "none" : "omemo" });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const button = await see("composer-lock");
+    expect(button.dataset.lock).toBe(lock);
+    expect(button.getAttribute("aria-label")).toBe(en[`lock.${lock}.long`]);
+    await click("composer-lock");
+    expect((await see("lock-panel")).textContent).toContain(en[`lock.${lock}.long`]);
+    await userEvent.keyboard("{Escape}");
+    await gone("lock-panel");
+  });
+
+  test("changes before one's eyes", async () => {
+    core.changeChat(chat, { lock: "checking" });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    expect((await see("composer-lock")).dataset.lock).toBe("checking");
+    core.changeChat(chat, { lock: "encrypted" });
+    await expect.poll(() => one("composer-lock")?.dataset.lock).toBe("encrypted");
+  });
+
+  test("that is blocked sends nothing and keeps what was written", async () => {
+    core.changeChat(chat, { lock: "blocked" });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await see("composer-blocked");
+    await userEvent.keyboard("hello{Enter}");
+    await see("lock-panel");
+    expect(asked("send_text")).toHaveLength(0);
+    expect((one("composer-input") as HTMLTextAreaElement).value).toBe("hello");
+    await click("lock-devices");
+    await see("details");
+  });
+
+  test("is opened only after an honest question", async () => {
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await click("composer-lock");
+    await click("lock-off");
+    expect((await see("encryption-off-dialog")).textContent).toContain("can read what you write");
+    await click("confirm-no");
+    await gone("encryption-off-dialog");
+    expect(asked("set_encryption")).toHaveLength(0);
+    await click("composer-lock");
+    await click("lock-off");
+    await click("confirm-yes");
+    await expect.poll(() => one("composer-lock")?.dataset.lock).toBe("plain_chosen");
+  });
+
+  test("devices show their keys and can be verified", async () => {
+    core.setDevices(account, "ben@b.example", [
+      {
+        device: 7,
+        fingerprint: "0123456789abcdef".repeat(4),
+        trust: "blind",
+        protocols: ["omemo1", "omemo2"],
+        active: true,
+        own: false,
+        label: "Phone",
+        last_seen: null,
+      },
+    ]);
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await click("chat-details");
+    const blocks = [...(await see("fingerprint")).querySelectorAll("span")].map((block) => block.textContent);
+    expect(blocks).toHaveLength(8);
+    expect(blocks[0]).toBe("01234567");
+    await click("device-verify");
+    await expect.poll(() => one("device")?.dataset.trust).toBe("verified");
+    await click("device-distrust");
+    await expect.poll(() => one("device")?.dataset.trust).toBe("untrusted");
+  });
+});
+
+test("with several accounts the composer says as whom one writes", async () => {
+  core.addAccount("anna@work.example");
+  await openWindow(core);
+  await openChat("ben@b.example");
+  expect((await see("composer-account")).textContent).toContain("anna@a.example");
+  await expect.element(page.getByTestId("rail-all")).toHaveAttribute("aria-pressed", "true");
+});
