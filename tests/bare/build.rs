@@ -1,0 +1,5 @@
+//! What every window of Tauri needs.
+
+fn main() {
+    tauri_build::build();
+}

@@ -1,0 +1,95 @@
+//! How fast and how large Waxwing is: `./x bench [NAME…]`.
+//!
+//! Measures the real programs against a real server on loopback, beside a window with an empty page in the same run
+//! and beside what other messengers needed for the same work on such a machine.
+
+mod encrypted;
+mod machine;
+mod omemo;
+mod pixel;
+mod program;
+mod receive;
+mod report;
+mod sender;
+mod start;
+mod started;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use lexopt::Arg::{Long, Short, Value};
+
+const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [NAME…]
+
+  --runs N      how often each window is opened (5)
+  --messages N  how many messages are received (5000 plain, 300 encrypted at most)
+  NAME          start, memory, omemo, receive, pixel; all if none is given";
+
+/// What to measure, and how much of it.
+struct Options {
+    runs: usize,
+    messages: usize,
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() == Some(started::FLAG.as_ref()) {
+        return started::become_program(arguments);
+    }
+    let options = match read(std::env::args_os().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(measure(&options));
+    ExitCode::SUCCESS
+}
+
+fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options {
+        runs: 5,
+        messages: 5_000,
+        names: Vec::new(),
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("runs") => options.runs = lexopt::ValueExt::parse(&parser.value()?)?,
+            Long("messages") => options.messages = lexopt::ValueExt::parse(&parser.value()?)?,
+            Long("help") | Short('h') => return Ok(None),
+            Value(name) => options.names.push(lexopt::ValueExt::string(name)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if options.names.is_empty() {
+        options.names = ["start", "memory", "omemo", "receive", "pixel"]
+            .map(str::to_owned)
+            .to_vec();
+    }
+    Ok(Some(options))
+}
+
+async fn measure(options: &Options) {
+    report::begin();
+    for name in &options.names {
+        match name.as_str() {
+            "start" => start::start(options.runs).await,
+            "memory" => start::memory(options.runs).await,
+            "omemo" => omemo::speed().await,
+            "receive" => receive::receive(options.messages).await,
+            "pixel" => pixel::pixel().await,
+            other => panic!("there is no bench {other:?}\n{USAGE}"),
+        }
+    }
+}

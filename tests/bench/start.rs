@@ -1,0 +1,209 @@
+//! How long the window takes to be there, and how much memory it holds.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use tempfile::TempDir;
+use waxwing_tests::window::{Display, Window};
+use waxwing_tests::{Fault, LONG, Profile, Prosody, Proxy, RosterItem, items, program, root};
+
+use crate::program::Headless;
+use crate::report::{Against, Line};
+use crate::sender::Sender;
+use crate::started::{self, Started};
+use crate::{machine, report};
+
+const ME: &str = "wren@waxwing.test";
+const FRIEND: &str = "contact-0000@waxwing.test";
+const CONTACTS: usize = 1_000;
+
+/// A window and when it was started.
+pub struct Opened {
+    /// The window.
+    pub window: Window,
+    /// Its start.
+    pub started: Started,
+}
+
+/// Opens a program on the screen.
+pub async fn open(display: &Display, name: &str, arguments: &[String]) -> Opened {
+    let home = TempDir::new().expect("a temporary directory");
+    let file = home.path().join("started");
+    let (bench, all) = started::command_line(&file, &program(name), arguments);
+    let window = Window::of_program(display, &bench, &all, pictures()).await;
+    Opened {
+        window,
+        started: started::read(&file).await,
+    }
+}
+
+/// Where pictures of windows go that do not do what is measured.
+pub fn pictures() -> PathBuf {
+    root().join("target/bench")
+}
+
+impl Opened {
+    /// Seconds from the start to the first paint with content, as the page's own clock tells, waited for.
+    async fn first_paint(&self) -> f64 {
+        self.entry("first-contentful-paint").await
+    }
+
+    /// Seconds from the start to the frame in which the contacts are, waited for.
+    async fn contacts(&self) -> f64 {
+        let seconds = self.entry("contacts").await;
+        let rows = self.window.find_all("[data-testid=contact-row]").await;
+        assert!(
+            rows.len() > 5,
+            "the contacts are said to be on the screen, but there are {} rows",
+            rows.len()
+        );
+        seconds
+    }
+
+    /// Seconds from the start to an entry of the page's performance timeline, waited for.
+    async fn entry(&self, name: &str) -> f64 {
+        let script = format!(
+            "const [entry] = performance.getEntriesByName({});
+             return entry ? performance.timeOrigin + entry.startTime : null;",
+            json!(name)
+        );
+        let deadline = tokio::time::Instant::now() + LONG;
+        loop {
+            if let Some(at) = self.window.run(&script).await.as_f64() {
+                return (at - self.started.at) / 1_000.0;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the page never came to {name}"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A server, a profile whose store knows the contacts, and a way to keep the server from answering.
+struct Scene {
+    server: Prosody,
+    proxy: Proxy,
+    profile: Profile,
+    display: Display,
+}
+
+async fn scene() -> Scene {
+    let mut server = Prosody::start(&[ME, FRIEND]).await;
+    server.stop().await;
+    let contacts: Vec<RosterItem> = (0..CONTACTS)
+        .map(|number| RosterItem {
+            name: Some(format!("Contact {number}")),
+            ..RosterItem::both(&format!("contact-{number:04}@waxwing.test"))
+        })
+        .collect();
+    server.write_roster(ME, &contacts);
+    server.write_roster(FRIEND, &[RosterItem::both(ME)]);
+    server.start_again().await;
+    let proxy = Proxy::to(server.direct_tls_port).await;
+    let profile = Profile::trusting(&server);
+    let mut headless = Headless::start(&profile).await;
+    let account = headless.sign_in(ME, proxy.port).await;
+    headless
+        .until("list_contacts", json!({ "account": account }), |list| {
+            items(list).len() == CONTACTS
+        })
+        .await;
+    headless.stop().await;
+    Scene {
+        server,
+        proxy,
+        profile,
+        display: Display::own().await,
+    }
+}
+
+/// Start to first paint, to contacts, to online.
+pub async fn start(runs: usize) {
+    let scene = scene().await;
+    let mut friend = Sender::sign_in(&scene.server, FRIEND).await;
+    let (mut paint, mut contacts, mut bare, mut online) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // The first round fills the caches and does not count.
+    for round in 0..=runs {
+        scene.proxy.set(Fault::Stall);
+        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
+        let stalled = (opened.first_paint().await, opened.contacts().await);
+        opened.window.close().await;
+
+        let opened = open(&scene.display, "waxwing-bare", &[]).await;
+        let empty = opened.first_paint().await;
+        opened.window.close().await;
+
+        scene.proxy.set(Fault::Cut);
+        scene.proxy.set(Fault::Pass);
+        friend.skip();
+        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
+        let answered = became_available(&mut friend, opened.started).await;
+        opened.window.close().await;
+        if round > 0 {
+            paint.push(stalled.0);
+            contacts.push(stalled.1);
+            bare.push(empty);
+            online.push(answered);
+        }
+    }
+    let than_bare = || vec![Against::bare(&bare, 0.3, "s")];
+    let peers = vec![Against::peer("Dino", 0.74), Against::peer("Gajim", 2.8)];
+    report::print(
+        "start",
+        "from exec to the page's own paint and contacts marks (1,000 contacts in the store, the server silent), and \
+         to the presence that a contact receives (the server answering); all windows under the same WebDriver, in turn",
+        &[
+            Line::less("window: first paint", "s", paint, than_bare()),
+            Line::less("window: contacts on the screen", "s", contacts, than_bare()),
+            Line::less("window: online", "s", online, peers),
+            Line::less("bare page: first paint", "s", bare, Vec::new()),
+        ],
+    );
+}
+
+/// Seconds from the start until the contact sees us available.
+async fn became_available(friend: &mut Sender, started: Started) -> f64 {
+    let from = format!("{ME}/");
+    let seen = friend
+        .wait(LONG, |text| {
+            let mut tags = text
+                .split("<presence")
+                .skip(1)
+                .map(|rest| rest.split('>').next().unwrap_or_default());
+            tags.any(|tag| tag.contains(&from) && !tag.contains("unavailable"))
+                .then_some(())
+        })
+        .await;
+    (seen.1 - started.at) / 1_000.0
+}
+
+/// Memory at rest with the contacts on the screen.
+pub async fn memory(runs: usize) {
+    let scene = scene().await;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..runs.min(3) {
+        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
+        opened.contacts().await;
+        ours.push(at_rest(opened).await);
+        let opened = open(&scene.display, "waxwing-bare", &[]).await;
+        opened.first_paint().await;
+        bare.push(at_rest(opened).await);
+    }
+    report::print(
+        "memory",
+        "PSS of the program and its web view's processes at rest, online with 1,000 contacts on the screen",
+        &[
+            Line::less("window", "MiB", ours, vec![Against::bare(&bare, 60.0, "MiB")]),
+            Line::less("bare page", "MiB", bare, Vec::new()),
+        ],
+    );
+}
+
+async fn at_rest(opened: Opened) -> f64 {
+    machine::idle(opened.started.process).await;
+    let memory = machine::memory(opened.started.process);
+    opened.window.close().await;
+    memory
+}
