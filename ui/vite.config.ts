@@ -20,6 +20,14 @@ export default defineConfig({
   test: {
     projects: [
       {
+        test: {
+          name: "built",
+          environment: "node",
+          include: ["tests/built/*.test.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
         extends: true,
         test: {
           name: "state",
@@ -32,7 +40,7 @@ export default defineConfig({
         optimizeDeps: { include: ["axe-core", "virtua/svelte"] },
         test: {
           name: "window",
-          include: ["tests/**/*.test.ts"],
+          include: ["tests/*.test.ts"],
           browser: {
             enabled: true,
             headless: true,

@@ -82,6 +82,7 @@ async function media(scheme: string): Promise<void> {
 for (const scheme of ["light", "dark"]) {
   test.each(screens)(`axe finds nothing, ${scheme}: $name`, async ({ scene, steps }) => {
     await media(scheme);
+    expect(matchMedia(`(prefers-color-scheme: ${scheme})`).matches).toBe(true);
     const core = fakeScene(scene);
     core.delay = 0;
     await openWindow(core);
