@@ -54,3 +54,51 @@ async fn plain_text_is_reported_as_plain() {
     assert_eq!(seen["encryption"], "none");
     assert_eq!(seen["outer_body"], "in the open");
 }
+
+/// The name in the certificate that the server shows for a domain; the tests of certificates stand on it.
+async fn name_shown(port: u16, domain: &str, starttls: bool) -> String {
+    let mut command = tokio::process::Command::new("openssl");
+    command.args([
+        "s_client",
+        "-connect",
+        &format!("127.0.0.1:{port}"),
+        "-servername",
+        domain,
+    ]);
+    if starttls {
+        command.args(["-starttls", "xmpp", "-xmpphost", domain]);
+    }
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .expect("openssl is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let subject = text
+        .lines()
+        .find_map(|line| line.strip_prefix("subject="))
+        .expect("a certificate was shown");
+    subject.rsplit('=').next().unwrap_or_default().trim().to_owned()
+}
+
+#[tokio::test]
+async fn the_server_shows_the_certificate_meant_for_each_domain() {
+    let server = Prosody::start(&[]).await;
+    let shown = [
+        ("waxwing.test", "waxwing.test"),
+        ("heron.test", "heron.test"),
+        ("misnamed.test", "somewhere-else.test"),
+    ];
+    for (domain, name) in shown {
+        assert_eq!(
+            name_shown(server.direct_tls_port, domain, false).await,
+            name,
+            "over direct TLS"
+        );
+        assert_eq!(
+            name_shown(server.starttls_port, domain, true).await,
+            name,
+            "over STARTTLS"
+        );
+    }
+}

@@ -52,8 +52,11 @@ async fn a_plain_message_is_waiting_then_sent_then_delivered() {
     let seen = bob.message("Guten Morgen").await;
     assert_eq!(seen["wants_receipt"], true, "a receipt must be asked for");
     alice.delivery(&echo, "sent").await;
-    bob.ask("acknowledge", json!({ "to": seen["from"], "id": seen["id"] }))
-        .await;
+    bob.ask(
+        "acknowledge",
+        json!({ "to": seen["from"], "message": seen["id"] }),
+    )
+    .await;
     let delivered = alice.delivery(&echo, "delivered").await;
     assert!(
         delivered["rev"].as_i64() > echo["rev"].as_i64(),

@@ -292,9 +292,9 @@ class Person(ClientXMPP):
         receipt.append(ET.Element(f"{{{RECEIPTS}}}received", id=message_id))
         receipt.send()
 
-    async def say(self, to, body, encryption, message_id, receipt):
+    async def say(self, to, body, encryption, receipt):
         stanza = self.make_message(mto=JID(to), mtype="chat")
-        stanza["id"] = message_id or str(uuid.uuid4())
+        stanza["id"] = str(uuid.uuid4())
         if encryption == "none":
             stanza["body"] = body
         else:
@@ -376,15 +376,15 @@ class Commands:
         self.person.send_presence(pshow=show, pstatus=status)
         return {}
 
-    async def send(self, to, body, encryption="none", id=None, receipt=True):
-        return {"id": await self.person.say(to, body, encryption, id, receipt)}
+    async def send(self, to, body, encryption="none", receipt=True):
+        return {"id": await self.person.say(to, body, encryption, receipt)}
 
     async def receipts(self, automatic):
         self.person.auto_receipts = automatic
         return {}
 
-    async def acknowledge(self, to, id):
-        self.person.acknowledge(JID(to), id)
+    async def acknowledge(self, to, message):
+        self.person.acknowledge(JID(to), message)
         return {}
 
     async def devices(self, address):

@@ -287,9 +287,10 @@ modules_disabled = {{ "s2s"; "limits" }}
 "#
     );
     for domain in [DOMAIN, OTHER_DOMAIN, MISNAMED_DOMAIN] {
-        let host = format!(
-            "VirtualHost \"{domain}\"\n  ssl = {{ certificate = \"{directory}/{domain}.crt\"; key = \"{directory}/{domain}.key\" }}\n"
-        );
+        // Named twice: the general setting for direct TLS above would otherwise decide for every domain.
+        let pair =
+            format!("{{ certificate = \"{directory}/{domain}.crt\"; key = \"{directory}/{domain}.key\" }}");
+        let host = format!("VirtualHost \"{domain}\"\n  ssl = {pair}\n  c2s_direct_tls_ssl = {pair}\n");
         text.push_str(&host);
     }
     text

@@ -105,7 +105,7 @@ async fn serve(
         let refusing = faults.borrow_and_update().1 == Fault::Refuse;
         if refusing && listener.take().is_some() {
             // A bound socket that does not listen keeps the port and lets the kernel refuse.
-            let held = bind(port);
+            let held = bind(port).await;
             while faults.borrow_and_update().1 == Fault::Refuse {
                 if faults.changed().await.is_err() {
                     return;
@@ -127,13 +127,16 @@ async fn serve(
     }
 }
 
-fn bind(port: u16) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_reuseaddr(true).expect("an unbound socket");
-    socket
-        .bind(SocketAddr::from(([127, 0, 0, 1], port)))
-        .expect("the port was ours a moment ago");
-    socket
+/// Takes the port, as soon as no process that is just being started holds a copy of the old socket any more.
+async fn bind(port: u16) -> TcpSocket {
+    loop {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an unbound socket");
+        if socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok() {
+            return socket;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Passes bytes between the two sides until one closes or a fault ends it.
