@@ -68,6 +68,16 @@ pub(super) async fn ensure(write: &mut Write, account: AccountId, now: Timestamp
     Ok(())
 }
 
+/// Whether our device was on our own list when it was last read.
+pub(super) async fn listed_before(write: &mut Write, account: AccountId, address: &BareJid) -> Result<bool> {
+    let Some(own) = omemo::own(write, account).await? else {
+        return Ok(false);
+    };
+    Ok(omemo::device(write, account, address, own.device)
+        .await?
+        .is_some_and(|row| row.active()))
+}
+
 /// Who wrote to whom, as the stanza says.
 pub(super) struct Envelope<'a> {
     pub(super) own: &'a BareJid,

@@ -82,6 +82,10 @@ pub(super) struct Online<'a> {
     asking: BTreeSet<Want>,
     /// Namespaces in which our bundle can be had.
     pub(super) bundles_out: HashSet<Profile>,
+    /// Namespaces in which our device is on the list, or cannot be put there.
+    pub(super) settled: HashSet<Profile>,
+    /// Whether the window was told that the account is online.
+    announced: bool,
     /// How often we put ourselves back on the device list in this session.
     pub(super) repairs: u32,
 }
@@ -105,6 +109,8 @@ impl<'a> Online<'a> {
             lists: Lists::default(),
             asking: BTreeSet::new(),
             bundles_out: HashSet::new(),
+            settled: HashSet::new(),
+            announced: false,
             repairs: 0,
         }
     }
@@ -183,13 +189,7 @@ impl<'a> Online<'a> {
     async fn begin(&mut self) -> std::result::Result<(), Stop> {
         self.remember_mechanism().await?;
         if self.connection.resumed() {
-            set_state(
-                self.core,
-                self.account,
-                ConnectionState::Online,
-                ErrorChange::Set(None),
-            )
-            .await;
+            self.announce().await;
             return self.pump().await;
         }
         // The server may have had some of what was sent before the break.
@@ -204,6 +204,7 @@ impl<'a> Online<'a> {
         let now = Timestamp::now();
         let mut batch = Batch::begin(&self.core.store).await?;
         keys::ensure(&mut batch.write, self.account, now).await?;
+        let listed = keys::listed_before(&mut batch.write, self.account, &self.own).await?;
         for (kind, payload, ask) in [
             ("get", Element::bare("query", ns::ROSTER), Ask::Roster),
             ("set", Element::bare("enable", ns::CARBONS), Ask::Carbons),
@@ -233,6 +234,15 @@ impl<'a> Online<'a> {
         }
         let wants = lists_wanted(&self.lists, [&own]);
         self.ask_for(wants).await?;
+        // A device that nobody knows yet is online when others can encrypt to it: a moment later.
+        if listed {
+            self.announce().await;
+        }
+        self.pump().await
+    }
+
+    async fn announce(&mut self) {
+        self.announced = true;
         set_state(
             self.core,
             self.account,
@@ -240,7 +250,6 @@ impl<'a> Online<'a> {
             ErrorChange::Set(None),
         )
         .await;
-        self.pump().await
     }
 
     async fn remember_mechanism(&self) -> Result<()> {
@@ -346,6 +355,9 @@ impl<'a> Online<'a> {
         write.commit().await.map_err(Error::from)?;
         self.connection.handled(handled);
         publish(self.core, self.account, changes).await?;
+        if !self.announced && self.settled.len() == Profile::ALL.len() {
+            self.announce().await;
+        }
         if caught_up {
             self.core.emit(crate::event::Event::CaughtUp {
                 account: self.account,
@@ -453,6 +465,9 @@ impl<'a> Online<'a> {
             of: of.clone(),
             profile,
         });
+        if *of == self.own && outcome == ListOutcome::Failed {
+            self.settled.insert(profile);
+        }
         self.lists.insert((of.clone(), profile), outcome);
     }
 }

@@ -75,6 +75,13 @@ impl Step {
         }
     }
 
+    /// The namespace that it is for.
+    pub(super) fn profile(self) -> Profile {
+        match self.what {
+            What::Bundle(profile) | What::List(profile) => profile,
+        }
+    }
+
     /// What to do after the server refused it.
     fn next(self, error: &stanza_error::StanzaError) -> Option<Self> {
         let attempt = match self.attempt {
@@ -175,6 +182,7 @@ impl Online<'_> {
                 Some(next) => self.publish(batch, next).await,
                 None => {
                     tracing::warn!(condition = error.condition, "keys could not be published");
+                    self.settled.insert(step.profile());
                     Ok(())
                 }
             };
@@ -194,7 +202,10 @@ impl Online<'_> {
                 self.bundles_out.insert(profile);
                 self.repair_list(batch, profile).await
             }
-            (_, What::List(_)) => Ok(()),
+            (_, What::List(profile)) => {
+                self.settled.insert(profile);
+                Ok(())
+            }
         }
     }
 
@@ -210,9 +221,11 @@ impl Online<'_> {
         }
         let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
         if ours.is_some_and(|row| listed(&row, profile)) {
+            self.settled.insert(profile);
             return Ok(());
         }
         if self.repairs >= REPAIRS {
+            self.settled.insert(profile);
             tracing::warn!("another client keeps removing this device from the list");
             return Ok(());
         }

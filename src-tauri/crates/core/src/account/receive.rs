@@ -449,12 +449,13 @@ impl Online<'_> {
                 self.bundle_outcome(batch, &of, device, false, Timestamp::now())
                     .await?;
             }
-            Ask::Roster
-            | Ask::Carbons
-            | Ask::OwnFeatures
-            | Ask::CaughtUp
-            | Ask::Publish(_)
-            | Ask::Fence { .. } => tracing::warn!("the server left a question without an answer"),
+            Ask::Roster | Ask::Carbons | Ask::OwnFeatures | Ask::CaughtUp | Ask::Fence { .. } => {
+                tracing::warn!("the server left a question without an answer")
+            }
+            Ask::Publish(step) => {
+                tracing::warn!("the server left a publication without an answer");
+                self.settled.insert(step.profile());
+            }
         }
         Ok(())
     }
