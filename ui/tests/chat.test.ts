@@ -62,7 +62,8 @@ describe("writing", () => {
 
   test("a draft waits in its chat", async () => {
     core.addContact(account, "cleo@c.example", { name: "Cleo" });
-    core.addChat(account, "cleo@c.example");
+    core.addMessage(chat, "hello");
+    core.addMessage(core.addChat(account, "cleo@c.example"), "hello");
     await openWindow(core);
     await openChat("ben@b.example");
     await fill("composer-input", "half a thought");
@@ -282,6 +283,18 @@ describe("reading", () => {
     expect(core.links).toHaveLength(1);
     await click("confirm-yes");
     await expect.poll(() => core.links).toEqual(["https://a.example/x", "http://b.example"]);
+  });
+
+  test("a link to a person only fills in a form", async () => {
+    core.addMessage(chat, "write to xmpp:cleo@c.example?message;body=hi");
+    await openWindow(core);
+    await openChat("ben@b.example");
+    (await see("message")).querySelector("a")?.click();
+    await expect
+      .poll(() => (one("add-contact-address") as HTMLInputElement | null)?.value)
+      .toBe("cleo@c.example");
+    expect(core.links).toEqual([]);
+    expect(asked("add_contact")).toHaveLength(0);
   });
 
   test("a name cannot turn the line around", async () => {

@@ -61,9 +61,14 @@ export async function gone(id: string): Promise<void> {
   await expect.poll(() => one(id), { message: `${id} is gone` }).toBeNull();
 }
 
-/** Opens the chat with an address from the list. */
+/** Opens the chat with an address: from the list of chats, or of contacts if nothing was written yet. */
 export async function openChat(address: string): Promise<void> {
-  await page.elementLocator(await row("chat-row", address)).click();
+  const find = () =>
+    document.querySelector<HTMLElement>(
+      `:is([data-testid=chat-row], [data-testid=contact-row])[data-address="${address}"]`,
+    );
+  await expect.poll(find, { message: `a row of ${address}` }).not.toBeNull();
+  await page.elementLocator(find() ?? document.body).click();
   await see("messages");
 }
 

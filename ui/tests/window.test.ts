@@ -21,6 +21,28 @@ describe("the lists", () => {
     expect(performance.getEntriesByName("contacts").length).toBeGreaterThan(0);
   });
 
+  test("a contact that was only looked at leaves no chat behind", async () => {
+    await openWindow(fakeScene("alone"));
+    await page.elementLocator(await row("contact-row", "noor@orchard.example")).click();
+    await expect.poll(() => rows("chat-row")).toEqual(["noor@orchard.example"]);
+    await click("tab-contacts");
+    await page.elementLocator(await row("contact-row", "tomas@birch.example")).click();
+    await userEvent.keyboard("half a thought");
+    await click("tab-chats");
+    await expect.poll(() => rows("chat-row")).toEqual(["tomas@birch.example"]);
+    await userEvent.keyboard("{Escape}");
+    await see("no-chat");
+    await expect.poll(() => rows("chat-row")).toEqual(["tomas@birch.example"]);
+  });
+
+  test("an account that never came online says why, instead of an empty list", async () => {
+    const core = fakeScene("empty");
+    core.addAccount("anna@a.example", { state: "connecting", error: fault("unreachable") });
+    await openWindow(core);
+    expect((await see("account-trouble")).textContent).toContain("cannot be reached");
+    expect((await see("no-contacts")).textContent).toContain("once you are online");
+  });
+
   test("presence changes where it is shown", async () => {
     const core = fakeScene("alone");
     await openWindow(core);

@@ -1,3 +1,5 @@
+import { parseUrl } from "./url";
+
 /** A piece of a message: plain text, or a link when `url` is there. */
 export type Piece = { text: string; url?: string };
 
@@ -67,7 +69,7 @@ function withoutTrailing(found: string): string {
 
 function isWhole(url: string): boolean {
   const rest = url.replace(/^(?:https?:\/\/|mailto:|xmpp:)/iu, "");
-  return rest.length > 0 && URL.canParse(url);
+  return rest.length > 0 && parseUrl(url) !== null;
 }
 
 function startsInsideWord(text: string, index: number): boolean {

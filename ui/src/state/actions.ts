@@ -134,10 +134,22 @@ export async function signInAgain(app: App, account: AccountId): Promise<void> {
   await ask(app, "set_account_enabled", { account, enabled: true });
 }
 
-/** Opens a link outside; unprotected ones only after asking. */
+/** Opens a link outside; unprotected ones only after asking. A link to a person only fills in a form (XEP-0147). */
 export function followLink(app: App, url: string): void {
-  if (/^http:/iu.test(url)) open(app, { kind: "open_link", url });
+  const address = addressIn(url);
+  if (address !== null) open(app, { kind: "add_contact", account: app.chat?.account ?? null, address });
+  else if (/^http:/iu.test(url)) open(app, { kind: "open_link", url });
   else void openOutside(app, url);
+}
+
+function addressIn(url: string): string | null {
+  const found = /^xmpp:\/*([^?#/]+)/iu.exec(url)?.[1];
+  if (found === undefined) return null;
+  try {
+    return decodeURIComponent(found);
+  } catch {
+    return found;
+  }
 }
 
 export async function openOutside(app: App, url: string): Promise<void> {

@@ -94,7 +94,6 @@ describe("every event", () => {
         expect(mirror.requests.size).toBe(0);
         expect(mirror.chats.size).toBe(0);
         expect(mirror.rows.size).toBe(0);
-        expect(mirror.caughtUp.size).toBe(0);
       },
     },
     contact_changed: {
@@ -140,7 +139,7 @@ describe("every event", () => {
     },
     caught_up: {
       event: { type: "caught_up", account: 2 },
-      check: (mirror) => expect(mirror.caughtUp.has(2)).toBe(true),
+      check: (mirror) => expect(mirror.accounts.get(1)).toEqual(account()),
     },
     resync: {
       event: { type: "resync" },
@@ -154,7 +153,6 @@ describe("every event", () => {
     mirror.accounts.set(1, account());
     mirror.contacts.set(ben, contact());
     mirror.chats.set(1, chat());
-    mirror.caughtUp.add(1);
     mirror.requests.set(personKey(1, "asks@c.example"), {
       account: 1,
       address: "asks@c.example",
@@ -243,14 +241,4 @@ describe("messages find their place", () => {
 test("a batch says that it asks for reading everything anew", () => {
   expect(applyAll(new Mirror(), [{ type: "resync" }]).resync).toBe(true);
   expect(applyAll(new Mirror(), [{ type: "ready", version: "1" }]).resync).toBe(false);
-});
-
-test("an account that loses its connection is no longer caught up", () => {
-  const mirror = new Mirror();
-  applyAll(mirror, [
-    { type: "account_changed", account: account() },
-    { type: "caught_up", account: 1 },
-    { type: "account_changed", account: account({ state: "offline", rev: 2 }) },
-  ]);
-  expect(mirror.caughtUp.has(1)).toBe(false);
 });

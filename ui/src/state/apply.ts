@@ -23,7 +23,6 @@ export function apply(mirror: Mirror, event: Event): void {
     case "account_changed":
       mirror.gone.delete(goneAccount(event.account.account));
       putAccount(mirror, event.account);
-      if (event.account.state !== "online") mirror.caughtUp.delete(event.account.account);
       return;
     case "account_removed":
       forgetAccount(mirror, event.account);
@@ -59,7 +58,7 @@ export function apply(mirror: Mirror, event: Event): void {
       putMessage(mirror, event.message);
       return;
     case "caught_up":
-      mirror.caughtUp.add(event.account);
+      // What was caught up with came as messages and chats; the window shows nothing of its own for it.
       return;
     case "resync":
       // Everything is read anew by whoever called.
@@ -77,7 +76,6 @@ export const goneChat = (chat: number) => `chat ${chat}`;
 function forgetAccount(mirror: Mirror, account: AccountId): void {
   mirror.gone.add(goneAccount(account));
   mirror.accounts.delete(account);
-  mirror.caughtUp.delete(account);
   for (const [key, contact] of mirror.contacts) if (contact.account === account) mirror.contacts.delete(key);
   for (const [key, request] of mirror.requests) if (request.account === account) mirror.requests.delete(key);
   for (const [id, chat] of mirror.chats) {

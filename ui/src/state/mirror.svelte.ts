@@ -1,4 +1,4 @@
-import { SvelteMap, SvelteSet } from "svelte/reactivity";
+import { SvelteMap } from "svelte/reactivity";
 
 import type {
   Account,
@@ -34,8 +34,6 @@ export class Mirror {
   readonly chats = new SvelteMap<ChatId, Chat>();
   /** Only of chats that were opened. */
   readonly rows = new SvelteMap<ChatId, Rows>();
-  /** Accounts whose server has told everything since the last connection. */
-  readonly caughtUp = new SvelteSet<AccountId>();
   /** What was removed while lists were on their way, which may still hold it. */
   readonly gone = new Set<string>();
 }

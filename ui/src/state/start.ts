@@ -3,7 +3,7 @@ import { applyAll } from "./apply";
 import type { App } from "./app.svelte";
 import { asFault, faultText } from "./faults";
 import { say } from "./actions";
-import { readAll, readNewest } from "./read";
+import { MOST_ROWS, PAGE, readAll, readNewest, trim } from "./read";
 
 /** Learns how the profile opened, and reads the first lists. */
 export async function start(app: App): Promise<void> {
@@ -38,6 +38,9 @@ export async function unlock(app: App, passphrase: string): Promise<void> {
 
 function receive(app: App, events: Event[]): void {
   const { resync } = applyAll(app.mirror, events);
+  for (const [chat, rows] of app.mirror.rows) {
+    if (chat !== app.view.chat && rows.messages.length > MOST_ROWS) trim(rows, PAGE);
+  }
   settle(app);
   if (resync) void readAnew(app);
 }
