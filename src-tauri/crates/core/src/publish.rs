@@ -64,10 +64,13 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
             core.emit(Event::MessageChanged { message });
         }
     }
-    for address in &changes.contacts {
+    let contacts: Vec<&BareJid> = changes.contacts.iter().collect();
+    if !contacts.is_empty() {
         let rev = core.store.next_rev();
-        if let Some(row) = contacts::get(&mut db, account, address).await? {
-            let contact = contact(row, account, core.live.read().await.get(&account), rev);
+        let rows = contacts::some(&mut db, account, &contacts).await?;
+        let live = core.live.read().await;
+        for row in rows {
+            let contact = contact(row, account, live.get(&account), rev);
             core.emit(Event::ContactChanged { contact });
         }
     }

@@ -121,3 +121,90 @@ impl Questions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().expect("an address")
+    }
+
+    fn asked(questions: &mut Questions, to: Option<&BareJid>) -> String {
+        let stanza = questions
+            .ask(to, "get", Element::bare("ping", ns::PING), Ask::CaughtUp)
+            .expect("a question");
+        stanza.attr("id").expect("it has an id").to_owned()
+    }
+
+    #[test]
+    fn an_answer_counts_only_from_whom_was_asked_and_only_once() {
+        let own = jid("romeo@montague.lit");
+        let juliet = jid("juliet@capulet.lit");
+        let mut questions = Questions::default();
+        let id = asked(&mut questions, Some(&juliet));
+        for stranger in [
+            None,
+            Sender::read("mallory@evil.lit"),
+            Sender::read("capulet.lit"),
+            Sender::read("romeo@montague.lit"),
+        ] {
+            assert!(
+                questions.answered(&id, stranger.as_ref(), &own).is_none(),
+                "{stranger:?}"
+            );
+        }
+        let right = Sender::read("juliet@capulet.lit/balcony");
+        assert!(questions.answered("another", right.as_ref(), &own).is_none());
+        assert!(questions.answered(&id, right.as_ref(), &own).is_some());
+        assert!(questions.answered(&id, right.as_ref(), &own).is_none());
+    }
+
+    #[test]
+    fn our_own_account_answers_in_any_of_its_names() {
+        let own = jid("romeo@montague.lit");
+        for to in [None, Some(&own)] {
+            for from in [
+                None,
+                Sender::read("romeo@montague.lit"),
+                Sender::read("montague.lit"),
+            ] {
+                let mut questions = Questions::default();
+                let id = asked(&mut questions, to);
+                assert!(
+                    questions.answered(&id, from.as_ref(), &own).is_some(),
+                    "{to:?} {from:?}"
+                );
+            }
+            let mut questions = Questions::default();
+            let id = asked(&mut questions, to);
+            assert!(
+                questions
+                    .answered(&id, Sender::read("mallory@evil.lit").as_ref(), &own)
+                    .is_none()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_change_hears_that_the_connection_broke() {
+        let mut questions = Questions::default();
+        let (done, outcome) = oneshot::channel();
+        questions
+            .ask(None, "set", Element::bare("query", ns::ROSTER), Ask::Change(done))
+            .expect("a question");
+        questions.fail_all();
+        let error = outcome.await.expect("an answer").expect_err("no success");
+        assert_eq!(error.code, Code::Disconnected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_runs_out_after_its_limit_and_not_before() {
+        let mut questions = Questions::default();
+        asked(&mut questions, None);
+        let deadline = questions.deadline().expect("a deadline");
+        assert!(questions.expired(deadline - Duration::from_millis(1)).is_empty());
+        assert_eq!(questions.expired(deadline).len(), 1);
+        assert!(questions.deadline().is_none());
+    }
+}

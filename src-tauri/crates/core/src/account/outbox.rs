@@ -219,3 +219,34 @@ pub(super) async fn fail(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pump(rows: impl IntoIterator<Item = (u64, i64)>) -> Pump {
+        let mut pump = Pump::default();
+        for (number, row) in rows {
+            pump.sent(StanzaNumber(number), row);
+        }
+        pump
+    }
+
+    #[test]
+    fn an_acknowledgement_confirms_everything_up_to_it_and_nothing_behind() {
+        let mut pump = pump([(1, 10), (3, 11), (4, 12)]);
+        assert_eq!(pump.acked(StanzaNumber(3)), [10, 11]);
+        assert!(pump.acked(StanzaNumber(3)).is_empty());
+        assert!(!pump.is_idle());
+        assert_eq!(pump.acked(StanzaNumber(u64::MAX)), [12]);
+        assert!(pump.is_idle());
+    }
+
+    #[test]
+    fn a_new_stream_has_nothing_in_flight_and_knows_whose_stanzas_were_lost() {
+        let mut pump = pump([(1, 10), (2, 11)]);
+        assert_eq!(pump.forget(), [StanzaNumber(1), StanzaNumber(2)].into());
+        assert!(pump.is_idle());
+        assert!(pump.acked(StanzaNumber(2)).is_empty());
+    }
+}

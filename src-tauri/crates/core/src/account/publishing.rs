@@ -240,3 +240,45 @@ fn listed(row: &omemo::DeviceRow, profile: Profile) -> bool {
         Profile::Omemo2 => row.omemo2,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(pubsub: Option<&str>) -> stanza_error::StanzaError {
+        stanza_error::StanzaError {
+            kind: "cancel".to_owned(),
+            condition: "conflict".to_owned(),
+            pubsub: pubsub.map(str::to_owned),
+            text: None,
+        }
+    }
+
+    /// All attempts that follow when the server refuses each of them in the same way.
+    fn attempts(first: Step, error: &stanza_error::StanzaError) -> Vec<Attempt> {
+        std::iter::successors(Some(first), |step| step.next(error))
+            .map(|step| step.attempt)
+            .collect()
+    }
+
+    #[test]
+    fn a_node_with_other_settings_is_changed_before_it_is_given_up() {
+        let error = refused(Some("precondition-not-met"));
+        assert_eq!(
+            attempts(Step::list(Profile::Legacy), &error),
+            [Attempt::First, Attempt::Configuring, Attempt::WithoutOptions]
+        );
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_word_max_gets_a_number() {
+        assert_eq!(
+            attempts(Step::bundle(Profile::Omemo2), &refused(None)),
+            [Attempt::First, Attempt::Numbered, Attempt::WithoutOptions]
+        );
+        assert_eq!(
+            attempts(Step::bundle(Profile::Legacy), &refused(None)),
+            [Attempt::First, Attempt::WithoutOptions]
+        );
+    }
+}

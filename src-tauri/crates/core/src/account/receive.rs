@@ -450,7 +450,7 @@ impl Online<'_> {
                     .await?;
             }
             Ask::Roster | Ask::Carbons | Ask::OwnFeatures | Ask::CaughtUp | Ask::Fence { .. } => {
-                tracing::warn!("the server left a question without an answer")
+                tracing::warn!("the server left a question without an answer");
             }
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");

@@ -45,6 +45,22 @@ pub(crate) async fn get(
     .await?)
 }
 
+/// Those of these addresses that are on the roster.
+pub(crate) async fn some(
+    db: &mut Connection,
+    account: AccountId,
+    addresses: &[&BareJid],
+) -> Result<Vec<ContactRow>> {
+    Ok(sqlx::query_as(
+        "SELECT address, name, subscription, asked, groups FROM contact
+         WHERE account = ? AND address IN (SELECT value FROM json_each(?))",
+    )
+    .bind(account)
+    .bind(sqlx::types::Json(addresses))
+    .fetch_all(db)
+    .await?)
+}
+
 /// Adds or replaces a contact.
 pub(crate) async fn put(write: &mut Write, account: AccountId, contact: &ContactRow) -> Result<()> {
     sqlx::query(
