@@ -84,7 +84,7 @@ impl Profile {
         let mut command = Command::new(program("waxwing-headless"));
         command
             .args(self.arguments())
-            .env("WAXWING_LOG", "debug")
+            .env("WAXWING_LOG", "debug,sqlx=warn")
             .env("RUST_BACKTRACE", "1");
         Headless {
             lines: Lines::spawn("waxwing-headless", &mut command, self.log_file()),
@@ -148,6 +148,11 @@ impl Headless {
     /// Writes a line that need not be a request at all.
     pub async fn write(&mut self, line: &str) {
         self.lines.write(line).await;
+    }
+
+    /// Takes the first error that answers no request of [`Headless::call`], if one comes before the limit.
+    pub async fn error_line(&mut self, limit: Duration) -> Option<Value> {
+        self.lines.take(|line| line.get("error").is_some(), limit).await
     }
 
     /// Takes the first event that fits, waiting for it, or ends the test. Gives the event's params.

@@ -1,0 +1,200 @@
+//! What was written arrives: once and in order, whatever happens to the connection, the server or the program.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use waxwing_tests::{Fault, Person, Prosody, Proxy, Tls, items};
+
+const ALICE: &str = "alice@waxwing.test";
+const BOB: &str = "bob@waxwing.test";
+
+/// Alice behind a proxy that can break her connection, Bob with a good one, and their plain chat.
+async fn scene() -> (Prosody, Proxy, Person, Person, Value) {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let proxy = Proxy::to(server.direct_tls_port).await;
+    let mut alice = Person::sign_in_at(&server, ALICE, proxy.port, Tls::Direct).await;
+    let bob = Person::sign_in(&server, BOB).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    (server, proxy, alice, bob, chat)
+}
+
+async fn write(person: &mut Person, chat: &Value, range: std::ops::Range<usize>) -> Vec<String> {
+    let mut written = Vec::new();
+    for number in range {
+        let body = format!("line {number:03}");
+        person.send(chat, &body).await;
+        written.push(body);
+    }
+    written
+}
+
+/// Waits until the last line is there and gives all that the person has received, in order.
+async fn received(person: &mut Person, from: &str, last: &str) -> Vec<String> {
+    let chat = person.chat_with(from).await;
+    let params = json!({ "chat": chat, "limit": 1000 });
+    let there = |list: &Value| items(list).iter().any(|m| m["body"] == last);
+    person
+        .until(&format!("{last:?} has come"), "list_messages", params, there)
+        .await;
+    bodies(&person.messages(&chat).await)
+}
+
+fn bodies(messages: &[Value]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|m| m["body"].as_str().unwrap_or("<none>").to_owned())
+        .collect()
+}
+
+/// Every message of the chat has at least reached the server.
+async fn all_sent(person: &mut Person, chat: &Value) {
+    let sent = |list: &Value| {
+        items(list)
+            .iter()
+            .all(|m| m["delivery"] == "sent" || m["delivery"] == "delivered")
+    };
+    person
+        .until(
+            "everything is sent",
+            "list_messages",
+            json!({ "chat": chat, "limit": 1000 }),
+            sent,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_written_offline_goes_out_once_and_in_order() {
+    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    proxy.set(Fault::Refuse);
+    let account = alice.account.clone();
+    alice.account_until(&account, "connecting").await;
+    let written = write(&mut alice, &chat, 0..20).await;
+    let waiting = alice.messages(&chat).await;
+    assert!(
+        waiting.iter().all(|m| m["delivery"] == "waiting"),
+        "nothing can have been sent: {waiting:?}"
+    );
+    proxy.set(Fault::Pass);
+    assert_eq!(received(&mut bob, ALICE, "line 019").await, written);
+    all_sent(&mut alice, &chat).await;
+}
+
+#[tokio::test]
+async fn what_is_written_offline_outlives_a_crash() {
+    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    proxy.set(Fault::Refuse);
+    let account = alice.account.clone();
+    alice.account_until(&account, "connecting").await;
+    let mut written = write(&mut alice, &chat, 0..5).await;
+    alice.kill().await;
+    alice.start_again().await;
+    written.extend(write(&mut alice, &chat, 5..10).await);
+    proxy.set(Fault::Pass);
+    assert_eq!(received(&mut bob, ALICE, "line 009").await, written);
+    all_sent(&mut alice, &chat).await;
+}
+
+#[tokio::test]
+async fn an_account_that_was_switched_off_sends_when_it_is_switched_on() {
+    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let params = json!({ "account": alice.account, "enabled": false });
+    alice.get("set_account_enabled", params).await;
+    let account = alice.account.clone();
+    alice.account_until(&account, "offline").await;
+    let written = write(&mut alice, &chat, 0..5).await;
+    let params = json!({ "account": alice.account, "enabled": true });
+    alice.get("set_account_enabled", params).await;
+    assert_eq!(received(&mut bob, ALICE, "line 004").await, written);
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_mid_send_loses_and_doubles_nothing() {
+    let (_server, mut proxy, mut alice, mut bob, chat) = scene().await;
+    let mut written = Vec::new();
+    // Within the first stanza, between stanzas, and after several of them.
+    for (round, bytes) in [1, 90, 333, 700, 1_500, 4_000].into_iter().enumerate() {
+        let before = proxy.connections();
+        proxy.set(Fault::CutAfter(bytes));
+        written.extend(write(&mut alice, &chat, round * 15..round * 15 + 15).await);
+        assert!(
+            proxy.more_connections_than(before, waxwing_tests::LONG).await,
+            "the connection was not made again after a cut behind {bytes} bytes"
+        );
+        proxy.set(Fault::Pass);
+        alice.wait_online().await;
+    }
+    assert_eq!(received(&mut bob, ALICE, "line 089").await, written);
+    all_sent(&mut alice, &chat).await;
+    assert_eq!(
+        bodies(&alice.messages(&chat).await),
+        written,
+        "the writer's own chat holds each once too"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_mid_send_loses_and_doubles_nothing() {
+    let (mut server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let mut written = write(&mut alice, &chat, 0..30).await;
+    server.kill().await;
+    written.extend(write(&mut alice, &chat, 30..40).await);
+    server.start_again().await;
+    alice.wait_online().await;
+    bob.wait_online().await;
+    assert_eq!(received(&mut bob, ALICE, "line 039").await, written);
+    all_sent(&mut alice, &chat).await;
+}
+
+#[tokio::test]
+async fn a_program_that_dies_in_mid_send_loses_and_doubles_nothing() {
+    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let mut written = Vec::new();
+    for round in 0..4 {
+        written.extend(write(&mut alice, &chat, round * 10..round * 10 + 10).await);
+        alice.kill().await;
+        alice.start_again().await;
+    }
+    alice.wait_online().await;
+    assert_eq!(received(&mut bob, ALICE, "line 039").await, written);
+    all_sent(&mut alice, &chat).await;
+}
+
+#[tokio::test]
+async fn a_dead_link_is_noticed_soon_after_something_was_sent() {
+    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    proxy.set(Fault::Stall);
+    alice.forget_events();
+    let written = write(&mut alice, &chat, 0..3).await;
+    let account = alice.account.clone();
+    let left = |e: &Value| {
+        e["type"] == "account_changed"
+            && e["account"]["account"] == account
+            && e["account"]["state"] != "online"
+    };
+    // 12 seconds are promised; the rest is for a busy machine.
+    let noticed = alice.event_within(left, Duration::from_secs(30)).await;
+    assert!(
+        noticed.is_some(),
+        "the dead link was not noticed within 30 seconds of sending"
+    );
+    proxy.set(Fault::Cut);
+    proxy.set(Fault::Pass);
+    assert_eq!(received(&mut bob, ALICE, "line 002").await, written);
+}
+
+#[tokio::test]
+async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_are_back() {
+    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    bob.stop().await;
+    let written = write(&mut alice, &chat, 0..25).await;
+    all_sent(&mut alice, &chat).await;
+    bob.start_again().await;
+    assert_eq!(received(&mut bob, ALICE, "line 024").await, written);
+    bob.restart().await;
+    assert_eq!(
+        received(&mut bob, ALICE, "line 024").await,
+        written,
+        "nothing comes twice at the next start"
+    );
+}
