@@ -245,6 +245,22 @@ impl Window {
         }
     }
 
+    /// Runs a script until it gives the wanted answer.
+    pub async fn until_script(&self, what: &str, script: &str, wanted: impl Into<Value>) {
+        let wanted = wanted.into();
+        let limit = tokio::time::Instant::now() + LONG;
+        loop {
+            let answer = self.run(script).await;
+            if answer == wanted {
+                return;
+            }
+            if tokio::time::Instant::now() > limit {
+                self.fail(&format!("{what}: after {LONG:?} the script still gives {answer}"))
+                    .await;
+            }
+        }
+    }
+
     /// The messages on the screen: text, direction, delivery, encryption.
     pub async fn messages(&self) -> Value {
         self.run(
