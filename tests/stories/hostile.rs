@@ -88,8 +88,9 @@ fn message(id: &str, content: &str) -> String {
 async fn a_stanza_nested_6000_levels_deep_changes_nothing() {
     let mut scene = Scene::set().await;
     scene.life_goes_on("before").await;
+    // Not for the archive: Prosody itself cannot write down anything so deep, and would not pass it on.
     let deep = format!(
-        "<body>deep</body>{}{}",
+        "<body>deep</body><no-store xmlns='urn:xmpp:hints'/>{}{}",
         "<x xmlns='urn:x'>".repeat(6_000),
         "</x>".repeat(6_000)
     );
