@@ -157,6 +157,10 @@ describe("the passphrase", () => {
     await fill("passphrase-input", "correct horse");
     await userEvent.keyboard("{Enter}");
     await see("tab-chats");
+    // It hears what happens from now on.
+    const [account = 0] = core.accounts.keys();
+    core.addContact(account, "ben@b.example", { presence: "available" });
+    await see("contact-row");
   });
 });
 

@@ -63,10 +63,14 @@ export class FakeCore implements Core {
   #id = 0;
   #receive: ((events: Event[]) => void) | null = null;
   #batch: Event[] = [];
+  // Like the real one, it answers nothing but `opening` and `unlock` until the profile is open.
+  #enter: () => void = () => undefined;
+  #door: Promise<void> | null = null;
 
   // The interface.
 
   opening(): Promise<Opening> {
+    if (this.opened.state !== "ready") this.#door ??= new Promise((enter) => (this.#enter = enter));
     return Promise.resolve(this.opened);
   }
 
@@ -74,11 +78,13 @@ export class FakeCore implements Core {
     const first = this.opened.state === "passphrase_needed" && this.opened.first;
     if (!first && passphrase !== this.passphrase) throw fault("wrong_passphrase");
     this.opened = { state: "ready" };
+    this.#enter();
     return this.opened;
   }
 
   async request<M extends Method>(method: M, params: Requests[M]["params"]): Promise<Requests[M]["result"]> {
     this.asked.push({ method, params });
+    await this.#door;
     await new Promise((done) => setTimeout(done, this.delay));
     const refused = this.refuse.get(method);
     if (refused) {
@@ -88,10 +94,10 @@ export class FakeCore implements Core {
     return structuredClone(this.#handlers[method](params));
   }
 
-  subscribe(receive: (events: Event[]) => void): Promise<void> {
+  async subscribe(receive: (events: Event[]) => void): Promise<void> {
+    await this.#door;
     this.#receive = receive;
     this.emit({ type: "ready", version: "0.1.0" });
-    return Promise.resolve();
   }
 
   openLink(url: string): Promise<void> {
