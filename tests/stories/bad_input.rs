@@ -157,7 +157,8 @@ fn absurd(param: &str) -> Vec<Value> {
             json!("bob@waxwing.test/\u{0}"),
         ],
         "port" => vec![json!(0), json!(-1), json!(65_536), json!(5222.5), json!("5222")],
-        "host" => vec![json!(""), json!(" "), json!("a b"), json!(long)],
+        // An empty host is one that was not given, as an empty field of the sign-in form is.
+        "host" => vec![json!("a b"), json!("a/b"), json!(long)],
         "tls" => vec![json!(""), json!("none"), json!("DIRECT")],
         "show" => vec![json!(""), json!("offline"), json!("dancing")],
         "mode" => vec![json!(""), json!("pgp")],

@@ -22,6 +22,7 @@ import oldmemo.oldmemo
 import twomemo
 import twomemo.etree
 import twomemo.twomemo
+from omemo.session_manager import MessageNotForUs
 from omemo.storage import Just, Nothing, Storage
 from slixmpp import JID, ClientXMPP
 from slixmpp.plugins import register_plugin
@@ -269,13 +270,23 @@ class Person(ClientXMPP):
         """Body, namespace and device of an encrypted stanza; the body is None for an empty message."""
         session_manager = await self.plugin["xep_0384"].get_session_manager()
         sender = stanza["from"].bare
-        element = stanza.xml.find(f"{{{OMEMO2}}}encrypted")
-        if element is not None:
-            message = twomemo.etree.parse_message(element, sender)
+        refusal = ValueError("in a generation that this program does not speak")
+        # One stanza may hold both generations, each for the devices that speak it.
+        for namespace in self.plugin["xep_0384"].namespaces:
+            element = stanza.xml.find(f"{{{namespace}}}encrypted")
+            if element is None:
+                continue
+            if namespace == OMEMO2:
+                message = twomemo.etree.parse_message(element, sender)
+            else:
+                message = await oldmemo.etree.parse_message(element, sender, self.boundjid.bare, session_manager)
+            try:
+                plaintext, device = (await session_manager.decrypt(message))[:2]
+                break
+            except MessageNotForUs as error:
+                refusal = error
         else:
-            element = stanza.xml.find(f"{{{LEGACY}}}encrypted")
-            message = await oldmemo.etree.parse_message(element, sender, self.boundjid.bare, session_manager)
-        plaintext, device = (await session_manager.decrypt(message))[:2]
+            raise refusal
         word = WORDS[message.namespace]
         if plaintext is None:
             return None, word, device.device_id, None
