@@ -212,6 +212,7 @@ export class FakeCore implements Core {
       direction,
       body,
       sent_at: new Date().toISOString(),
+      position: 0,
       delivery: direction === "in" ? "delivered" : "read",
       encryption: chat.encryption === "omemo" ? "omemo2" : "none",
       trust: chat.encryption === "omemo" ? "blind" : null,
@@ -223,6 +224,7 @@ export class FakeCore implements Core {
       rev: this.#nextRev(),
       ...fields,
     };
+    message.position = Date.parse(message.sent_at) * 1_000 + (message.message % 1_000);
     need(this.messages.get(chatId)).push(message);
     this.emit({ type: "message_changed", message });
     this.changeChat(chatId, {

@@ -53,6 +53,7 @@ const message = (id: number, more: Partial<Message> = {}): Message => ({
   direction: "in",
   body: `text ${id}`,
   sent_at: new Date(1_700_000_000_000 + id * 1_000).toISOString(),
+  position: id,
   delivery: "delivered",
   encryption: "omemo2",
   trust: "blind",
@@ -205,7 +206,7 @@ describe("messages find their place", () => {
 
   test("one from the archive goes between those it was sent between", () => {
     const { mirror, rows } = opened([message(1), message(5)]);
-    const late = message(9, { sent_at: message(3).sent_at });
+    const late = message(9, { position: 3 });
     apply(mirror, { type: "message_changed", message: late });
     expect(ids(rows)).toEqual([1, 9, 5]);
   });

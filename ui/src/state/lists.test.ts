@@ -24,6 +24,7 @@ const at = (id: number, time: string, direction: "in" | "out" = "in"): Message =
   direction,
   body: "text",
   sent_at: new Date(time).toISOString(),
+  position: Date.parse(time) * 1_000,
   delivery: "delivered",
   encryption: "none",
   trust: null,

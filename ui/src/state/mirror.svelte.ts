@@ -103,7 +103,5 @@ function findFromEnd(messages: readonly Message[], id: MessageId): number {
 }
 
 function isBefore(one: Message, other: Message): boolean {
-  const a = Date.parse(one.sent_at);
-  const b = Date.parse(other.sent_at);
-  return a === b ? one.message < other.message : a < b;
+  return one.position < other.position;
 }

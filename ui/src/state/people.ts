@@ -76,7 +76,7 @@ export function sortedChats(chats: Iterable<Chat>): Chat[] {
 
 // An opened chat without messages stands on top until something happens elsewhere.
 function lastActivity(chat: Chat): number {
-  return chat.last ? Date.parse(chat.last.sent_at) : Number.MAX_SAFE_INTEGER;
+  return chat.last ? chat.last.position : Number.MAX_SAFE_INTEGER;
 }
 
 /** Accounts in the order in which they were added. */

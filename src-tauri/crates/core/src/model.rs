@@ -174,6 +174,8 @@ pub struct Message {
     pub body: Option<String>,
     #[ts(type = "string")]
     pub sent_at: Timestamp,
+    /// The order within the chat, which is that of arrival: microseconds since 1970, never the same twice.
+    pub position: i64,
     pub delivery: Delivery,
     pub encryption: Encryption,
     /// Trust in the sending device's key when the message was decrypted.

@@ -70,7 +70,11 @@ export type Message = { message: MessageId, chat: ChatId, account: AccountId, fr
 /**
  * None if it could not be decrypted.
  */
-body: string | null, sent_at: string, delivery: Delivery, encryption: Encryption, 
+body: string | null, sent_at: string, 
+/**
+ * The order within the chat, which is that of arrival: microseconds since 1970, never the same twice.
+ */
+position: number, delivery: Delivery, encryption: Encryption, 
 /**
  * Trust in the sending device's key when the message was decrypted.
  */

@@ -21,6 +21,7 @@ pub(crate) struct MessageRow {
     direction: Direction,
     body: Option<String>,
     sent_at: i64,
+    position: i64,
     delivery: Delivery,
     encryption: Encryption,
     trust: Option<Trust>,
@@ -43,6 +44,7 @@ impl MessageRow {
             direction: self.direction,
             body: self.body,
             sent_at: time(self.sent_at),
+            position: self.position,
             delivery: self.delivery,
             encryption: self.encryption,
             trust: self.trust,
@@ -64,7 +66,8 @@ impl MessageRow {
 macro_rules! select_message {
     ($rest:literal) => {
         concat!(
-            "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, delivery, encryption,
+            "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, position, delivery,
+                encryption,
                 trust, device, unprotected, undecryptable, error_code, error_text, origin_id, archive_id
              FROM message JOIN chat ON chat.id = message.chat ",
             $rest
