@@ -65,6 +65,11 @@ async fn a_person_signs_in_reads_answers_and_sees_it_delivered() {
             "[data-direction=out][data-delivery=delivered]",
         )
         .await;
+    let mark = format!("{}[data-address='{BOB}'] [data-delivery]", id("chat-row"));
+    let in_list = format!("return document.querySelector(\"{mark}\")?.dataset.delivery ?? null");
+    window
+        .until_script("the chat list says delivered too", &in_list, "delivered")
+        .await;
     window.picture("4-delivered").await;
     window.close().await;
 

@@ -63,6 +63,16 @@ async fn a_plain_message_is_waiting_then_sent_then_delivered() {
         "a changed row must have a higher rev"
     );
     assert_eq!(stages(&alice, &echo), ["waiting", "sent", "delivered"]);
+    let shown = |list: &Value| items(list).iter().any(|c| c["last"]["delivery"] == "delivered");
+    alice
+        .until("the chat list says delivered too", "list_chats", json!({}), shown)
+        .await;
+    let told = |e: &Value| e["type"] == "chat_changed" && e["chat"]["last"]["delivery"] == "delivered";
+    let event = alice.event_within(told, std::time::Duration::from_secs(10)).await;
+    assert!(
+        event.is_some(),
+        "nobody was told that the chat's last message is delivered"
+    );
 }
 
 #[tokio::test]

@@ -265,7 +265,7 @@ impl Window {
     pub async fn messages(&self) -> Value {
         self.run(
             "return [...document.querySelectorAll('[data-testid=message]')].map(row => ({
-                text: row.textContent.trim().replace(/\\s+/gu, ' '), direction: row.dataset.direction,
+                text: (row.querySelector('.bubble .text') ?? row).textContent.trim().replace(/\\s+/gu, ' '), direction: row.dataset.direction,
                 delivery: row.dataset.delivery, encryption: row.dataset.encryption }))",
         )
         .await
