@@ -10,6 +10,7 @@ mod pixel;
 mod program;
 mod receive;
 mod report;
+mod screen;
 mod sender;
 mod start;
 mod started;
@@ -19,16 +20,18 @@ use std::process::ExitCode;
 
 use lexopt::Arg::{Long, Short, Value};
 
-const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [NAME…]
+const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--timelines] [NAME…]
 
   --runs N      how often each window is opened (5)
   --messages N  how many messages are received (5000 plain, 300 encrypted at most)
+  --timelines   also print what each page knows about its own start, in milliseconds from exec
   NAME          start, memory, omemo, receive, pixel; all if none is given";
 
 /// What to measure, and how much of it.
 struct Options {
     runs: usize,
     messages: usize,
+    timelines: bool,
     names: Vec<String>,
 }
 
@@ -60,6 +63,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
     let mut options = Options {
         runs: 5,
         messages: 5_000,
+        timelines: false,
         names: Vec::new(),
     };
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -67,6 +71,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
         match argument {
             Long("runs") => options.runs = lexopt::ValueExt::parse(&parser.value()?)?,
             Long("messages") => options.messages = lexopt::ValueExt::parse(&parser.value()?)?,
+            Long("timelines") => options.timelines = true,
             Long("help") | Short('h') => return Ok(None),
             Value(name) => options.names.push(lexopt::ValueExt::string(name)?),
             other => return Err(other.unexpected()),
@@ -84,7 +89,7 @@ async fn measure(options: &Options) {
     report::begin();
     for name in &options.names {
         match name.as_str() {
-            "start" => start::start(options.runs).await,
+            "start" => start::start(options.runs, options.timelines).await,
             "memory" => start::memory(options.runs).await,
             "omemo" => omemo::speed().await,
             "receive" => receive::receive(options.messages).await,

@@ -1,9 +1,6 @@
 //! How long a message takes from the wire to the eye.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,9 +9,10 @@ use waxwing_tests::{LONG, Profile, Prosody, program};
 
 use crate::program::Headless;
 use crate::report::{self, Against, Line};
+use crate::screen::{Screen, blocking};
 use crate::sender::Sender;
 use crate::start::pictures;
-use crate::started::{self, now};
+use crate::started;
 
 const ME: &str = "wren@waxwing.test";
 const FRIEND: &str = "heron@waxwing.test";
@@ -62,12 +60,10 @@ pub async fn pixel() {
     let mut sent = Vec::new();
     let mut screens = Vec::new();
     for number in 0..MESSAGES {
-        at_rest(&pixels).await;
-        let watch = Watch::begin(&pixels);
+        let (at_rest, watch) = (Screen::open(&pixels), Screen::open(&pixels));
+        let before = blocking(move || at_rest.at_rest(LONG)).await;
         let at = say(&mut friend, &format!("pixel {number}")).await;
-        let changed = tokio::task::spawn_blocking(move || watch.first_change(LONG))
-            .await
-            .expect("no panic");
+        let changed = blocking(move || watch.when("changed", LONG, |seen| seen != before)).await;
         sent.push(at);
         screens.push(changed - at);
         row_painted(&window, number).await;
@@ -111,61 +107,5 @@ async fn row_painted(window: &Window, number: usize) {
     let deadline = Instant::now() + LONG;
     while window.run(&script).await != json!(true) {
         assert!(Instant::now() < deadline, "message {number} is not in the page");
-    }
-}
-
-/// Waits until the screen has not changed for a third of a second.
-async fn at_rest(pixels: &Path) {
-    let mut watch = Watch::begin(pixels);
-    let deadline = Instant::now() + LONG;
-    let mut since = Instant::now();
-    while since.elapsed() < Duration::from_millis(300) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        if watch.has_changed() {
-            watch = Watch::begin(pixels);
-            since = Instant::now();
-        }
-        assert!(Instant::now() < deadline, "the screen never comes to rest");
-    }
-}
-
-/// The screen as it was, to be compared with.
-struct Watch {
-    file: File,
-    before: Vec<u8>,
-    now: Vec<u8>,
-}
-
-impl Watch {
-    fn begin(pixels: &Path) -> Self {
-        let file = File::open(pixels).expect("Xvfb has made its file");
-        let length = usize::try_from(file.metadata().expect("a file").len()).expect("a few megabytes");
-        let mut watch = Self {
-            file,
-            before: vec![0; length],
-            now: vec![0; length],
-        };
-        watch
-            .file
-            .read_exact_at(&mut watch.before, 0)
-            .expect("the screen can be read");
-        watch
-    }
-
-    fn has_changed(&mut self) -> bool {
-        self.file
-            .read_exact_at(&mut self.now, 0)
-            .expect("the screen can be read");
-        self.now != self.before
-    }
-
-    /// When the first pixel changed, in Unix milliseconds, looked for every other millisecond.
-    fn first_change(mut self, limit: Duration) -> f64 {
-        let deadline = Instant::now() + limit;
-        while !self.has_changed() {
-            assert!(Instant::now() < deadline, "nothing changes on the screen");
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        now()
     }
 }

@@ -9,6 +9,7 @@ use waxwing_tests::{Fault, LONG, Profile, Prosody, Proxy, RosterItem, items, pro
 
 use crate::program::Headless;
 use crate::report::{Against, Line};
+use crate::screen::{self, Screen, blocking};
 use crate::sender::Sender;
 use crate::started::{self, Started};
 use crate::{machine, report};
@@ -17,23 +18,35 @@ const ME: &str = "wren@waxwing.test";
 const FRIEND: &str = "contact-0000@waxwing.test";
 const CONTACTS: usize = 1_000;
 
-/// A window and when it was started.
-pub struct Opened {
-    /// The window.
-    pub window: Window,
-    /// Its start.
-    pub started: Started,
+/// A window that shows something.
+struct Opened {
+    window: Window,
+    started: Started,
+    /// Seconds from the start to the first content on the screen.
+    first_paint: f64,
 }
 
-/// Opens a program on the screen.
-pub async fn open(display: &Display, name: &str, arguments: &[String]) -> Opened {
+/// Opens a program on the screen, which must be empty before.
+async fn open(scene: &Scene, name: &str, arguments: &[String]) -> Opened {
     let home = TempDir::new().expect("a temporary directory");
     let file = home.path().join("started");
     let (bench, all) = started::command_line(&file, &program(name), arguments);
-    let window = Window::of_program(display, &bench, &all, pictures()).await;
+    let screen = Screen::open(&scene.pixels);
+    let screen = blocking(move || {
+        screen.when("empty", LONG, screen::is_empty);
+        screen
+    })
+    .await;
+    let paint = tokio::spawn(blocking(move || {
+        screen.when("painted", LONG, screen::shows_content)
+    }));
+    let window = Window::of_program(&scene.display, &bench, &all, pictures()).await;
+    let painted = paint.await.expect("nothing panics there");
+    let started = started::read(&file).await;
     Opened {
         window,
-        started: started::read(&file).await,
+        started,
+        first_paint: (painted - started.at) / 1_000.0,
     }
 }
 
@@ -43,41 +56,52 @@ pub fn pictures() -> PathBuf {
 }
 
 impl Opened {
-    /// Seconds from the start to the first paint with content, as the page's own clock tells, waited for.
-    async fn first_paint(&self) -> f64 {
-        self.entry("first-contentful-paint").await
-    }
-
-    /// Seconds from the start to the frame in which the contacts are, waited for.
+    /// Seconds from the start to the frame in which the contacts are, as the page's clock tells, waited for.
     async fn contacts(&self) -> f64 {
-        let seconds = self.entry("contacts").await;
-        let rows = self.window.find_all("[data-testid=contact-row]").await;
-        assert!(
-            rows.len() > 5,
-            "the contacts are said to be on the screen, but there are {} rows",
-            rows.len()
-        );
-        seconds
-    }
-
-    /// Seconds from the start to an entry of the page's performance timeline, waited for.
-    async fn entry(&self, name: &str) -> f64 {
-        let script = format!(
-            "const [entry] = performance.getEntriesByName({});
-             return entry ? performance.timeOrigin + entry.startTime : null;",
-            json!(name)
-        );
+        const SCRIPT: &str = "const [contacts] = performance.getEntriesByName('contacts');
+             return contacts ? performance.timeOrigin + contacts.startTime : null;";
         let deadline = tokio::time::Instant::now() + LONG;
-        loop {
-            if let Some(at) = self.window.run(&script).await.as_f64() {
-                return (at - self.started.at) / 1_000.0;
+        let at = loop {
+            if let Some(at) = self.window.run(SCRIPT).await.as_f64() {
+                break at;
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "the page never came to {name}"
+                "the page never shows contacts"
             );
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        };
+        let rows = self.window.find_all("[data-testid=contact-row]").await.len();
+        assert!(
+            rows > 5,
+            "the contacts are said to be on the screen, but there are {rows} rows"
+        );
+        (at - self.started.at) / 1_000.0
+    }
+
+    /// What the page knows about its own start, in milliseconds from the start of the program.
+    async fn timeline(&self) -> String {
+        const SCRIPT: &str = "const [page] = performance.getEntriesByType('navigation');
+             const entries = [['document', performance.timeOrigin], ...['responseEnd', 'domInteractive',
+                 'domContentLoadedEventStart', 'loadEventStart'].map(n => [n, performance.timeOrigin + page[n]])];
+             for (const e of [...performance.getEntriesByType('resource'), ...performance.getEntriesByType('mark'),
+                 ...performance.getEntriesByType('paint')])
+                 entries.push([e.name.split('/').at(-1), performance.timeOrigin + (e.responseEnd || e.startTime)]);
+             return entries;";
+        let mut entries: Vec<(f64, String)> = items(&self.window.run(SCRIPT).await)
+            .iter()
+            .map(|entry| {
+                let at = entry[1].as_f64().unwrap_or_default() - self.started.at;
+                (at, entry[0].as_str().unwrap_or_default().to_owned())
+            })
+            .collect();
+        entries.push((self.first_paint * 1_000.0, "SCREEN".to_owned()));
+        entries.sort_by(|a, b| a.0.total_cmp(&b.0));
+        entries
+            .iter()
+            .map(|(at, name)| format!("{name} {at:.0}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -87,6 +111,8 @@ struct Scene {
     proxy: Proxy,
     profile: Profile,
     display: Display,
+    pixels: PathBuf,
+    _screen: TempDir,
 }
 
 async fn scene() -> Scene {
@@ -111,34 +137,44 @@ async fn scene() -> Scene {
         })
         .await;
     headless.stop().await;
+    let screen = TempDir::new().expect("a temporary directory");
+    let (display, pixels) = Display::in_file(screen.path()).await;
     Scene {
         server,
         proxy,
         profile,
-        display: Display::own().await,
+        display,
+        pixels,
+        _screen: screen,
     }
 }
 
 /// Start to first paint, to contacts, to online.
-pub async fn start(runs: usize) {
+pub async fn start(runs: usize, timelines: bool) {
     let scene = scene().await;
     let mut friend = Sender::sign_in(&scene.server, FRIEND).await;
     let (mut paint, mut contacts, mut bare, mut online) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // The first round fills the caches and does not count.
     for round in 0..=runs {
         scene.proxy.set(Fault::Stall);
-        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
-        let stalled = (opened.first_paint().await, opened.contacts().await);
+        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
+        let stalled = (opened.first_paint, opened.contacts().await);
+        if timelines {
+            eprintln!("window: {}", opened.timeline().await);
+        }
         opened.window.close().await;
 
-        let opened = open(&scene.display, "waxwing-bare", &[]).await;
-        let empty = opened.first_paint().await;
+        let opened = open(&scene, "waxwing-bare", &[]).await;
+        let empty = opened.first_paint;
+        if timelines {
+            eprintln!("bare:   {}", opened.timeline().await);
+        }
         opened.window.close().await;
 
         scene.proxy.set(Fault::Cut);
         scene.proxy.set(Fault::Pass);
         friend.skip();
-        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
+        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
         let answered = became_available(&mut friend, opened.started).await;
         opened.window.close().await;
         if round > 0 {
@@ -152,8 +188,9 @@ pub async fn start(runs: usize) {
     let peers = vec![Against::peer("Dino", 0.74), Against::peer("Gajim", 2.8)];
     report::print(
         "start",
-        "from exec to the page's own paint and contacts marks (1,000 contacts in the store, the server silent), and \
-         to the presence that a contact receives (the server answering); all windows under the same WebDriver, in turn",
+        "from exec to the first content among the screen's pixels and to the page's mark for its contacts (1,000 in the \
+         store, the server silent), and to the presence that a contact receives (the server answering); all windows \
+         under the same WebDriver, in turn",
         &[
             Line::less("window: first paint", "s", paint, than_bare()),
             Line::less("window: contacts on the screen", "s", contacts, than_bare()),
@@ -184,11 +221,10 @@ pub async fn memory(runs: usize) {
     let scene = scene().await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..runs.min(3) {
-        let opened = open(&scene.display, "waxwing", &scene.profile.arguments()).await;
+        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
         opened.contacts().await;
         ours.push(at_rest(opened).await);
-        let opened = open(&scene.display, "waxwing-bare", &[]).await;
-        opened.first_paint().await;
+        let opened = open(&scene, "waxwing-bare", &[]).await;
         bare.push(at_rest(opened).await);
     }
     report::print(

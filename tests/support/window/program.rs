@@ -20,7 +20,7 @@ impl Display {
     pub async fn in_file(folder: &Path) -> (Self, PathBuf) {
         let mut xvfb = Command::new("Xvfb")
             .args(["-displayfd", "1", "-screen", "0", "1280x900x24"])
-            .args(["-nolisten", "tcp", "-noreset", "-fbdir"])
+            .args(["-nolisten", "tcp", "-noreset", "-nocursor", "-fbdir"])
             .arg(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
