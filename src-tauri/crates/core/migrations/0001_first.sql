@@ -143,6 +143,7 @@ CREATE TABLE omemo_device (
     -- Pinned at first sight; never overwritten.
     identity BLOB,
     label TEXT,
+    label_signature TEXT,
     last_seen INTEGER,
     -- When its bundle could not be had; asked for again after a while.
     failed_at INTEGER,

@@ -46,8 +46,10 @@ pub struct Core {
     /// What is true of each account only while it lasts: its connection and its contacts' presence. Written by the
     /// account's own task (and for accounts that have none, by the action that adds or removes them).
     pub(crate) live: RwLock<HashMap<AccountId, Live>>,
-    /// The tasks that own the connections; locked while one is started or stopped.
+    /// The tasks that own the connections; locked only to look one up, to add or to remove one.
     pub(crate) running: Mutex<HashMap<AccountId, Running>>,
+    /// Held while an account's task is started or stopped: an account never has two.
+    pub(crate) lifecycle: Mutex<()>,
     pub(crate) extra_roots: Arc<[CertificateDer<'static>]>,
     // Keeps other processes out until the core is gone.
     _profile: Arc<Profile>,
@@ -71,6 +73,7 @@ impl Core {
             events: broadcast::Sender::new(EVENTS),
             live: RwLock::default(),
             running: Mutex::default(),
+            lifecycle: Mutex::default(),
             extra_roots,
             _profile: profile,
         });
@@ -95,6 +98,7 @@ impl Core {
 
     /// Ends all connections in order and closes the database.
     pub async fn close(&self) {
+        let _one_at_a_time = self.lifecycle.lock().await;
         account::stop_all(self).await;
         self.store.close().await;
     }

@@ -5,12 +5,17 @@ mod rpc;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use waxwing_core::Core;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::launch::{Launch, USAGE};
 use waxwing_core::profile::Profile;
+
+/// How long whoever reads standard output may take for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -62,8 +67,10 @@ fn run(launch: &Launch) -> Result<()> {
         })?;
     runtime.block_on(async {
         let core = Core::open(profile, &key, launch.ca_file.as_deref()).await?;
-        serve(&core).await;
+        let (teller, writer, lines) = serve(&core).await;
+        // First of all what matters; whoever reads standard output may have gone.
         core.close().await;
+        end(teller, writer, lines).await;
         Ok::<(), Error>(())
     })?;
     // A read from standard input cannot be interrupted; it ends with the process.
@@ -71,8 +78,11 @@ fn run(launch: &Launch) -> Result<()> {
     Ok(())
 }
 
+/// What writes: the task that tells events, the task that writes lines, and the way to it.
+type Writing = (JoinHandle<()>, JoinHandle<()>, mpsc::Sender<String>);
+
 /// Until the end of input or a signal to end.
-async fn serve(core: &Arc<Core>) {
+async fn serve(core: &Arc<Core>) -> Writing {
     let (lines, to_write) = mpsc::channel::<String>(1_024);
     let writer = tokio::spawn(rpc::write(to_write));
     let mut events = core.subscribe();
@@ -88,7 +98,12 @@ async fn serve(core: &Arc<Core>) {
         () = rpc::answer(core, &lines) => {}
         () = ended() => {}
     }
-    // Both tasks end here: the teller by force, the writer when nobody has a line for it any more.
+    (teller, writer, lines)
+}
+
+/// Ends both tasks: the teller by force, the writer when nobody has a line for it any more, or after a while if nobody
+/// reads them.
+async fn end(teller: JoinHandle<()>, writer: JoinHandle<()>, lines: mpsc::Sender<String>) {
     teller.abort();
     drop(lines);
     if let Err(error) = teller.await
@@ -96,8 +111,10 @@ async fn serve(core: &Arc<Core>) {
     {
         tracing::error!(%error, "telling events failed");
     }
-    if let Err(error) = writer.await {
-        tracing::error!(%error, "writing failed");
+    match tokio::time::timeout(LAST_LINES, writer).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "writing failed"),
+        Err(_) => tracing::warn!("nobody reads standard output"),
     }
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Batch {
     pub(super) send: Vec<Element>,
     /// Something was put into the outbox, or what it waited for has come.
     pub(super) outbox: bool,
+    /// Rows of the outbox that the server has: out of the pump once this is committed.
+    pub(super) confirmed: Vec<i64>,
     /// A prekey was used: the bundles on the server are behind.
     pub(super) bundles_behind: bool,
     /// Everything that the server held for us has been read.
@@ -27,6 +29,7 @@ impl Batch {
             changes: Changes::default(),
             send: Vec::new(),
             outbox: false,
+            confirmed: Vec::new(),
             bundles_behind: false,
             caught_up: false,
         })

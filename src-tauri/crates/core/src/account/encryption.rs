@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use minidom::Element;
+use tokio::time::Instant;
 use waxwing_omemo::xml::{AddressedKey, Encrypted, write_encrypted};
 use waxwing_omemo::{
     DeviceId, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, may_encrypt_to, sce, seal_empty,
@@ -44,10 +45,23 @@ pub(super) enum Want {
 /// What came of asking for a device list in this session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListOutcome {
-    Read,
-    /// Their server could not be asked.
+    Devices,
+    /// There is certainly no list, or an empty one.
+    Empty,
+    /// It could not be found out.
     Failed,
 }
+
+/// An outcome and when it came. That there are no devices is believed for a while only, since nobody who does not see
+/// our presence tells us when there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed {
+    pub(super) outcome: ListOutcome,
+    pub(super) at: Instant,
+}
+
+/// How long the lack of devices is believed.
+const EMPTY_FOR: Duration = Duration::from_secs(300);
 
 /// What a message is made of.
 pub(super) struct Outgoing<'a> {
@@ -70,7 +84,7 @@ pub(super) enum Prepared {
 }
 
 /// The asked-for lists of this session.
-pub(super) type Lists = BTreeMap<(BareJid, Profile), ListOutcome>;
+pub(super) type Lists = BTreeMap<(BareJid, Profile), Listed>;
 
 /// Makes a message ready. Ratchets are advanced in `write`: the stanza must be stored in it too.
 pub(super) async fn prepare(
@@ -83,7 +97,7 @@ pub(super) async fn prepare(
     if outgoing.encrypt == Encrypt::None {
         return Ok(plain(outgoing));
     }
-    let wants = lists_wanted(lists, [outgoing.to, outgoing.own]);
+    let wants = lists_wanted(lists, [outgoing.to, outgoing.own], Instant::now());
     if !wants.is_empty() {
         return Ok(Prepared::Wants(wants));
     }
@@ -132,11 +146,16 @@ pub(super) async fn prepare(
     seal(write, account, outgoing, &own, recipients.keys, preferred, now).await
 }
 
-/// Which lists nobody asked for in this session.
-pub(super) fn lists_wanted<'a>(lists: &Lists, of: impl IntoIterator<Item = &'a BareJid>) -> BTreeSet<Want> {
+/// Which lists nobody asked for in this session, or too long ago.
+pub(super) fn lists_wanted<'a>(
+    lists: &Lists,
+    of: impl IntoIterator<Item = &'a BareJid>,
+    now: Instant,
+) -> BTreeSet<Want> {
+    let known = |listed: &Listed| listed.outcome != ListOutcome::Empty || now < listed.at + EMPTY_FOR;
     of.into_iter()
         .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)))
-        .filter(|asked| !lists.contains_key(asked))
+        .filter(|asked| !lists.get(asked).is_some_and(known))
         .map(|(of, profile)| Want::List { of, profile })
         .collect()
 }
@@ -147,9 +166,11 @@ fn active(devices: Vec<DeviceRow>) -> Vec<DeviceRow> {
 
 /// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
 fn without_devices(outgoing: &Outgoing<'_>, lists: &Lists) -> Prepared {
-    let certain = Profile::ALL
-        .into_iter()
-        .all(|profile| lists.get(&(outgoing.to.clone(), profile)) == Some(&ListOutcome::Read));
+    let certain = Profile::ALL.into_iter().all(|profile| {
+        lists
+            .get(&(outgoing.to.clone(), profile))
+            .is_some_and(|listed| listed.outcome != ListOutcome::Failed)
+    });
     match (outgoing.encrypt, certain) {
         (Encrypt::May, true) => plain(outgoing),
         (_, false) => Prepared::Failed(Fault::new(
@@ -330,10 +351,12 @@ fn message(to: &BareJid, id: &str) -> Element {
     )
 }
 
-/// A receipt is wanted (XEP-0184), and the id that stays the same whatever way the message takes (XEP-0359).
-fn ids(id: &str) -> [Element; 2] {
+/// A receipt (XEP-0184) and a marker (XEP-0333) are wanted, and the id that stays the same whatever way the message
+/// takes (XEP-0359).
+fn ids(id: &str) -> [Element; 3] {
     [
         Element::bare("request", ns::RECEIPTS),
+        Element::bare("markable", ns::CHAT_MARKERS),
         element("origin-id", ns::SID, &[("id", id)]),
     ]
 }
@@ -352,10 +375,15 @@ pub(super) async fn begin_session(
     account: AccountId,
     of: &BareJid,
     device: DeviceId,
+    profile: Profile,
     bundle: &Element,
 ) -> Result<bool> {
     let bundle = match waxwing_omemo::xml::read_bundle(bundle) {
-        Ok(bundle) => bundle,
+        Ok(bundle) if bundle.profile() == profile => bundle,
+        Ok(_) => {
+            tracing::warn!("a device's bundle is of the other generation");
+            return Ok(false);
+        }
         Err(error) => {
             tracing::warn!(%error, "a device's bundle is of no use");
             return Ok(false);

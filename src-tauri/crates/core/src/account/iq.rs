@@ -109,9 +109,18 @@ impl Questions {
             .collect()
     }
 
-    /// The stream is gone, and with it all answers.
-    pub(super) fn fail_all(&mut self) {
-        for (_, question) in self.open.drain() {
+    /// The connection was away: answers have their full time again.
+    pub(super) fn extend(&mut self) {
+        let until = Instant::now() + LIMIT;
+        self.open.values_mut().for_each(|question| question.until = until);
+    }
+
+    /// The connection is gone; whoever waits for a change hears so. The other answers may still come.
+    pub(super) fn fail_changes(&mut self) {
+        let changes = self
+            .open
+            .extract_if(|_, question| matches!(question.ask, Ask::Change(_)));
+        for (_, question) in changes {
             if let Ask::Change(reply) = question.ask {
                 let _ = reply.send(Err(Error::new(
                     Code::Disconnected,
@@ -193,7 +202,7 @@ mod tests {
         questions
             .ask(None, "set", Element::bare("query", ns::ROSTER), Ask::Change(done))
             .expect("a question");
-        questions.fail_all();
+        questions.fail_changes();
         let error = outcome.await.expect("an answer").expect_err("no success");
         assert_eq!(error.code, Code::Disconnected);
     }

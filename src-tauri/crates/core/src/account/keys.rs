@@ -15,6 +15,9 @@ use crate::model::{AccountId, BareJid, Encryption, Trust, UndecryptableReason};
 use crate::store::{Write, omemo};
 use crate::xep::ns;
 
+/// The same device id can occur twice among the recipients, so several keys may be for us; each costs work.
+const KEYS: usize = 4;
+
 /// What became of an encrypted message.
 pub(super) enum Opened {
     Body {
@@ -138,7 +141,7 @@ async fn open_one(
             Wanted::default(),
         ));
     };
-    let keys: Vec<&KeyElement> = element.keys_for(envelope.own.as_str(), own.device).collect();
+    let keys = element.keys_for(envelope.own.as_str(), own.device).take(KEYS);
     let mut error = DecryptError::NotForThisDevice;
     for key in keys {
         match open_key(write, account, &own.identity, envelope.from, element, key).await? {

@@ -18,10 +18,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use waxwing_stream::{
-    ConnectError, Disconnected, Endpoint, Login, Mechanism, Password, Resumption, Retry, Tls,
+    ConnectError, Connection, Disconnected, Endpoint, Login, Mechanism, Password, Retry, Tls,
 };
 
-use self::online::{End, Online};
+use self::online::{End, Left, Online};
 use crate::error::{Code, Error, Fault, Result};
 use crate::model::{AccountId, BareJid, ConnectionState, TlsMode};
 use crate::store::accounts;
@@ -91,20 +91,21 @@ pub(crate) async fn command(core: &Core, account: AccountId, command: Command) -
 /// Starts the tasks of all accounts that are switched on.
 pub(crate) async fn start_all(core: &Arc<Core>) -> Result<()> {
     let rows = accounts::all(&mut *core.store.read().await?).await?;
+    let _one_at_a_time = core.lifecycle.lock().await;
     for row in rows.into_iter().filter(|row| row.enabled) {
         start(core, row.id).await;
     }
     Ok(())
 }
 
-/// Starts an account's task, if it has none.
-pub(crate) async fn start(core: &Arc<Core>, account: AccountId) {
+/// Starts an account's task. False if it has one already. The caller holds [`Core::lifecycle`].
+pub(crate) async fn start(core: &Arc<Core>, account: AccountId) -> bool {
     let mut running = core.running.lock().await;
     if running
         .get(&account)
         .is_some_and(|running| !running.task.is_finished())
     {
-        return;
+        return false;
     }
     let (commands, inbox) = mpsc::channel(64);
     let outbox = Arc::new(Notify::new());
@@ -113,7 +114,7 @@ pub(crate) async fn start(core: &Arc<Core>, account: AccountId) {
         account,
         commands: inbox,
         outbox: Arc::clone(&outbox),
-        resumption: None,
+        left: Left::default(),
     };
     let task = tokio::spawn(async move {
         task.run().await;
@@ -127,9 +128,10 @@ pub(crate) async fn start(core: &Arc<Core>, account: AccountId) {
             task,
         },
     );
+    true
 }
 
-/// Ends an account's task and its connection, and waits for it.
+/// Ends an account's task and its connection, and waits for it. The caller holds [`Core::lifecycle`].
 pub(crate) async fn stop(core: &Core, account: AccountId) {
     let running = core.running.lock().await.remove(&account);
     if let Some(running) = running {
@@ -162,13 +164,19 @@ struct Task {
     account: AccountId,
     commands: mpsc::Receiver<Command>,
     outbox: Arc<Notify>,
-    resumption: Option<Resumption>,
+    /// What the last connection left for the next one.
+    left: Left,
+}
+
+/// What a task without a connection is told.
+enum Told {
+    Stop,
+    Reconnect,
 }
 
 impl Task {
     async fn run(mut self) {
         let mut failures = 0;
-        let mut pump = outbox::Pump::default();
         loop {
             self.set_state(ConnectionState::Connecting, Keep).await;
             let login = match self.login().await {
@@ -179,35 +187,50 @@ impl Task {
                     return;
                 }
             };
-            let retry = tokio::select! {
-                connected = waxwing_stream::connect(&login) => match connected {
-                    Ok(connection) => {
-                        let since = Instant::now();
-                        let (end, resumption) =
-                            Online::new(&self.core, self.account, login.address, connection, pump)
-                                .run(&mut self.commands, &self.outbox)
-                                .await;
-                        self.resumption = resumption.resumption;
-                        pump = resumption.pump;
-                        if since.elapsed() >= STABLE {
-                            failures = 0;
-                        }
-                        match end {
-                            End::Stopped => break,
-                            End::Again => Retry::BackOff,
-                            End::Lost(lost) => self.lost(&lost).await,
-                        }
-                    }
-                    Err(error) => self.refused(&error).await,
+            let connected = tokio::select! {
+                connected = waxwing_stream::connect(&login) => connected,
+                told = self.told() => match told {
+                    Told::Stop => break,
+                    Told::Reconnect => continue,
                 },
-                stopped = self.stopped() => if stopped { break } else { Retry::BackOff },
             };
-            if !self.pause(retry, failures).await {
-                break;
+            let retry = match connected {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    let end = self.serve(login.address, connection).await;
+                    if since.elapsed() >= STABLE {
+                        failures = 0;
+                    }
+                    match end {
+                        End::Stopped => break,
+                        End::Again => continue,
+                        End::Failed => Retry::BackOff,
+                        End::Lost(lost) => self.lost(&lost).await,
+                    }
+                }
+                Err(error) => self.refused(&error).await,
+            };
+            match self.pause(retry, failures).await {
+                Some(Told::Stop) => break,
+                Some(Told::Reconnect) => failures = 0,
+                None => failures += 1,
             }
-            failures += 1;
         }
         self.set_state(ConnectionState::Offline, Set(None)).await;
+    }
+
+    async fn serve(&mut self, own: BareJid, connection: Connection) -> End {
+        let Left { session, .. } = std::mem::take(&mut self.left);
+        let online = Online {
+            core: &self.core,
+            account: self.account,
+            own,
+            connection,
+            session,
+        };
+        let (end, left) = online.run(&mut self.commands, &self.outbox).await;
+        self.left = left;
+        end
     }
 
     async fn login(&self) -> Result<Login> {
@@ -230,17 +253,17 @@ impl Task {
             endpoint,
             extra_roots: Arc::clone(&self.core.extra_roots),
             strongest_seen: row.strongest_mechanism.as_deref().and_then(Mechanism::from_name),
-            resume: self.resumption.clone(),
+            resume: self.left.resumption.clone(),
         })
     }
 
-    /// Waits for a command while there is no connection. True for the end, false for another attempt.
-    async fn stopped(&mut self) -> bool {
+    /// Waits for a command that matters while there is no connection.
+    async fn told(&mut self) -> Told {
         loop {
             match self.commands.recv().await {
-                None | Some(Command::Stop) => return true,
-                Some(Command::Reconnect) => return false,
-                // The stored presence is shown at the next login, and devices are read when they are needed.
+                None | Some(Command::Stop) => return Told::Stop,
+                Some(Command::Reconnect) => return Told::Reconnect,
+                // The stored presence is shown, and devices are read, once there is a connection.
                 Some(Command::Presence | Command::ReadDevices { .. }) => {}
                 Some(
                     Command::PutContact { done, .. }
@@ -253,20 +276,17 @@ impl Task {
         }
     }
 
-    /// Waits before the next attempt. False for the end.
-    async fn pause(&mut self, retry: Retry, failures: u32) -> bool {
+    /// Waits before the next attempt: for a while, or until somebody says so. None if the while is over.
+    async fn pause(&mut self, retry: Retry, failures: u32) -> Option<Told> {
         match retry {
-            Retry::Ask => !self.stopped().await,
+            Retry::Ask => Some(self.told().await),
             Retry::BackOff => {
                 let mut entropy = [0; 8];
                 if let Err(error) = crate::secret::fill(&mut entropy) {
                     log_failure("jitter", &error);
                 }
                 let wait = waxwing_stream::backoff(failures, u64::from_le_bytes(entropy));
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => true,
-                    stopped = self.stopped() => !stopped,
-                }
+                tokio::time::timeout(wait, self.told()).await.ok()
             }
         }
     }

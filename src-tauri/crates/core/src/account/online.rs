@@ -9,25 +9,27 @@ use minidom::Element;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use waxwing_omemo::Profile;
-use waxwing_stream::{Connection, Disconnected, Incoming, Resumption};
+use waxwing_stream::{Connection, Disconnected, Header, Incoming, Resumption, StreamCondition, Violation};
 
 use super::batch::Batch;
-use super::encryption::{ListOutcome, Lists, Want, lists_wanted};
+use super::encryption::{ListOutcome, Listed, Lists, Want, lists_wanted};
 use super::iq::{Ask, Questions};
 use super::outbox::Pump;
 use super::publishing::Step;
 use super::{Command, ErrorChange, keys, set_state};
-use crate::error::{Error, Result};
-use crate::inbound::{self, Context};
+use crate::error::{Code, Error, Fault, Result};
+use crate::inbound::{self, Context, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Show};
-use crate::publish::publish;
-use crate::store::accounts;
+use crate::publish::{Changes, publish};
+use crate::store::{accounts, outbox};
 use crate::xep::element::{text, wrap};
 use crate::xep::{disco, ns, pubsub};
 use crate::{Core, log_failure};
 
 /// So many stanzas are stored in one transaction at most.
 const BATCH: usize = 512;
+/// When our keys could not be published, it is tried again after so long.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -35,8 +37,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) enum End {
     /// The task is to end.
     Stopped,
-    /// At once again, such as with another password, or after storage failed.
+    /// The person wants another attempt, at once.
     Again,
+    /// Storage failed; another attempt after a while.
+    Failed,
     Lost(Disconnected),
 }
 
@@ -61,22 +65,25 @@ impl From<Error> for Stop {
 }
 
 /// What the next connection goes on with.
+#[derive(Default)]
 pub(super) struct Left {
     pub(super) resumption: Option<Resumption>,
-    pub(super) pump: Pump,
+    pub(super) session: Session,
 }
 
-/// One connection and what belongs to it.
-pub(super) struct Online<'a> {
-    pub(super) core: &'a Arc<Core>,
-    pub(super) account: AccountId,
-    pub(super) own: BareJid,
-    pub(super) connection: Connection,
+/// What is known and under way in one session with the server. It outlives the connection, since a resumed stream goes
+/// on with the same session; a new stream begins a new one.
+#[derive(Default)]
+pub(super) struct Session {
     pub(super) questions: Questions,
     pub(super) pump: Pump,
+    /// Roster, carbons and presence were asked for.
+    begun: bool,
+    /// The presence that the server has of us.
+    presence: Option<Element>,
     /// Whether archive ids can be believed.
     stanza_ids: bool,
-    /// Device lists that were asked for in this session.
+    /// Device lists that were asked for.
     pub(super) lists: Lists,
     /// Questions about devices without an answer yet.
     asking: BTreeSet<Want>,
@@ -84,37 +91,24 @@ pub(super) struct Online<'a> {
     pub(super) bundles_out: HashSet<Profile>,
     /// Namespaces in which our device is on the list, or cannot be put there.
     pub(super) settled: HashSet<Profile>,
+    /// When to try again to put our device on the list.
+    publish_again: Option<Instant>,
     /// Whether the window was told that the account is online.
     announced: bool,
-    /// How often we put ourselves back on the device list in this session.
+    /// How often we put ourselves back on the device list.
     pub(super) repairs: u32,
 }
 
-impl<'a> Online<'a> {
-    pub(super) fn new(
-        core: &'a Arc<Core>,
-        account: AccountId,
-        own: BareJid,
-        connection: Connection,
-        pump: Pump,
-    ) -> Self {
-        Self {
-            core,
-            account,
-            own,
-            connection,
-            questions: Questions::default(),
-            pump,
-            stanza_ids: false,
-            lists: Lists::default(),
-            asking: BTreeSet::new(),
-            bundles_out: HashSet::new(),
-            settled: HashSet::new(),
-            announced: false,
-            repairs: 0,
-        }
-    }
+/// One connection and the session that it carries.
+pub(super) struct Online<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) account: AccountId,
+    pub(super) own: BareJid,
+    pub(super) connection: Connection,
+    pub(super) session: Session,
+}
 
+impl Online<'_> {
     /// Lives until the connection ends or the task is told to end.
     pub(super) async fn run(
         mut self,
@@ -125,47 +119,46 @@ impl<'a> Online<'a> {
             Ok(()) => self.serve(commands, outbox).await,
             Err(stop) => stop,
         };
-        self.questions.fail_all();
+        self.session.questions.fail_changes();
         let end = match stop {
             Stop::Stopped => {
                 self.farewell().await;
                 self.connection.close().await;
-                return (
-                    End::Stopped,
-                    Left {
-                        resumption: None,
-                        pump: Pump::default(),
-                    },
-                );
+                return (End::Stopped, Left::default());
             }
             Stop::Again => End::Again,
-            Stop::Lost(lost) => End::Lost(lost),
+            Stop::Lost(lost) => {
+                if let Disconnected::Stream {
+                    condition: StreamCondition::PolicyViolation,
+                    ..
+                } = &lost
+                {
+                    self.give_up_oldest(&lost).await;
+                }
+                End::Lost(lost)
+            }
             Stop::Storage(error) => {
                 log_failure("serving the account", &error);
-                set_state(
-                    self.core,
-                    self.account,
-                    ConnectionState::Connecting,
-                    ErrorChange::Set(Some(error)),
-                )
-                .await;
-                End::Again
+                let error = ErrorChange::Set(Some(error));
+                set_state(self.core, self.account, ConnectionState::Connecting, error).await;
+                End::Failed
             }
         };
         (
             end,
             Left {
                 resumption: self.connection.into_resumption(),
-                pump: self.pump,
+                session: self.session,
             },
         )
     }
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, outbox: &Notify) -> Stop {
         loop {
-            let deadline = self
-                .questions
-                .deadline()
+            let deadline = [self.session.questions.deadline(), self.session.publish_again]
+                .into_iter()
+                .flatten()
+                .min()
                 .unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             let done = tokio::select! {
                 incoming = self.connection.next() => match incoming {
@@ -177,6 +170,8 @@ impl<'a> Online<'a> {
                     Some(command) => self.command(command).await,
                 },
                 () = outbox.notified() => self.pump().await,
+                // A long outbox goes out page by page, so that everything else gets its turn.
+                () = std::future::ready(()), if self.session.pump.has_more() => self.pump_page().await,
                 () = tokio::time::sleep_until(deadline) => self.expire().await,
             };
             if let Err(stop) = done {
@@ -185,64 +180,83 @@ impl<'a> Online<'a> {
         }
     }
 
-    /// What a new session begins with. A resumed one goes on where it was, with its presence and its subscriptions.
+    /// What a connection begins with. A resumed stream goes on where it was, unless it broke before it had begun.
     async fn begin(&mut self) -> std::result::Result<(), Stop> {
+        let mut lost = Vec::new();
+        if !self.connection.resumed() {
+            // The server may have had some of what was sent before the break, and says so first.
+            let drained = self.drain().await;
+            let of_outbox = self.session.pump.forget();
+            lost = self.connection.lost();
+            lost.retain(|stanza| !of_outbox.contains(&stanza.number));
+            self.session = Session::default();
+            if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
+                live.presences.clear();
+            }
+            drained?;
+        }
         self.remember_mechanism().await?;
-        if self.connection.resumed() {
+        if self.session.begun {
+            self.session.questions.extend();
+            self.show_presence().await?;
             self.announce().await;
-            return self.pump().await;
+        } else {
+            self.introduce().await?;
         }
-        // The server may have had some of what was sent before the break.
-        while let Some(incoming) = self.connection.try_next() {
-            self.take(incoming?).await?;
-        }
-        let of_outbox = self.pump.forget();
-        if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
-            live.presences.clear();
-        }
-        let lost = self.connection.lost();
-        let now = Timestamp::now();
-        let mut batch = Batch::begin(&self.core.store).await?;
-        keys::ensure(&mut batch.write, self.account, now).await?;
-        let listed = keys::listed_before(&mut batch.write, self.account, &self.own).await?;
-        for (kind, payload, ask) in [
-            ("get", Element::bare("query", ns::ROSTER), Ask::Roster),
-            ("set", Element::bare("enable", ns::CARBONS), Ask::Carbons),
-        ] {
-            batch.send.push(self.questions.ask(None, kind, payload, ask)?);
-        }
-        let own = self.own.clone();
-        let disco = Element::bare("query", ns::DISCO_INFO);
-        batch
-            .send
-            .push(self.questions.ask(Some(&own), "get", disco, Ask::OwnFeatures)?);
-        batch.send.push(self.presence().await?);
-        // Whatever the server held for us comes before the answer to this.
-        batch.send.push(
-            self.questions
-                .ask(None, "get", Element::bare("ping", ns::PING), Ask::CaughtUp)?,
-        );
-        self.finish(batch).await?;
-        for stanza in lost
-            .into_iter()
-            .filter(|stanza| !of_outbox.contains(&stanza.number))
-        {
+        for stanza in lost {
             // Receipts and the like; answers and presence belong to the session that is over.
             if stanza.xml.starts_with("<message") {
                 self.connection.send_raw(stanza.xml).await?;
             }
         }
-        let wants = lists_wanted(&self.lists, [&own]);
+        self.pump().await
+    }
+
+    async fn drain(&mut self) -> std::result::Result<(), Stop> {
+        while let Some(incoming) = self.connection.try_next() {
+            self.take(incoming?).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for all that a new session needs and shows our presence.
+    async fn introduce(&mut self) -> std::result::Result<(), Stop> {
+        let mut batch = Batch::begin(&self.core.store).await?;
+        keys::ensure(&mut batch.write, self.account, Timestamp::now()).await?;
+        let listed = keys::listed_before(&mut batch.write, self.account, &self.own).await?;
+        let own = self.own.clone();
+        for (to, kind, payload, ask) in [
+            (None, "get", Element::bare("query", ns::ROSTER), Ask::Roster),
+            (None, "set", Element::bare("enable", ns::CARBONS), Ask::Carbons),
+            (
+                Some(&own),
+                "get",
+                Element::bare("query", ns::DISCO_INFO),
+                Ask::OwnFeatures,
+            ),
+        ] {
+            batch
+                .send
+                .push(self.session.questions.ask(to, kind, payload, ask)?);
+        }
+        self.finish(batch).await?;
+        self.show_presence().await?;
+        // Whatever the server held for us comes before the answer to this.
+        let ping = Element::bare("ping", ns::PING);
+        let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
+        self.connection.send(&ping).await?;
+        let wants = lists_wanted(&self.session.lists, [&own], Instant::now());
         self.ask_for(wants).await?;
+        self.session.begun = true;
         // A device that nobody knows yet is online when others can encrypt to it: a moment later.
         if listed {
             self.announce().await;
         }
-        self.pump().await
+        Ok(())
     }
 
     async fn announce(&mut self) {
-        self.announced = true;
+        self.session.announced = true;
         set_state(
             self.core,
             self.account,
@@ -257,6 +271,16 @@ impl<'a> Online<'a> {
         accounts::set_strongest_mechanism(&mut write, self.account, self.connection.mechanism().name())
             .await?;
         write.commit().await?;
+        Ok(())
+    }
+
+    /// Sends our presence if the server has another one of us.
+    async fn show_presence(&mut self) -> std::result::Result<(), Stop> {
+        let presence = self.presence().await?;
+        if self.session.presence.as_ref() != Some(&presence) {
+            self.connection.send(&presence).await?;
+            self.session.presence = Some(presence);
+        }
         Ok(())
     }
 
@@ -303,7 +327,7 @@ impl<'a> Online<'a> {
                 let own = self.own.clone();
                 let context = Context {
                     own: &own,
-                    stanza_ids: self.stanza_ids,
+                    stanza_ids: self.session.stanza_ids,
                     now,
                 };
                 for inbound in inbound::read(&stanza, &context) {
@@ -312,21 +336,29 @@ impl<'a> Online<'a> {
                 Ok(())
             }
             Incoming::Acked { up_to } => {
-                let rows = self.pump.acked(up_to);
-                self.confirm(batch, &rows).await
+                let rows = self.session.pump.up_to(up_to);
+                self.confirm(batch, rows).await
             }
-            Incoming::Swallowed { violation, header } => {
-                tracing::warn!(
-                    ?violation,
-                    name = header.name,
-                    "a stanza broke a limit and was thrown away"
-                );
-                Ok(())
-            }
+            Incoming::Swallowed { violation, header } => self.swallowed(batch, violation, &header).await,
             Incoming::Other(element) => {
                 tracing::debug!(name = element.name(), "an unknown top-level element was ignored");
                 Ok(())
             }
+        }
+    }
+
+    /// A stanza broke a limit and was thrown away. If it was the answer to a question, there will be no other.
+    async fn swallowed(&mut self, batch: &mut Batch, violation: Violation, header: &Header) -> Result<()> {
+        tracing::warn!(
+            ?violation,
+            name = header.name,
+            "a stanza broke a limit and was thrown away"
+        );
+        let from = header.from.as_deref().and_then(Sender::read);
+        let id = header.id.as_deref().filter(|_| header.name == "iq");
+        match id.and_then(|id| self.session.questions.answered(id, from.as_ref(), &self.own)) {
+            Some(ask) => self.unanswered(batch, ask).await,
+            None => Ok(()),
         }
     }
 
@@ -350,12 +382,14 @@ impl<'a> Online<'a> {
             send,
             outbox,
             caught_up,
+            confirmed,
             ..
         } = batch;
         write.commit().await.map_err(Error::from)?;
+        self.session.pump.confirmed(&confirmed);
         self.connection.handled(handled);
         publish(self.core, self.account, changes).await?;
-        if !self.announced && self.settled.len() == Profile::ALL.len() {
+        if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
         }
         if caught_up {
@@ -375,7 +409,7 @@ impl<'a> Online<'a> {
     /// Asks for what is not being asked for already.
     pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
         for want in wants {
-            if !self.asking.insert(want.clone()) {
+            if !self.session.asking.insert(want.clone()) {
                 continue;
             }
             let (of, payload, ask) = match want {
@@ -389,7 +423,7 @@ impl<'a> Online<'a> {
                     (of.clone(), payload, Ask::Bundle { of, device, profile })
                 }
             };
-            let stanza = self.questions.ask(Some(&of), "get", payload, ask)?;
+            let stanza = self.session.questions.ask(Some(&of), "get", payload, ask)?;
             self.connection.send(&stanza).await?;
         }
         Ok(())
@@ -397,31 +431,37 @@ impl<'a> Online<'a> {
 
     /// A question about devices has been answered, or never will be.
     pub(super) fn asked(&mut self, want: &Want) {
-        self.asking.remove(want);
+        self.session.asking.remove(want);
     }
 
     pub(super) fn set_stanza_ids(&mut self, announced: bool) {
-        self.stanza_ids = announced;
+        self.session.stanza_ids = announced;
     }
 
     async fn expire(&mut self) -> std::result::Result<(), Stop> {
-        let expired = self.questions.expired(Instant::now());
+        let now = Instant::now();
+        let expired = self.session.questions.expired(now);
         let mut batch = Batch::begin(&self.core.store).await?;
         for ask in expired {
             self.unanswered(&mut batch, ask).await?;
         }
-        self.finish(batch).await
+        self.finish(batch).await?;
+        if self.session.publish_again.is_some_and(|at| at <= now) {
+            self.session.publish_again = None;
+            let own = self.own.clone();
+            self.forget_uncertain_lists(&own);
+            let wants = lists_wanted(&self.session.lists, [&own], now);
+            self.ask_for(wants).await?;
+        }
+        Ok(())
     }
 
     async fn command(&mut self, command: Command) -> std::result::Result<(), Stop> {
         match command {
-            Command::Presence => {
-                let presence = self.presence().await?;
-                self.connection.send(&presence).await?;
-                Ok(())
-            }
+            Command::Presence => self.show_presence().await,
             Command::ReadDevices { address } => {
-                let wants = lists_wanted(&self.lists, [&address]);
+                self.forget_uncertain_lists(&address);
+                let wants = lists_wanted(&self.session.lists, [&address], Instant::now());
                 self.ask_for(wants).await
             }
             Command::PutContact {
@@ -443,12 +483,12 @@ impl<'a> Online<'a> {
 
     /// Gives the server a moment to confirm what was sent, so that it is not sent twice.
     async fn farewell(&mut self) {
-        if !self.connection.acknowledges() || self.pump.is_idle() {
+        if !self.connection.acknowledges() || self.session.pump.is_idle() {
             return;
         }
         let wait = async {
             self.connection.request_ack().await;
-            while !self.pump.is_idle() {
+            while !self.session.pump.is_idle() {
                 let incoming = self.connection.next().await?;
                 self.take(incoming).await?;
             }
@@ -466,8 +506,47 @@ impl<'a> Online<'a> {
             profile,
         });
         if *of == self.own && outcome == ListOutcome::Failed {
-            self.settled.insert(profile);
+            self.cannot_publish(profile);
         }
-        self.lists.insert((of.clone(), profile), outcome);
+        self.session.lists.insert(
+            (of.clone(), profile),
+            Listed {
+                outcome,
+                at: Instant::now(),
+            },
+        );
+    }
+
+    /// That somebody has no devices, or could not be asked, is found out anew: it may have changed meanwhile.
+    pub(super) fn forget_uncertain_lists(&mut self, of: &BareJid) {
+        self.session
+            .lists
+            .retain(|(whose, _), listed| whose != of || listed.outcome == ListOutcome::Devices);
+    }
+
+    /// Our device could not be put on the list; the account is online all the same, and it is tried again.
+    pub(super) fn cannot_publish(&mut self, profile: Profile) {
+        self.session.settled.insert(profile);
+        self.session.publish_again = Some(Instant::now() + PUBLISH_AGAIN);
+    }
+
+    /// The server closed the stream because of what we sent: what it has not confirmed is not sent for ever.
+    async fn give_up_oldest(&mut self, lost: &Disconnected) {
+        let Some(row) = self.session.pump.oldest() else {
+            return;
+        };
+        let given_up = async {
+            let mut write = self.core.store.write().await?;
+            let mut changes = Changes::default();
+            if let Some((message, chat)) = outbox::message(&mut write, row).await? {
+                let fault = Fault::new(Code::PolicyViolation, lost.to_string());
+                super::outbox::fail(&mut write, message, chat, &fault, &mut changes).await?;
+            }
+            write.commit().await?;
+            publish(self.core, self.account, changes).await
+        };
+        if let Err(error) = given_up.await {
+            log_failure("giving a message up", &error);
+        }
     }
 }

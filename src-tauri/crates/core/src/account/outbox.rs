@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use waxwing_stream::StanzaNumber;
 
 use super::batch::Batch;
-use super::encryption::{ListOutcome, Outgoing, Prepared, Want, prepare};
+use super::encryption::{Outgoing, Prepared, Want, prepare};
 use super::iq::Ask;
 use super::online::{Online, Stop};
-use crate::error::{Fault, Result};
-use crate::model::{ChatId, Delivery};
+use crate::error::{Code, Fault, Result};
+use crate::model::{ChatId, Delivery, EncryptionMode};
 use crate::publish::{Changes, publish};
-use crate::store::outbox::{self, OutboxRow};
+use crate::store::outbox::{self, Encrypt, OutboxRow};
 use crate::store::{Write, chats, messages};
-use crate::xep::element::element;
+use crate::xep::element::{child_text, element};
 use crate::xep::ns;
 
 /// So many messages are made ready in one transaction.
@@ -28,28 +28,46 @@ pub(super) struct Pump {
     sent: BTreeMap<StanzaNumber, i64>,
     /// The same rows; they are not to be sent again while the stream knows them.
     in_flight: HashSet<i64>,
+    /// All rows up to this one are in flight or done.
+    done_to: i64,
+    /// Where the next page begins, while there is one.
+    next: Option<i64>,
+    /// Chats with a message that waits for keys: those behind it wait too.
+    waiting: HashSet<ChatId>,
 }
 
 impl Pump {
     /// The rows that the server has, up to this stanza.
-    pub(super) fn acked(&mut self, up_to: StanzaNumber) -> Vec<i64> {
-        let later = self.sent.split_off(&StanzaNumber(up_to.0.saturating_add(1)));
-        let rows: Vec<i64> = std::mem::replace(&mut self.sent, later).into_values().collect();
-        for row in &rows {
-            self.in_flight.remove(row);
-        }
-        rows
+    pub(super) fn up_to(&self, number: StanzaNumber) -> Vec<i64> {
+        self.sent.range(..=number).map(|(_, row)| *row).collect()
     }
 
-    /// The stream is a new one and knows nothing of what was sent before. True for stanzas that were of the outbox.
+    /// These rows are done.
+    pub(super) fn confirmed(&mut self, rows: &[i64]) {
+        for row in rows {
+            self.in_flight.remove(row);
+        }
+        self.sent.retain(|_, row| self.in_flight.contains(row));
+    }
+
+    /// The stream is a new one and knows nothing of what was sent before. Names the stanzas that were of the outbox.
     pub(super) fn forget(&mut self) -> BTreeSet<StanzaNumber> {
-        self.in_flight.clear();
-        std::mem::take(&mut self.sent).into_keys().collect()
+        std::mem::take(self).sent.into_keys().collect()
     }
 
     /// Whether everything that was sent has been confirmed.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// Whether there is another page to be sent.
+    pub(super) fn has_more(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// The row that has been under way for the longest.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.sent.values().next().copied()
     }
 
     fn sent(&mut self, number: StanzaNumber, row: i64) {
@@ -65,39 +83,46 @@ struct Ready {
 }
 
 impl Online<'_> {
-    /// Sends all that can be sent.
+    /// Sends what can be sent, from the oldest on: a page now, the others in turn with everything else.
     pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
-        let mut after = 0;
-        let mut waiting_chats = HashSet::new();
-        loop {
-            let rows =
-                outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.id;
-            let new: Vec<OutboxRow> = rows
-                .into_iter()
-                .filter(|row| !self.pump.in_flight.contains(&row.id))
-                .collect();
-            if new.is_empty() {
-                continue;
-            }
-            let (ready, wants, changes) = self.make_ready(new, &mut waiting_chats).await?;
+        self.session.pump.waiting.clear();
+        self.session.pump.next = Some(self.session.pump.done_to);
+        self.pump_page().await
+    }
+
+    /// Sends the next page.
+    pub(super) async fn pump_page(&mut self) -> std::result::Result<(), Stop> {
+        let Some(after) = self.session.pump.next.take() else {
+            return Ok(());
+        };
+        let rows = outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
+        let Some(last) = rows.last().map(|row| row.id) else {
+            return Ok(());
+        };
+        let new: Vec<OutboxRow> = rows
+            .into_iter()
+            .filter(|row| !self.session.pump.in_flight.contains(&row.id))
+            .collect();
+        if !new.is_empty() {
+            let (ready, wants, changes) = self.make_ready(new).await?;
             publish(self.core, self.account, changes).await?;
             self.ask_for(wants).await?;
             self.send_ready(ready).await?;
         }
+        let pump = &mut self.session.pump;
+        if pump.waiting.is_empty() {
+            pump.done_to = last;
+        }
+        pump.next = Some(last);
+        Ok(())
     }
 
-    async fn make_ready(
-        &mut self,
-        rows: Vec<OutboxRow>,
-        waiting_chats: &mut HashSet<ChatId>,
-    ) -> Result<(Vec<Ready>, BTreeSet<Want>, Changes)> {
+    async fn make_ready(&mut self, rows: Vec<OutboxRow>) -> Result<(Vec<Ready>, BTreeSet<Want>, Changes)> {
         let mut write = self.core.store.write().await?;
         let (mut ready, mut wants, mut changes) = (Vec::new(), BTreeSet::new(), Changes::default());
         for row in rows {
             let chat = row.message.as_ref().map(|message| message.chat);
-            if chat.is_some_and(|chat| waiting_chats.contains(&chat)) {
+            if chat.is_some_and(|chat| self.session.pump.waiting.contains(&chat)) {
                 continue;
             }
             if let Some(stanza) = row.stanza {
@@ -111,7 +136,7 @@ impl Online<'_> {
                 Outcome::Ready(stanza) => ready.push(Ready { row: row.id, stanza }),
                 Outcome::Waits(missing) => {
                     wants.extend(missing);
-                    waiting_chats.extend(chat);
+                    self.session.pump.waiting.extend(chat);
                 }
                 Outcome::Gone => {}
             }
@@ -134,11 +159,28 @@ impl Online<'_> {
             to: &message.address.0,
             id: &message.origin_id,
             body: &message.body,
-            encrypt: row.encrypt,
+            // A chat that was locked after the message was written: nothing plain leaves it any more.
+            encrypt: match chats::mode(write, message.chat).await? {
+                Some(EncryptionMode::Omemo) => Encrypt::Must,
+                _ => row.encrypt,
+            },
         };
-        match prepare(write, self.account, &outgoing, &self.lists, Timestamp::now()).await? {
+        match prepare(
+            write,
+            self.account,
+            &outgoing,
+            &self.session.lists,
+            Timestamp::now(),
+        )
+        .await?
+        {
             Prepared::Ready { stanza, encryption } => {
                 let stanza = String::from(&stanza);
+                if stanza.len() > self.largest_stanza() {
+                    let fault = Fault::new(Code::TooLarge, "the server takes no message of this size");
+                    fail(write, message.message, message.chat, &fault, changes).await?;
+                    return Ok(Outcome::Gone);
+                }
                 outbox::set_stanza(write, row.id, stanza.as_bytes()).await?;
                 messages::set_encryption(write, message.message, encryption).await?;
                 if encryption != crate::model::Encryption::None {
@@ -151,7 +193,7 @@ impl Online<'_> {
             Prepared::Wants(wants) => Ok(Outcome::Waits(wants)),
             Prepared::Failed(fault) => {
                 // When the person tries again, so do we.
-                self.lists.retain(|_, outcome| *outcome != ListOutcome::Failed);
+                self.forget_uncertain_lists(&message.address.0);
                 fail(write, message.message, message.chat, &fault, changes).await?;
                 Ok(Outcome::Gone)
             }
@@ -162,7 +204,7 @@ impl Online<'_> {
         let mut rows = Vec::new();
         for Ready { row, stanza } in ready {
             match self.connection.send_raw(stanza).await {
-                Ok(number) => self.pump.sent(number, row),
+                Ok(number) => self.session.pump.sent(number, row),
                 Err(lost) => {
                     // With stream management the stanza is queued all the same and goes out when the stream resumes.
                     // If it does not resume, the row is still in the outbox.
@@ -173,15 +215,29 @@ impl Online<'_> {
         }
         if !rows.is_empty() && !self.connection.acknowledges() {
             let ping = element("ping", ns::PING, &[]);
-            let fence = self.questions.ask(None, "get", ping, Ask::Fence { rows })?;
+            let fence = self
+                .session
+                .questions
+                .ask(None, "get", ping, Ask::Fence { rows })?;
             self.connection.send(&fence).await?;
         }
         Ok(())
     }
 
+    /// The largest stanza that the server takes, in bytes: what it announces (XEP-0478), or what servers usually take.
+    fn largest_stanza(&self) -> usize {
+        const USUAL: usize = 256 * 1024;
+        self.connection
+            .features()
+            .get_child("limits", ns::STREAM_LIMITS)
+            .and_then(|limits| child_text(limits, "max-bytes", ns::STREAM_LIMITS))
+            .and_then(|bytes| bytes.trim().parse().ok())
+            .unwrap_or(USUAL)
+    }
+
     /// The server has these rows.
-    pub(super) async fn confirm(&mut self, batch: &mut Batch, rows: &[i64]) -> Result<()> {
-        for message in outbox::confirm(&mut batch.write, rows).await? {
+    pub(super) async fn confirm(&mut self, batch: &mut Batch, rows: Vec<i64>) -> Result<()> {
+        for message in outbox::confirm(&mut batch.write, &rows).await? {
             if messages::advance_delivery(&mut batch.write, message, Delivery::Sent).await? {
                 batch.changes.messages.insert(message);
                 batch
@@ -190,9 +246,7 @@ impl Online<'_> {
                     .extend(messages::chat(&mut batch.write, message).await?);
             }
         }
-        for row in rows {
-            self.pump.in_flight.remove(row);
-        }
+        batch.confirmed.extend(rows);
         Ok(())
     }
 }
@@ -235,10 +289,14 @@ mod tests {
     #[test]
     fn an_acknowledgement_confirms_everything_up_to_it_and_nothing_behind() {
         let mut pump = pump([(1, 10), (3, 11), (4, 12)]);
-        assert_eq!(pump.acked(StanzaNumber(3)), [10, 11]);
-        assert!(pump.acked(StanzaNumber(3)).is_empty());
+        assert_eq!(pump.up_to(StanzaNumber(3)), [10, 11]);
+        // Until that is stored, the rows count as under way: else they would be sent again after a failed commit.
+        assert_eq!(pump.up_to(StanzaNumber(3)), [10, 11]);
+        pump.confirmed(&[10, 11]);
+        assert!(pump.up_to(StanzaNumber(3)).is_empty());
         assert!(!pump.is_idle());
-        assert_eq!(pump.acked(StanzaNumber(u64::MAX)), [12]);
+        assert_eq!(pump.oldest(), Some(12));
+        pump.confirmed(&pump.up_to(StanzaNumber(u64::MAX)));
         assert!(pump.is_idle());
     }
 
@@ -247,6 +305,6 @@ mod tests {
         let mut pump = pump([(1, 10), (2, 11)]);
         assert_eq!(pump.forget(), [StanzaNumber(1), StanzaNumber(2)].into());
         assert!(pump.is_idle());
-        assert!(pump.acked(StanzaNumber(2)).is_empty());
+        assert!(pump.up_to(StanzaNumber(2)).is_empty());
     }
 }

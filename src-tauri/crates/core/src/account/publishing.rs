@@ -5,6 +5,7 @@ use minidom::Element;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
 use super::batch::Batch;
+use super::encryption::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::Result;
@@ -108,7 +109,10 @@ impl Online<'_> {
         let options = match step.attempt {
             Attempt::Configuring => {
                 let payload = pubsub::configure(&node, step.what.max_items());
-                let stanza = self.questions.ask(None, "set", payload, Ask::Publish(step))?;
+                let stanza = self
+                    .session
+                    .questions
+                    .ask(None, "set", payload, Ask::Publish(step))?;
                 batch.send.push(stanza);
                 return Ok(());
             }
@@ -128,7 +132,10 @@ impl Online<'_> {
         };
         let Some(payload) = payload else { return Ok(()) };
         let payload = pubsub::publish(&node, &item, payload, options);
-        let stanza = self.questions.ask(None, "set", payload, Ask::Publish(step))?;
+        let stanza = self
+            .session
+            .questions
+            .ask(None, "set", payload, Ask::Publish(step))?;
         batch.send.push(stanza);
         Ok(())
     }
@@ -161,7 +168,7 @@ impl Online<'_> {
             .map(|row| xml::Device {
                 id: row.device,
                 label: row.label,
-                label_signature: None,
+                label_signature: row.label_signature,
             })
             .collect();
         if devices.iter().all(|device| device.id != own.device) {
@@ -182,7 +189,7 @@ impl Online<'_> {
                 Some(next) => self.publish(batch, next).await,
                 None => {
                     tracing::warn!(condition = error.condition, "keys could not be published");
-                    self.settled.insert(step.profile());
+                    self.cannot_publish(step.profile());
                     Ok(())
                 }
             };
@@ -199,11 +206,11 @@ impl Online<'_> {
                 .await
             }
             (_, What::Bundle(profile)) => {
-                self.bundles_out.insert(profile);
+                self.session.bundles_out.insert(profile);
                 self.repair_list(batch, profile).await
             }
             (_, What::List(profile)) => {
-                self.settled.insert(profile);
+                self.session.settled.insert(profile);
                 Ok(())
             }
         }
@@ -214,22 +221,25 @@ impl Online<'_> {
         let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
             return Ok(());
         };
-        let read =
-            self.lists.get(&(self.own.clone(), profile)) == Some(&super::encryption::ListOutcome::Read);
-        if !read || !self.bundles_out.contains(&profile) {
+        let read = self.session.lists.get(&(self.own.clone(), profile));
+        if read.is_none_or(|listed| listed.outcome == ListOutcome::Failed)
+            || !self.session.bundles_out.contains(&profile)
+        {
             return Ok(());
         }
         let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
         if ours.is_some_and(|row| listed(&row, profile)) {
-            self.settled.insert(profile);
+            self.session.settled.insert(profile);
             return Ok(());
         }
-        if self.repairs >= REPAIRS {
-            self.settled.insert(profile);
-            tracing::warn!("another client keeps removing this device from the list");
-            return Ok(());
+        // The first time is no repair.
+        if self.session.settled.contains(&profile) {
+            if self.session.repairs >= REPAIRS {
+                tracing::warn!("another client keeps removing this device from the list");
+                return Ok(());
+            }
+            self.session.repairs += 1;
         }
-        self.repairs += 1;
         self.publish(batch, Step::list(profile)).await
     }
 }

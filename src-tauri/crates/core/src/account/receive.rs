@@ -34,6 +34,7 @@ impl Online<'_> {
         match inbound {
             Inbound::Text(text) => self.text(batch, text, now).await,
             Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
+            Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
             Inbound::Bounce { from, id, fault } => {
                 let Some((message, chat)) = self.own_message(batch, &from, &id).await? else {
                     return Ok(());
@@ -41,7 +42,11 @@ impl Online<'_> {
                 fail(&mut batch.write, message, chat, &fault, &mut batch.changes).await
             }
             Inbound::DeviceList { of, profile, devices } => {
-                self.device_list(batch, &of, profile, &devices, now).await
+                // Anybody can send one; it is kept of those whom we have to do with.
+                if of == self.own || self.is_known(batch, &of).await? {
+                    self.device_list(batch, &of, profile, &devices, now).await?;
+                }
+                Ok(())
             }
             Inbound::Presence {
                 from,
@@ -58,8 +63,7 @@ impl Online<'_> {
                         priority,
                     },
                 )
-                .await;
-                Ok(())
+                .await
             }
             Inbound::SubscriptionRequest { from } => self.subscription_request(batch, from, now).await,
             Inbound::RequestWithdrawn { from } => {
@@ -81,10 +85,12 @@ impl Online<'_> {
                 batch.send.extend(answer(&id, from.as_deref(), query));
                 Ok(())
             }
-            Inbound::Answer { id, from } => match self.questions.answered(&id, from.as_ref(), &self.own) {
-                Some(ask) => self.answered(batch, ask, stanza, now).await,
-                None => Ok(()),
-            },
+            Inbound::Answer { id, from } => {
+                match self.session.questions.answered(&id, from.as_ref(), &self.own) {
+                    Some(ask) => self.answered(batch, ask, stanza, now).await,
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -251,6 +257,19 @@ impl Online<'_> {
         Ok(())
     }
 
+    /// They have seen this message, and with it all before it (XEP-0333 §2).
+    async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        let seen = messages::seen_up_to(&mut batch.write, chat, message).await?;
+        if !seen.is_empty() {
+            batch.changes.chats.insert(chat);
+        }
+        batch.changes.messages.extend(seen);
+        Ok(())
+    }
+
     /// Our message with that stanza id in the chat with `with`: nobody else can say anything about it.
     async fn own_message(
         &self,
@@ -266,6 +285,13 @@ impl Online<'_> {
             .map(|message| (message, chat)))
     }
 
+    async fn is_known(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
+        Ok(contacts::get(&mut batch.write, self.account, who)
+            .await?
+            .is_some()
+            || chats::find(&mut batch.write, self.account, who).await?.is_some())
+    }
+
     async fn device_list(
         &mut self,
         batch: &mut Batch,
@@ -275,25 +301,36 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<()> {
         omemo::put_list(&mut batch.write, self.account, of, profile, devices, now).await?;
-        self.list_read(of, profile, ListOutcome::Read);
+        let outcome = if devices.is_empty() {
+            ListOutcome::Empty
+        } else {
+            ListOutcome::Devices
+        };
+        self.list_read(of, profile, outcome);
         batch.outbox = true;
-        if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
-            batch.changes.chats.insert(chat);
-        }
+        batch
+            .changes
+            .chats
+            .extend(chats::find(&mut batch.write, self.account, of).await?);
         if *of == self.own {
             self.repair_list(batch, profile).await?;
         }
         Ok(())
     }
 
-    async fn contact_presence(&self, batch: &mut Batch, from: Sender, presence: Presence) {
-        if from.bare == self.own {
-            return;
+    /// Only contacts' presence is kept: strangers could fill the memory with theirs.
+    async fn contact_presence(&self, batch: &mut Batch, from: Sender, presence: Presence) -> Result<()> {
+        if contacts::get(&mut batch.write, self.account, &from.bare)
+            .await?
+            .is_none()
+        {
+            return Ok(());
         }
         if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
             live.set_presence(from.bare.clone(), from.resource.unwrap_or_default(), presence);
         }
         batch.changes.contacts.insert(from.bare);
+        Ok(())
     }
 
     async fn subscription_request(&mut self, batch: &mut Batch, from: BareJid, now: Timestamp) -> Result<()> {
@@ -355,7 +392,7 @@ impl Online<'_> {
                 let _ = done.send(if failed { Err(error()) } else { Ok(()) });
                 Ok(())
             }
-            Ask::Fence { rows } => self.confirm(batch, &rows).await,
+            Ask::Fence { rows } => self.confirm(batch, rows).await,
             Ask::Publish(step) => self.published(batch, step, answer).await,
             Ask::DeviceList { of, profile } => {
                 self.device_list_answer(batch, &of, profile, answer, now).await
@@ -369,7 +406,7 @@ impl Online<'_> {
                 batch.outbox = true;
                 let begun = match pubsub::answered_items(answer).first() {
                     Some((_, bundle)) if !failed => {
-                        begin_session(&mut batch.write, self.account, &of, device, bundle).await?
+                        begin_session(&mut batch.write, self.account, &of, device, profile, bundle).await?
                     }
                     _ => false,
                 };
@@ -386,31 +423,56 @@ impl Online<'_> {
         answer: &Element,
         now: Timestamp,
     ) -> Result<()> {
-        let mut devices = Vec::new();
-        let mut outcome = ListOutcome::Read;
-        if answer.attr("type") == Some("error") {
-            let error = stanza_error::read(answer);
-            // Their server could not be asked: nothing is known, and what was known stays.
-            if error.kind == "wait" || error.condition.starts_with("remote-server") {
-                outcome = ListOutcome::Failed;
+        match self.listed_devices(batch, of, profile, answer).await? {
+            Some(devices) => {
+                self.device_list(batch, of, profile, &devices, now).await?;
+                if *of == self.own {
+                    self.publish(batch, super::publishing::Step::bundle(profile))
+                        .await?;
+                }
             }
-        } else if let Some((_, list)) = pubsub::answered_items(answer).first() {
-            match waxwing_omemo::xml::read_devices(list) {
-                Ok((read_as, read)) if read_as == profile => devices = read,
-                _ => tracing::warn!("a device list cannot be read"),
+            None => {
+                self.list_read(of, profile, ListOutcome::Failed);
+                batch.outbox = true;
             }
-        }
-        if outcome == ListOutcome::Read {
-            self.device_list(batch, of, profile, &devices, now).await?;
-        } else {
-            self.list_read(of, profile, outcome);
-            batch.outbox = true;
-        }
-        if *of == self.own && outcome == ListOutcome::Read {
-            self.publish(batch, super::publishing::Step::bundle(profile))
-                .await?;
         }
         Ok(())
+    }
+
+    /// The devices that an answer names. None if it does not say: then what was known stays, and our own list is not
+    /// overwritten.
+    async fn listed_devices(
+        &self,
+        batch: &mut Batch,
+        of: &BareJid,
+        profile: Profile,
+        answer: &Element,
+    ) -> Result<Option<Vec<waxwing_omemo::xml::Device>>> {
+        if answer.attr("type") == Some("error") {
+            let nothing = match stanza_error::read(answer).condition.as_str() {
+                "item-not-found" => true,
+                // A server without personal eventing, as far as nothing speaks against it.
+                "service-unavailable" | "feature-not-implemented" => {
+                    *of != self.own
+                        && omemo::devices(&mut batch.write, self.account, of)
+                            .await?
+                            .is_empty()
+                }
+                _ => false,
+            };
+            return Ok(nothing.then(Vec::new));
+        }
+        let items = pubsub::answered_items(answer);
+        let Some((_, list)) = items.first() else {
+            return Ok(Some(Vec::new()));
+        };
+        match waxwing_omemo::xml::read_devices(list) {
+            Ok((read_as, devices)) if read_as == profile => Ok(Some(devices)),
+            _ => {
+                tracing::warn!("a device list cannot be read");
+                Ok(None)
+            }
+        }
     }
 
     async fn bundle_outcome(
@@ -454,7 +516,7 @@ impl Online<'_> {
             }
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");
-                self.settled.insert(step.profile());
+                self.cannot_publish(step.profile());
             }
         }
         Ok(())

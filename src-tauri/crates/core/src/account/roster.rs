@@ -21,6 +21,10 @@ use crate::xep::ns;
 impl Online<'_> {
     /// The whole roster: what is not on it any more is removed, only what differs is written and told.
     pub(super) async fn roster(&mut self, batch: &mut Batch, answer: &Element) -> Result<()> {
+        if !answer.has_child("query", ns::ROSTER) {
+            tracing::warn!("the server answered without a roster");
+            return Ok(());
+        }
         let mut stored: HashMap<BareJid, ContactRow> = contacts::all(&mut batch.write, self.account)
             .await?
             .into_iter()
@@ -92,7 +96,10 @@ impl Online<'_> {
             groups.iter().map(|group| text("group", ns::ROSTER, group)),
         );
         let query = wrap(Element::bare("query", ns::ROSTER), [item]);
-        let change = self.questions.ask(None, "set", query, Ask::Change(done))?;
+        let change = self
+            .session
+            .questions
+            .ask(None, "set", query, Ask::Change(done))?;
         self.connection.send(&change).await?;
         let sees_them = known.is_some_and(|row| {
             row.asked || matches!(row.subscription, Subscription::To | Subscription::Both)
@@ -115,7 +122,10 @@ impl Online<'_> {
             &[("jid", address.as_str()), ("subscription", "remove")],
         );
         let query = wrap(Element::bare("query", ns::ROSTER), [item]);
-        let change = self.questions.ask(None, "set", query, Ask::Change(done))?;
+        let change = self
+            .session
+            .questions
+            .ask(None, "set", query, Ask::Change(done))?;
         self.connection.send(&change).await?;
         Ok(())
     }

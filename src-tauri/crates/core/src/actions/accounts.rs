@@ -49,6 +49,7 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
     let account = accounts::insert(&mut write, &new).await?;
     write.commit().await?;
     publish::account(core, account).await?;
+    let _one_at_a_time = core.lifecycle.lock().await;
     account::start(core, account).await;
     Ok(AddedAccount { account })
 }
@@ -64,15 +65,15 @@ pub(crate) async fn list(core: &Arc<Core>, _: Nothing) -> Result<Vec<Account>> {
 }
 
 pub(crate) async fn set_enabled(core: &Arc<Core>, params: SetAccountEnabled) -> Result<Nothing> {
+    let _one_at_a_time = core.lifecycle.lock().await;
     let mut write = core.store.write().await?;
     accounts::set_enabled(&mut write, params.account, params.enabled).await?;
     write.commit().await?;
     if params.enabled {
-        account::start(core, params.account).await;
-        // One that waits for the person tries again; one that is online stays so.
         let online = core.live.read().await.get(&params.account).map(|live| live.state)
             == Some(ConnectionState::Online);
-        if !online {
+        // One that waits tries again; one that is online stays so.
+        if !account::start(core, params.account).await && !online {
             command(core, params.account, Command::Reconnect).await?;
         }
     } else {
@@ -86,12 +87,12 @@ pub(crate) async fn set_password(core: &Arc<Core>, params: SetPassword) -> Resul
     if params.password.expose().is_empty() {
         return Err(Error::invalid("the password is empty"));
     }
+    let _one_at_a_time = core.lifecycle.lock().await;
     let mut write = core.store.write().await?;
     accounts::set_password(&mut write, params.account, &params.password).await?;
     let enabled = accounts::get(&mut write, params.account).await?.enabled;
     write.commit().await?;
-    if enabled {
-        account::start(core, params.account).await;
+    if enabled && !account::start(core, params.account).await {
         command(core, params.account, Command::Reconnect).await?;
     }
     Ok(Nothing {})
@@ -99,6 +100,7 @@ pub(crate) async fn set_password(core: &Arc<Core>, params: SetPassword) -> Resul
 
 pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
     accounts::get(&mut *core.store.read().await?, params.account).await?;
+    let _one_at_a_time = core.lifecycle.lock().await;
     account::stop(core, params.account).await;
     let mut write = core.store.write().await?;
     accounts::delete(&mut write, params.account).await?;

@@ -32,7 +32,11 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddContact) -> Result<Nothing>
     if params.address == own {
         return Err(Error::invalid("this is the account's own address"));
     }
-    let name = super::line(params.name, 200)?;
+    // An empty name is taken away; one that is not given stays.
+    let name = match params.name {
+        Some(name) => Some(super::line(Some(name), 200)?.unwrap_or_default()),
+        None => None,
+    };
     let groups = params.groups.map(group_names).transpose()?;
     let address = params.address;
     ask(core, params.account, |done| Command::PutContact {

@@ -43,13 +43,22 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
 
 fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
     let mut out = Vec::new();
-    if let Some(id) = stanza
-        .get_child("received", ns::RECEIPTS)
-        .and_then(|r| attribute(r, "id"))
-    {
+    let named = |name: &str, namespace: &str| {
+        stanza
+            .get_child(name, namespace)
+            .and_then(|child| attribute(child, "id"))
+            .map(str::to_owned)
+    };
+    if let Some(id) = named("received", ns::RECEIPTS) {
         out.push(Inbound::Receipt {
             from: from.bare.clone(),
-            id: id.to_owned(),
+            id,
+        });
+    }
+    if let Some(id) = named("displayed", ns::CHAT_MARKERS) {
+        out.push(Inbound::Displayed {
+            from: from.bare.clone(),
+            id,
         });
     }
     if let Some(content) = content(stanza) {
@@ -123,9 +132,10 @@ fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<
 
 /// The plain body is never looked at beside something encrypted: it is only a note for other clients.
 fn content(stanza: &Element) -> Option<Content> {
-    let encrypted: Vec<&Element> = stanza
-        .children()
-        .filter(|child| child.name() == "encrypted" && Profile::from_namespace(&child.ns()).is_some())
+    // One for each generation: a second one could only be there to cost us work.
+    let encrypted: Vec<&Element> = Profile::ALL
+        .into_iter()
+        .filter_map(|profile| stanza.get_child("encrypted", profile.namespace()))
         .collect();
     if !encrypted.is_empty() {
         let read: Vec<_> = encrypted

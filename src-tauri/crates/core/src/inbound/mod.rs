@@ -57,6 +57,11 @@ pub(crate) enum Inbound {
         from: BareJid,
         id: String,
     },
+    /// XEP-0333: `from` has seen the message with this stanza id.
+    Displayed {
+        from: BareJid,
+        id: String,
+    },
     /// A message of ours came back.
     Bounce {
         from: BareJid,

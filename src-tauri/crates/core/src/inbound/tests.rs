@@ -131,6 +131,30 @@ fn a_receipt_names_the_sender_and_the_message() {
 }
 
 #[test]
+fn a_marker_says_what_was_seen() {
+    let read =
+        read_xml("<message from='a@b.c/d'><displayed xmlns='urn:xmpp:chat-markers:0' id='7'/></message>");
+    let [Inbound::Displayed { from, id }] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert_eq!((from.as_str(), id.as_str()), ("a@b.c", "7"));
+}
+
+#[test]
+fn a_second_encrypted_element_of_the_same_generation_is_not_looked_at() {
+    let encrypted = "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='7'><iv>AAAAAAAAAAAAAAAA</iv></header>\
+        <payload>AAAA</payload></encrypted>";
+    let text = one_text(&format!(
+        "<message from='a@b.c'>{encrypted}{encrypted}{encrypted}</message>"
+    ));
+    assert!(
+        matches!(&text.content, Content::Encrypted(read) if read.len() == 1),
+        "{:?}",
+        text.content
+    );
+}
+
+#[test]
 fn a_receipt_is_wanted_only_if_the_message_says_so_and_has_an_id() {
     let request = "<request xmlns='urn:xmpp:receipts'/>";
     let with = one_text(&format!(

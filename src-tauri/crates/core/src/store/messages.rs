@@ -231,6 +231,24 @@ pub(crate) async fn advance_delivery(write: &mut Write, message: MessageId, to: 
     Ok(done.rows_affected() > 0)
 }
 
+/// The other side has seen everything up to this message; gives those for which that is news.
+pub(crate) async fn seen_up_to(
+    write: &mut Write,
+    chat: ChatId,
+    message: MessageId,
+) -> Result<Vec<MessageId>> {
+    Ok(sqlx::query_scalar(
+        "UPDATE message SET delivery = 'read', error_code = NULL, error_text = NULL
+         WHERE chat = ?1 AND direction = 'out' AND delivery IN ('sent', 'delivered')
+             AND position <= (SELECT position FROM message WHERE id = ?2)
+         RETURNING id",
+    )
+    .bind(chat)
+    .bind(message)
+    .fetch_all(&mut **write)
+    .await?)
+}
+
 /// The outgoing message of a chat that a receipt or an error names by the stanza's id.
 pub(crate) async fn sent_as(db: &mut Connection, chat: ChatId, stanza_id: &str) -> Result<Option<MessageId>> {
     Ok(

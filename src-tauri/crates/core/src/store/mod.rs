@@ -17,7 +17,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{ConnectOptions, Sqlite, SqliteConnection, Transaction};
 
 use crate::error::{Code, Error, Result};
 use crate::secret::DatabaseKey;
@@ -44,6 +44,8 @@ impl Store {
             // It reports a wrong key on standard error otherwise; the error that sqlx returns says it too.
             .pragma("cipher_log_level", "NONE")
             .pragma("secure_delete", "ON")
+            // Statements are logged otherwise, the one with the key among them.
+            .disable_statement_logging()
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             // A message that was acknowledged, and a ratchet that was advanced, survive a power cut.

@@ -56,6 +56,7 @@ pub(crate) struct DeviceRow {
     pub(crate) identity: Option<IdentityKey>,
     pub(crate) trust: Option<Trust>,
     pub(crate) label: Option<String>,
+    pub(crate) label_signature: Option<String>,
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) failed_at: Option<Timestamp>,
 }
@@ -245,8 +246,8 @@ pub(crate) async fn delete_signed_prekey(write: &mut Write, account: AccountId, 
     Ok(())
 }
 
-/// Takes in a device list: those on it are active in that namespace, all others of that person are not. No device is
-/// forgotten, since its key and the trust in it must outlive a hiccup of the list.
+/// Takes in a device list: those on it are active in that namespace, all others of that person are not. No device with
+/// a key is forgotten, since its key and the trust in it must outlive a hiccup of the list.
 pub(crate) async fn put_list(
     write: &mut Write,
     account: AccountId,
@@ -277,12 +278,13 @@ pub(crate) async fn put_list(
     for device in devices {
         let set = match profile {
             Profile::Legacy => {
-                "INSERT INTO omemo_device (account, address, device, label, omemo1) VALUES (?, ?, ?, ?, 1)
-                 ON CONFLICT (account, address, device) DO UPDATE SET omemo1 = 1"
+                "INSERT INTO omemo_device (account, address, device, label, label_signature, omemo1)
+                 VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device) DO UPDATE SET omemo1 = 1"
             }
             Profile::Omemo2 => {
-                "INSERT INTO omemo_device (account, address, device, label, omemo2) VALUES (?, ?, ?, ?, 1)
-                 ON CONFLICT (account, address, device) DO UPDATE SET omemo2 = 1, label = excluded.label"
+                "INSERT INTO omemo_device (account, address, device, label, label_signature, omemo2)
+                 VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device)
+                 DO UPDATE SET omemo2 = 1, label = excluded.label, label_signature = excluded.label_signature"
             }
         };
         sqlx::query(set)
@@ -290,66 +292,91 @@ pub(crate) async fn put_list(
             .bind(address.as_str())
             .bind(i64::from(device.id.get()))
             .bind(device.label.as_deref())
+            .bind(device.label_signature.as_deref())
             .execute(&mut **write)
             .await?;
     }
+    // Those that are on no list and never had a key are nothing to remember.
+    sqlx::query(
+        "DELETE FROM omemo_device
+         WHERE account = ? AND address = ? AND omemo1 = 0 AND omemo2 = 0 AND identity IS NULL",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 
-/// All devices ever seen of somebody, with the trust in their keys.
+macro_rules! select_device {
+    ($rest:literal) => {
+        concat!(
+            "SELECT device, omemo1, omemo2, d.identity, trust, label, label_signature, last_seen, failed_at
+             FROM omemo_device d LEFT JOIN omemo_trust t
+                 ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
+             WHERE d.account = ? AND d.address = ? ",
+            $rest
+        )
+    };
+}
+
+#[derive(FromRow)]
+struct StoredDevice {
+    device: i64,
+    omemo1: bool,
+    omemo2: bool,
+    identity: Option<Vec<u8>>,
+    trust: Option<Trust>,
+    label: Option<String>,
+    label_signature: Option<String>,
+    last_seen: Option<i64>,
+    failed_at: Option<i64>,
+}
+
+impl StoredDevice {
+    fn read(self) -> Result<DeviceRow> {
+        Ok(DeviceRow {
+            device: DeviceId::try_from(self.device).map_err(|_| damaged("device id"))?,
+            omemo1: self.omemo1,
+            omemo2: self.omemo2,
+            identity: self.identity.as_deref().map(identity).transpose()?,
+            trust: self.trust,
+            label: self.label,
+            label_signature: self.label_signature,
+            last_seen: self.last_seen.map(time),
+            failed_at: self.failed_at.map(time),
+        })
+    }
+}
+
+/// All devices known of somebody, with the trust in their keys.
 pub(crate) async fn devices(
     db: &mut Connection,
     account: AccountId,
     address: &BareJid,
 ) -> Result<Vec<DeviceRow>> {
-    #[derive(FromRow)]
-    struct Row {
-        device: i64,
-        omemo1: bool,
-        omemo2: bool,
-        identity: Option<Vec<u8>>,
-        trust: Option<Trust>,
-        label: Option<String>,
-        last_seen: Option<i64>,
-        failed_at: Option<i64>,
-    }
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT device, omemo1, omemo2, d.identity, trust, label, last_seen, failed_at
-         FROM omemo_device d LEFT JOIN omemo_trust t
-             ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
-         WHERE d.account = ? AND d.address = ? ORDER BY device",
-    )
-    .bind(account)
-    .bind(address.as_str())
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(DeviceRow {
-                device: DeviceId::try_from(row.device).map_err(|_| damaged("device id"))?,
-                omemo1: row.omemo1,
-                omemo2: row.omemo2,
-                identity: row.identity.as_deref().map(identity).transpose()?,
-                trust: row.trust,
-                label: row.label,
-                last_seen: row.last_seen.map(time),
-                failed_at: row.failed_at.map(time),
-            })
-        })
-        .collect()
+    let rows: Vec<StoredDevice> = sqlx::query_as(select_device!("ORDER BY device"))
+        .bind(account)
+        .bind(address.as_str())
+        .fetch_all(db)
+        .await?;
+    rows.into_iter().map(StoredDevice::read).collect()
 }
 
-/// One device, if it was ever seen.
+/// One device, if it is known.
 pub(crate) async fn device(
     db: &mut Connection,
     account: AccountId,
     address: &BareJid,
     device: DeviceId,
 ) -> Result<Option<DeviceRow>> {
-    Ok(devices(db, account, address)
-        .await?
-        .into_iter()
-        .find(|row| row.device == device))
+    let row: Option<StoredDevice> = sqlx::query_as(select_device!("AND device = ?"))
+        .bind(account)
+        .bind(address.as_str())
+        .bind(i64::from(device.get()))
+        .fetch_optional(db)
+        .await?;
+    row.map(StoredDevice::read).transpose()
 }
 
 /// Pins the identity key of a device at first sight. False if another key is pinned already: then nothing changes.

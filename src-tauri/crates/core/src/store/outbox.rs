@@ -122,6 +122,16 @@ pub(crate) async fn set_stanza(write: &mut Write, id: i64, stanza: &[u8]) -> Res
     Ok(())
 }
 
+/// The message behind a row, and its chat.
+pub(crate) async fn message(db: &mut Connection, id: i64) -> Result<Option<(MessageId, ChatId)>> {
+    Ok(sqlx::query_as(
+        "SELECT message.id, message.chat FROM outbox JOIN message ON message.id = outbox.message WHERE outbox.id = ?",
+    )
+    .bind(id)
+    .fetch_optional(db)
+    .await?)
+}
+
 /// Takes rows out that the server has, and names the messages behind them.
 pub(crate) async fn confirm(write: &mut Write, ids: &[i64]) -> Result<Vec<MessageId>> {
     let messages: Vec<Option<MessageId>> = sqlx::query_scalar(

@@ -42,7 +42,7 @@ pub(crate) async fn find(
 /// The query as an FTS5 expression: every word as a string, so that nothing of it is syntax. None if no word is in it.
 fn expression(query: &str) -> Option<String> {
     let mut words: Vec<String> = query
-        .split_whitespace()
+        .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| word.chars().any(char::is_alphanumeric))
         .map(|word| format!("\"{}\"", spaced(word).replace('"', " ")))
         .collect();

@@ -379,6 +379,70 @@ async fn the_delivery_state_only_goes_forward() {
 }
 
 #[tokio::test]
+async fn who_has_seen_a_message_has_seen_all_before_it() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut ids = Vec::new();
+    for (at_second, id) in ["1", "2", "3", "4"].into_iter().enumerate() {
+        let at_second = i64::try_from(at_second).expect("few");
+        let message = messages::insert(&mut write, scene.chat, &outgoing(id, id), false, at(at_second)).await;
+        ids.push(message.expect("stored").expect("new"));
+    }
+    for id in &ids[1..] {
+        messages::advance_delivery(&mut write, *id, Delivery::Sent)
+            .await
+            .expect("asked");
+    }
+    // The first one was never sent, so nobody can have seen it.
+    let seen = messages::seen_up_to(&mut write, scene.chat, ids[2])
+        .await
+        .expect("asked");
+    assert_eq!(seen, [ids[1], ids[2]]);
+    assert!(
+        messages::seen_up_to(&mut write, scene.chat, ids[2])
+            .await
+            .expect("asked")
+            .is_empty()
+    );
+    let last = messages::get(&mut write, ids[3], 0).await.expect("the message");
+    assert_eq!(last.delivery, Delivery::Sent);
+}
+
+#[tokio::test]
+async fn invented_devices_do_not_pile_up() {
+    use waxwing_omemo::{DeviceId, Profile, xml};
+    let scene = scene().await;
+    let mallory = jid("mallory@evil.lit");
+    let mut write = scene.store.write().await.expect("a write");
+    for round in 0..5_u32 {
+        let listed: Vec<xml::Device> = (1..=100)
+            .map(|number| xml::Device {
+                id: DeviceId::try_from(round * 100 + number).expect("an id"),
+                label: None,
+                label_signature: None,
+            })
+            .collect();
+        omemo::put_list(
+            &mut write,
+            scene.account,
+            &mallory,
+            Profile::Legacy,
+            &listed,
+            at(0),
+        )
+        .await
+        .expect("stored");
+    }
+    assert_eq!(
+        omemo::devices(&mut write, scene.account, &mallory)
+            .await
+            .expect("devices")
+            .len(),
+        100
+    );
+}
+
+#[tokio::test]
 async fn a_failed_message_says_why_and_can_wait_again() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
@@ -508,6 +572,7 @@ async fn words_are_found_newest_first_also_without_accents_and_in_other_scripts(
         ("quoted\" near", vec!["\"quoted\" NEAR"]),
         ("absent", vec![]),
         ("* OR (", vec![]),
+        ("good\0mor", vec!["Good morning"]),
     ] {
         let found: Vec<String> = search::find(&mut write, query, Some(scene.account), 10, 0)
             .await

@@ -13,6 +13,10 @@ pub(crate) mod ns {
     };
     /// XEP-0334.
     pub(crate) const HINTS: &str = "urn:xmpp:hints";
+    /// XEP-0478.
+    pub(crate) const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+    /// XEP-0333.
+    pub(crate) const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
     /// XEP-0004.
     pub(crate) const DATA_FORMS: &str = "jabber:x:data";
     /// XEP-0060 §8.2.
