@@ -127,13 +127,6 @@ describe("every event", () => {
       event: { type: "chat_changed", chat: chat({ unread: 3, rev: 2 }) },
       check: (mirror) => expect(mirror.chats.get(1)?.unread).toBe(3),
     },
-    chat_removed: {
-      event: { type: "chat_removed", chat: 1 },
-      check: (mirror) => {
-        expect(mirror.chats.size).toBe(0);
-        expect(mirror.rows.size).toBe(0);
-      },
-    },
     message_changed: {
       event: { type: "message_changed", message: message(1, { delivery: "read", rev: 9 }) },
       check: (mirror) => expect(mirror.rows.get(1)?.messages[0]?.delivery).toBe("read"),

@@ -49,11 +49,6 @@ export function apply(mirror: Mirror, event: Event): void {
       mirror.gone.delete(goneChat(event.chat.chat));
       putChat(mirror, event.chat);
       return;
-    case "chat_removed":
-      mirror.gone.add(goneChat(event.chat));
-      mirror.chats.delete(event.chat);
-      mirror.rows.delete(event.chat);
-      return;
     case "message_changed":
       putMessage(mirror, event.message);
       return;

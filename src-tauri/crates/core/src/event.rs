@@ -3,7 +3,7 @@
 use serde::Serialize;
 use ts_rs::TS;
 
-use crate::model::{Account, AccountId, BareJid, Chat, ChatId, Contact, ContactRequest, Message};
+use crate::model::{Account, AccountId, BareJid, Chat, Contact, ContactRequest, Message};
 
 /// Each event carries the whole changed object, never an id to ask about again. Objects with a `rev` may be
 /// overtaken by the answer to a request; the higher `rev` is the newer.
@@ -41,9 +41,6 @@ pub enum Event {
     },
     ChatChanged {
         chat: Chat,
-    },
-    ChatRemoved {
-        chat: ChatId,
     },
     /// New or altered.
     MessageChanged {

@@ -126,7 +126,7 @@ export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "no
 
 export type Fault = { code: Code, text: string, };
 
-export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "chat_removed", chat: ChatId, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "resync", };
+export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "resync", };
 
 export type Opening = { "state": "ready" } | { "state": "passphrase_needed", first: boolean, } | { "state": "failed", fault: Fault, };
 

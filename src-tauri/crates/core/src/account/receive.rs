@@ -82,6 +82,13 @@ impl Online<'_> {
                 Ok(())
             }
             Inbound::Asked { id, from, query } => {
+                // A stranger gets what an address gets where nobody is (RFC 6121 §8.5.3): it shall not learn that we
+                // are there, nor with what program.
+                let query = if self.may_ask(batch, from.as_deref()).await? {
+                    query
+                } else {
+                    Query::Unknown
+                };
                 batch.send.extend(answer(&id, from.as_deref(), query));
                 Ok(())
             }
@@ -283,6 +290,19 @@ impl Online<'_> {
         Ok(messages::sent_as(&mut batch.write, chat, stanza_id)
             .await?
             .map(|message| (message, chat)))
+    }
+
+    /// Our own account and server, and contacts.
+    async fn may_ask(&self, batch: &mut Batch, from: Option<&str>) -> Result<bool> {
+        let Some(from) = from else { return Ok(true) };
+        let Some(from) = Sender::read(from) else {
+            return Ok(false);
+        };
+        let ours = from.bare == self.own || from.bare.as_str() == self.own.domain().as_str();
+        Ok(ours
+            || contacts::get(&mut batch.write, self.account, &from.bare)
+                .await?
+                .is_some())
     }
 
     async fn is_known(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
