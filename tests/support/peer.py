@@ -401,6 +401,11 @@ class Commands:
     async def devices(self, address):
         return await self.person.devices(address)
 
+    async def published(self, of, node):
+        """What the newest item of a node holds, as XML."""
+        answer = await self.person.plugin["xep_0060"].get_items(JID(of), node)
+        return ET.tostring(answer["pubsub"]["items"].xml[0][0], encoding="unicode")
+
     async def raw(self, xml):
         self.person.send_raw(xml)
         return {}

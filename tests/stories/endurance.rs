@@ -1,0 +1,233 @@
+//! Interruptions, floods and oversized things leave the program as it was: online, honest about itself, and in hand.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use waxwing_tests::process::signal;
+use waxwing_tests::{Fault, Peer, Person, Profile, Prosody, Proxy, SHORT, Tls, items, program};
+
+const ALICE: &str = "alice@waxwing.test";
+const BOB: &str = "bob@waxwing.test";
+
+/// Alice behind a proxy that can break her connection.
+async fn alice_behind_a_proxy() -> (Prosody, Proxy, Person) {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let proxy = Proxy::to(server.direct_tls_port).await;
+    let alice = Person::sign_in_at(&server, ALICE, proxy.port, Tls::Direct).await;
+    (server, proxy, alice)
+}
+
+/// Takes the link away, does something meanwhile, and gives it back; the server must have resumed the same session.
+async fn resumed(
+    server: &Prosody,
+    proxy: &Proxy,
+    alice: &mut Person,
+    meanwhile: impl AsyncFnOnce(&mut Person),
+) {
+    const RESUMED: &str = "mod_smacks session resumed from";
+    let before = server.logged(RESUMED);
+    proxy.set(Fault::Refuse);
+    let account = alice.account.clone();
+    alice.account_until(&account, "connecting").await;
+    meanwhile(alice).await;
+    proxy.set(Fault::Pass);
+    alice.wait_online().await;
+    assert_eq!(
+        server.logged(RESUMED),
+        before + 1,
+        "the session was not resumed, so nothing is shown"
+    );
+}
+
+#[tokio::test]
+async fn a_presence_that_was_set_while_the_link_was_away_is_seen_after_the_session_is_resumed() {
+    let (server, proxy, mut alice) = alice_behind_a_proxy().await;
+    let mut bob = Person::sign_in(&server, BOB).await;
+    bob.sees(ALICE, "Alice is there", |c| c["presence"] == "available")
+        .await;
+    resumed(&server, &proxy, &mut alice, async |alice| {
+        let account = alice.account.clone();
+        let busy = json!({ "account": account, "show": "dnd", "status": "writing a letter" });
+        alice.get("set_presence", busy).await;
+    })
+    .await;
+    bob.sees(ALICE, "Alice is busy", |c| {
+        c["presence"] == "dnd" && c["status"] == "writing a letter"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn archive_ids_are_believed_before_and_after_a_resumption() {
+    let (server, proxy, mut alice) = alice_behind_a_proxy().await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    bob.send(ALICE, "before", "none").await;
+    let before = alice.hears("before").await;
+    assert!(before["archive_id"].is_string(), "{before}");
+    for round in 0..3 {
+        resumed(&server, &proxy, &mut alice, async |_| {}).await;
+        let body = format!("after {round}");
+        bob.send(ALICE, &body, "none").await;
+        let after = alice.hears(&body).await;
+        assert!(after["archive_id"].is_string(), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_the_server_fails_alone_and_what_follows_goes_out() {
+    let (server, proxy, mut alice) = alice_behind_a_proxy().await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    // On the wire each of them takes five bytes.
+    let sent = alice.send(&chat, &"&".repeat(65_000)).await;
+    let next = alice.send(&chat, "of ordinary size").await;
+    bob.message("of ordinary size").await;
+    alice.delivery(&next, "delivered").await;
+    let messages = alice.messages(&chat).await;
+    let large = messages.iter().find(|m| m["message"] == sent["message"]);
+    let large = large.expect("a failed message does not disappear");
+    assert_eq!(
+        (&large["delivery"], &large["error"]["code"]),
+        (&json!("failed"), &json!("too_large"))
+    );
+    assert_eq!(proxy.connections(), 1, "the connection was lost");
+    let accounts = alice.get("list_accounts", json!({})).await;
+    assert_eq!(items(&accounts)[0]["state"], "online");
+}
+
+#[tokio::test]
+async fn an_account_that_is_switched_off_and_on_in_one_breath_has_one_session() {
+    const ROUNDS: usize = 5;
+    let (server, proxy, mut alice) = alice_behind_a_proxy().await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let account = alice.account.clone();
+    for round in 0..ROUNDS {
+        for (number, enabled) in [false, true].into_iter().enumerate() {
+            // Written without waiting for the answer to the one before.
+            let request = json!({
+                "jsonrpc": "2.0", "id": format!("switch {round} {number}"), "method": "set_account_enabled",
+                "params": { "account": account, "enabled": enabled },
+            });
+            alice.write(&request.to_string()).await;
+        }
+    }
+    // This is answered behind all of them.
+    alice.get("list_accounts", json!({})).await;
+    alice.wait_online().await;
+    bob.send(ALICE, "are you there?", "none").await;
+    alice.hears("are you there?").await;
+    bob.ask("ping", json!({})).await;
+    let mut there = BTreeSet::new();
+    for event in bob.events() {
+        if event["event"] == "presence" && event["from"] == ALICE {
+            let resource = event["resource"].to_string();
+            if event["presence"] == "offline" {
+                there.remove(&resource);
+            } else {
+                there.insert(resource);
+            }
+        }
+    }
+    assert_eq!(there.len(), 1, "Bob sees more or less than one Alice: {there:?}");
+    assert_eq!(
+        server.logged("Replaced by new connection"),
+        0,
+        "two sessions of the account fought for the same resource"
+    );
+    assert!(
+        proxy.connections() <= 1 + ROUNDS,
+        "{} connections for {ROUNDS} times on",
+        proxy.connections()
+    );
+}
+
+#[tokio::test]
+async fn a_search_with_control_characters_is_answered() {
+    let profile = Profile::with_ca(None);
+    let mut app = profile.start().await;
+    let account = app.add_account("alice@waxwing.test", "x", 1, Tls::Direct).await;
+    let chat = app.open_plain_chat(&account, BOB).await;
+    app.send(&chat, "berries for the waxwing").await;
+    for query in [
+        "\0",
+        "a\0b",
+        "é\0",
+        "\u{1}",
+        "\u{7f}\u{85}",
+        "\u{fffe}",
+        "\"\0\"",
+        "*\0",
+        "\t\r\n",
+    ] {
+        let found = app.get("search", json!({ "query": query })).await;
+        assert_eq!(found, json!([]), "{query:?} finds what nobody wrote");
+    }
+    let found = app.get("search", json!({ "query": "berries" })).await;
+    assert_eq!(items(&found).len(), 1, "the search works no more: {found}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_program_even_if_nobody_reads_what_it_says() {
+    let profile = Profile::with_ca(None);
+    // Its first line is read by nobody either: whether it is ready shows in that it takes requests.
+    let mut child = Command::new(program("waxwing-headless"))
+        .args(profile.arguments())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let mut input = child.stdin.take().expect("standard input is a pipe");
+    let request =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": format!("no_such_method_{}", "x".repeat(400)) });
+    let request = format!("{request}\n");
+    let mut taken = 0;
+    // It stops reading once it cannot write: so its output is full.
+    while let Ok(written) =
+        tokio::time::timeout(Duration::from_secs(3), input.write_all(request.as_bytes())).await
+    {
+        written.expect("the program lives");
+        taken += 1;
+        assert!(
+            taken < 1_000_000,
+            "it takes requests for ever: where does it keep the answers?"
+        );
+    }
+    let id = child.id().expect("it runs").to_string();
+    signal("-TERM", &id).await;
+    let status = tokio::time::timeout(SHORT, child.wait())
+        .await
+        .expect("it ends although nobody reads")
+        .expect("a child can be waited for");
+    assert_eq!(status.code(), Some(0), "after {taken} requests");
+}
+
+#[tokio::test]
+async fn presence_of_strangers_is_not_told_and_not_kept() {
+    let mut server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    server.add_user("carol@waxwing.test", waxwing_tests::PASSWORD);
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut carol = Peer::sign_in(&server, "carol@waxwing.test").await;
+    let presence =
+        format!("<presence to='{ALICE}'><show>away</show><status>from a stranger</status></presence>");
+    carol.send_raw(&presence).await;
+    bob.send(ALICE, "behind it", "none").await;
+    alice.hears("behind it").await;
+    let account = alice.account.clone();
+    let contacts = alice.get("list_contacts", json!({ "account": account })).await;
+    let addresses: Vec<&Value> = items(&contacts).iter().map(|c| &c["address"]).collect();
+    assert_eq!(addresses, [BOB]);
+    let told = alice
+        .events()
+        .into_iter()
+        .find(|e| e.to_string().contains("carol@waxwing.test"));
+    assert_eq!(told, None);
+    server.stop().await;
+}
