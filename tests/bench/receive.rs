@@ -75,11 +75,11 @@ pub async fn receive(messages: usize) {
         encrypted.push(round(&mut headless, &account, sender, stanzas, &bodies, "omemo1").await);
     }
     headless.stop().await;
-    print(messages, floor, &plain, &encrypted);
+    print(messages, &floor, &plain, &encrypted);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a few thousand messages")]
-fn print(messages: usize, floor: Vec<f64>, plain: &[Round], encrypted: &[Round]) {
+fn print(messages: usize, floor: &[f64], plain: &[Round], encrypted: &[Round]) {
     let column = |rounds: &[Round], of: fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
     let scaled = |dino: f64, gajim: f64, share: f64| {
         vec![
@@ -95,7 +95,7 @@ fn print(messages: usize, floor: Vec<f64>, plain: &[Round], encrypted: &[Round])
         .map(|seconds| messages as f64 / seconds);
     let counter = Against {
         who: "a client that only counts".to_owned(),
-        figure: report::median(&floor),
+        figure: report::median(floor),
         allowance: 0.0,
     };
     let mut stored = scaled(28.7, 8.0, share);

@@ -276,6 +276,8 @@ allow_registration = true
 -- Hostile stanzas must reach the product, so the server must not be the one that stops them.
 c2s_stanza_size_limit = 16 * 1024 * 1024
 archive_expires_after = "never"
+-- At its usual limit of 10,000 the archive is trimmed with each message, which takes longer than all else.
+storage_archive_item_limit = 1000000
 default_archive_policy = true
 smacks_hibernation_time = 300
 log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/prosody.log" }} }}

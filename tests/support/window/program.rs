@@ -74,7 +74,7 @@ impl Window {
             outcome => panic!(
                 "{} does not open: {:?}\n{}",
                 program.display(),
-                outcome.map(|opened| opened.err()),
+                outcome.map(Result::err),
                 log_tail(&log_file(&home))
             ),
         };
