@@ -231,3 +231,36 @@ async fn presence_of_strangers_is_not_told_and_not_kept() {
     assert_eq!(told, None);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_that_breaks_while_it_begins_is_whole_in_the_end() {
+    let (server, mut proxy, mut alice) = alice_behind_a_proxy().await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    let account = alice.account.clone();
+    // From within TLS and the login to within the publication of keys.
+    for bytes in (1_000..6_000).step_by(500) {
+        // Switched off and on, so that there is no old session to resume.
+        let switch = |enabled: bool| json!({ "account": account, "enabled": enabled });
+        alice.get("set_account_enabled", switch(false)).await;
+        let before = proxy.connections();
+        proxy.set(Fault::CutAfter(bytes));
+        alice.get("set_account_enabled", switch(true)).await;
+        assert!(
+            proxy.more_connections_than(before + 1, waxwing_tests::LONG).await,
+            "the first connection outlived {bytes} bytes, or there was no second one"
+        );
+        proxy.set(Fault::Pass);
+        alice.wait_online().await;
+        alice
+            .sees(BOB, "Bob is there", |c| c["presence"] == "available")
+            .await;
+        // Only whoever has shown presence gets what is sent to the bare address.
+        let body = format!("to you behind {bytes}");
+        bob.send(ALICE, &body, "none").await;
+        alice.hears(&body).await;
+        let body = format!("from you behind {bytes}");
+        alice.send(&chat, &body).await;
+        bob.message(&body).await;
+    }
+}
