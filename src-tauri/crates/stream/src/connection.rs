@@ -16,7 +16,7 @@ use crate::link::{Alarm, Link, SecureWire};
 use crate::{Disconnected, Fatal, Mechanism, Resumption, StreamCondition, Tls, xml};
 
 /// With more than this queued, [`Connection::send`] waits.
-const BACKLOG: usize = 256 * 1024;
+const BACKLOG: usize = 64 * 1024;
 /// What [`Connection::send`] reads at most while it waits.
 const READ_AHEAD: u64 = 16 * 1024 * 1024;
 /// How long [`Connection::close`] waits for the server.
@@ -234,7 +234,7 @@ impl Connection {
         }
     }
 
-    /// Queues a message, presence or iq and starts to write it. It waits only while more than 256 KiB are
+    /// Queues a message, presence or iq and starts to write it. It waits only while more than 64 KiB are
     /// queued. An `Err` means that it was not queued; once queued it is `Ok`, even if the connection dies, and
     /// with stream management it is then in [`Connection::into_resumption`]. If the future is dropped while it
     /// waits, the stanza stays queued.

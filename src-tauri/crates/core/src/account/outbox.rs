@@ -18,8 +18,8 @@ use crate::store::{Write, chats, messages};
 use crate::xep::element::{child_text, element};
 use crate::xep::ns;
 
-/// So many messages are made ready in one transaction.
-const AT_ONCE: u32 = 50;
+/// So many messages are made ready in one transaction and sent in one go; on a slow line everything else waits as long.
+const AT_ONCE: u32 = 16;
 
 /// What is on its way. It outlives a connection, since a resumed stream goes on with the same numbers.
 #[derive(Default)]

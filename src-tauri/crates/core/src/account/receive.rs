@@ -328,10 +328,10 @@ impl Online<'_> {
         };
         self.list_read(of, profile, outcome);
         batch.outbox = true;
-        batch
-            .changes
-            .chats
-            .extend(chats::find(&mut batch.write, self.account, of).await?);
+        match chats::find(&mut batch.write, self.account, of).await? {
+            Some(chat) => batch.changes.chats.insert(chat),
+            None => batch.changes.contacts.insert(of.clone()),
+        };
         if *of == self.own {
             self.repair_list(batch, profile).await?;
         }
@@ -471,8 +471,10 @@ impl Online<'_> {
         if answer.attr("type") == Some("error") {
             let nothing = match stanza_error::read(answer).condition.as_str() {
                 "item-not-found" => true,
-                // A server without personal eventing, as far as nothing speaks against it.
-                "service-unavailable" | "feature-not-implemented" => {
+                // A server without personal eventing; or a list that is not there, or not for us, which some servers do
+                // not tell apart. Whoever closes it cannot be encrypted to. As far as nothing speaks against it: known
+                // devices stay, and a chat that was encrypted stays so.
+                "service-unavailable" | "feature-not-implemented" | "forbidden" | "not-authorized" => {
                     *of != self.own
                         && omemo::devices(&mut batch.write, self.account, of)
                             .await?
