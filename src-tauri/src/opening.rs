@@ -34,14 +34,24 @@ impl Door {
     /// Begins to open the profile; does not wait.
     pub(crate) fn open(app: &AppHandle, launch: Launch) -> Self {
         let (stage, _) = watch::channel(Stage::Trying);
-        let door = Self { stage, profile: Arc::default(), ca_file: launch.ca_file.clone() };
+        let door = Self {
+            stage,
+            profile: Arc::default(),
+            ca_file: launch.ca_file.clone(),
+        };
         let (stage, profile) = (door.stage.clone(), Arc::clone(&door.profile));
-        let folder = launch.profile.clone().map_or_else(|| app.path().app_data_dir(), Ok);
+        let folder = launch
+            .profile
+            .clone()
+            .map_or_else(|| app.path().app_data_dir(), Ok);
         tauri::async_runtime::spawn(async move {
             let opened = match folder {
                 Ok(folder) => first_try(&launch, folder, &profile).await,
                 Err(error) => Err(Opening::Failed {
-                    fault: Error::new(Code::Storage, format!("there is no folder for the profile: {error}")),
+                    fault: Error::new(
+                        Code::Storage,
+                        format!("there is no folder for the profile: {error}"),
+                    ),
                 }),
             };
             stage.send_replace(match opened {
@@ -55,7 +65,11 @@ impl Door {
     /// How it stands, once the first try is over.
     pub(crate) async fn state(&self) -> Opening {
         let mut stage = self.stage.subscribe();
-        match stage.wait_for(|stage| !matches!(stage, Stage::Trying)).await.as_deref() {
+        match stage
+            .wait_for(|stage| !matches!(stage, Stage::Trying))
+            .await
+            .as_deref()
+        {
             Ok(Stage::Open(_)) => Opening::Ready,
             Ok(Stage::Closed(opening)) => opening.clone(),
             Ok(Stage::Trying) | Err(_) => Opening::Failed {
@@ -67,8 +81,15 @@ impl Door {
     /// Opens the profile with a passphrase. Errors: those of [`Profile::key`] and [`Core::open`].
     pub(crate) async fn unlock(&self, passphrase: Secret) -> Result<Opening> {
         let mut locked = self.profile.lock().await;
-        let Some(profile) = &*locked else { return Ok(self.state().await) };
-        let core = open(Arc::clone(profile), KeySource::Passphrase(passphrase), self.ca_file.clone()).await?;
+        let Some(profile) = &*locked else {
+            return Ok(self.state().await);
+        };
+        let core = open(
+            Arc::clone(profile),
+            KeySource::Passphrase(passphrase),
+            self.ca_file.clone(),
+        )
+        .await?;
         *locked = None;
         self.stage.send_replace(Stage::Open(core));
         Ok(Opening::Ready)
@@ -77,7 +98,11 @@ impl Door {
     /// The core, as soon as the profile is open.
     pub(crate) async fn core(&self) -> Result<Arc<Core>> {
         let mut stage = self.stage.subscribe();
-        match stage.wait_for(|stage| matches!(stage, Stage::Open(_))).await.as_deref() {
+        match stage
+            .wait_for(|stage| matches!(stage, Stage::Open(_)))
+            .await
+            .as_deref()
+        {
             Ok(Stage::Open(core)) => Ok(Arc::clone(core)),
             _ => Err(Error::new(Code::Internal, "the profile was never opened")),
         }

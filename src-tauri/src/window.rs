@@ -7,8 +7,15 @@ const LABEL: &str = "main";
 
 /// Makes the window. It shows its own page and never another one.
 pub(crate) fn create(app: &App) -> tauri::Result<()> {
-    let config = app.config().app.windows.iter().find(|window| window.label == LABEL);
-    let Some(config) = config else { return Err(tauri::Error::WindowNotFound) };
+    let config = app
+        .config()
+        .app
+        .windows
+        .iter()
+        .find(|window| window.label == LABEL);
+    let Some(config) = config else {
+        return Err(tauri::Error::WindowNotFound);
+    };
     WebviewWindowBuilder::from_config(app, config)?
         .on_navigation(is_own_page)
         .on_new_window(|_, _| NewWindowResponse::Deny)
