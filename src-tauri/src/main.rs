@@ -16,7 +16,8 @@ use crate::opening::Door;
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| "warn,waxwing=info".into()),
+            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
+                .unwrap_or_else(|_| "warn,waxwing=info".into()),
         )
         .with_writer(std::io::stderr)
         .init();
