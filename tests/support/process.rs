@@ -36,14 +36,14 @@ pub async fn terminate(mut child: Child) -> Option<ExitStatus> {
     None
 }
 
-/// Sends a signal to a process, or with a leading `-` to a process group.
-pub async fn signal(name: &str, target: &str) {
-    let _ = Command::new("kill")
-        .arg(name)
+/// Sends a signal to a process, or with a leading `-` to a process group. False if there is none.
+pub async fn signal(name: &str, target: &str) -> bool {
+    let mut kill = Command::new("kill");
+    kill.arg(name)
         .arg("--")
         .arg(target)
-        .status()
-        .await;
+        .stderr(std::process::Stdio::null());
+    kill.status().await.is_ok_and(|status| status.success())
 }
 
 /// What the reader of a child's output has seen.

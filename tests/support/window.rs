@@ -151,12 +151,9 @@ impl Window {
 
     /// The first element that fits the CSS selector, waited for.
     pub async fn find(&self, selector: &str) -> Element {
+        let wait = self.client.wait().at_most(LONG).every(Duration::from_millis(25));
         match self
-            .client
-            .wait()
-            .at_most(LONG)
-            .every(Duration::from_millis(25))
-            .for_element(Locator::Css(selector))
+            .answered(selector, wait.for_element(Locator::Css(selector)))
             .await
         {
             Ok(element) => element,
@@ -169,8 +166,7 @@ impl Window {
 
     /// All elements that fit the CSS selector now.
     pub async fn find_all(&self, selector: &str) -> Vec<Element> {
-        self.client
-            .find_all(Locator::Css(selector))
+        self.answered(selector, self.client.find_all(Locator::Css(selector)))
             .await
             .unwrap_or_default()
     }
@@ -202,7 +198,8 @@ impl Window {
         let deadline = tokio::time::Instant::now() + SHORT;
         loop {
             // An element may be drawn anew or still be covered between being found and being used.
-            let error = match deed(self.find(selector).await).await {
+            let element = self.find(selector).await;
+            let error = match self.answered(selector, deed(element)).await {
                 Ok(()) => return,
                 Err(error) => error,
             };
@@ -212,9 +209,25 @@ impl Window {
         }
     }
 
+    /// What the driver answers. It has no limit of its own: when the page hangs, it would be waited for without end.
+    async fn answered<T>(&self, question: &str, answer: impl Future<Output = T>) -> T {
+        match tokio::time::timeout(LONG + SHORT, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.fail(&format!(
+                    "the window does not answer any more; asked was {question}"
+                ))
+                .await
+            }
+        }
+    }
+
     /// Runs JavaScript in the page; the script returns its answer.
     pub async fn run(&self, script: &str) -> Value {
-        match self.client.execute(script, Vec::new()).await {
+        match self
+            .answered(script, self.client.execute(script, Vec::new()))
+            .await
+        {
             Ok(value) => value,
             Err(error) => self.fail(&format!("the script failed: {error}\n{script}")).await,
         }
@@ -223,7 +236,7 @@ impl Window {
     /// The text of the first element that fits, waited for.
     pub async fn text(&self, selector: &str) -> String {
         let element = self.find(selector).await;
-        element.text().await.unwrap_or_default()
+        self.answered(selector, element.text()).await.unwrap_or_default()
     }
 
     /// Waits for a message with this text and these `data-` attributes, given as a CSS selector's part, such as
@@ -318,7 +331,10 @@ impl Window {
     /// Saves what the window shows as NAME.png and gives the path.
     pub async fn picture(&self, name: &str) -> PathBuf {
         let path = self.pictures.join(format!("{name}.png"));
-        let png = self.client.screenshot().await.expect("a screenshot");
+        let png = self
+            .answered("a screenshot", self.client.screenshot())
+            .await
+            .expect("a screenshot");
         fs::write(&path, png).expect("a file for the screenshot");
         path
     }
@@ -341,14 +357,17 @@ impl Window {
     /// Closes the window and waits until the program has ended.
     pub async fn close(mut self) {
         let _ = tokio::time::timeout(SHORT, self.client.clone().close()).await;
-        if let Some(group) = self.driver.id() {
-            signal("-TERM", &format!("-{group}")).await;
-        }
+        let Some(group) = self.driver.id() else { return };
+        signal("-TERM", &format!("-{group}")).await;
         let _ = tokio::time::timeout(SHORT, self.driver.wait()).await;
+        until("every process of the window has ended", SHORT, async || {
+            (!signal("-0", &format!("-{group}")).await).then_some(())
+        })
+        .await;
     }
 
     async fn fail(&self, what: &str) -> ! {
-        if let Ok(png) = self.client.screenshot().await {
+        if let Ok(Ok(png)) = tokio::time::timeout(SHORT, self.client.screenshot()).await {
             let _ = fs::write(self.pictures.join("failed.png"), png);
         }
         panic!(
@@ -400,14 +419,13 @@ fn spawn_driver(display: &Display, theme: Theme, home: &TempDir, port: u16) -> C
     // GTK insists that nobody else can look into it.
     fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .expect("our own folder");
-    let mut command = Command::new("dbus-run-session");
+    // The shell reads from us and ends the whole group when there is nobody to read from any more: a test that is
+    // killed cannot clean up by itself.
+    let mut command = Command::new("sh");
     command
-        .args([
-            "--",
-            "WebKitWebDriver",
-            "--host=127.0.0.1",
-            &format!("--port={port}"),
-        ])
+        .args(["-c", "\"$@\" </dev/null & read -r _; kill -s KILL -- -$$", "sh"])
+        .args(["dbus-run-session", "--", "WebKitWebDriver", "--host=127.0.0.1"])
+        .arg(format!("--port={port}"))
         .env("DISPLAY", &display.name)
         .env_remove("WAYLAND_DISPLAY")
         .env("GDK_BACKEND", "x11")
@@ -429,7 +447,7 @@ fn spawn_driver(display: &Display, theme: Theme, home: &TempDir, port: u16) -> C
         .env("TAURI_AUTOMATION", "true")
         .env("TAURI_WEBVIEW_AUTOMATION", "true")
         .env("WAXWING_LOG", "info,waxwing=debug")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(log.try_clone().expect("a second handle on the log"))
         .stderr(log)
         .process_group(0)
