@@ -20,7 +20,11 @@ fn choose(features: &Element, strongest_seen: Option<Mechanism>) -> Result<Mecha
         .filter(|child| child.is("mechanism", xml::SASL))
         .map(|child| child.text().trim().to_owned())
         .collect();
-    let strongest = offered.iter().filter_map(|name| Mechanism::from_name(name)).max();
+    let strongest = offered
+        .iter()
+        .filter_map(|name| Mechanism::from_name(name))
+        .filter(|mechanism| *mechanism <= Mechanism::ScramSha256)
+        .max();
     let chosen = strongest.ok_or(ConnectError::NoMechanism)?;
     if let Some(remembered) = strongest_seen.filter(|seen| *seen > chosen) {
         return Err(ConnectError::Downgrade {

@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use crate::dial::{self, Target};
+use crate::dial;
 use crate::session::{UNUSABLE, establish, expect_element, expect_features};
 use crate::tls::{self, TlsSetup};
 use crate::wire::Wire;
-use crate::{ConnectError, Connection, Facts, Login, Resumption, Step, Tls, xml};
+use crate::{ConnectError, Connection, Facts, Login, Resumption, Step, Target, Tls, xml};
 
 const TLS_LIMIT: Duration = Duration::from_secs(10);
 const LOGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ pub async fn connect(login: &Login) -> Result<Connection, ConnectError> {
 async fn attempt(login: &Login) -> Result<Connection, ConnectError> {
     let domain = login.address.domain().as_str();
     let targets = dial::targets(domain, login.endpoint.as_ref()).await?;
-    let setup = tls::prepare(domain, login.extra_roots.clone()).await?;
+    let setup = tls::prepare(domain, login.trust.authorities.clone()).await?;
     let mut failure: Option<ConnectError> = None;
     for target in targets {
         match reach(&target, domain, &setup).await {
@@ -107,9 +107,9 @@ async fn sign_in(
 fn facts(target: Target, peer: SocketAddr, stream: &TlsStream<TcpStream>) -> Facts {
     let session = stream.get_ref().1;
     Facts {
-        host: target.host,
+        target,
         peer,
-        tls: target.tls,
+        proxied: false,
         tls_version: session
             .protocol_version()
             .map(|v| format!("{v:?}"))
@@ -118,6 +118,15 @@ fn facts(target: Target, peer: SocketAddr, stream: &TlsStream<TcpStream>) -> Fac
             .negotiated_cipher_suite()
             .map(|s| format!("{:?}", s.suite()))
             .unwrap_or_default(),
+        certificate: None,
+        pinned: false,
+        authenticated_by: String::new(),
+        channel_binding: None,
+        sasl2: false,
+        bind2: false,
+        carbons: false,
+        round_trips: 0,
+        took: Duration::ZERO,
     }
 }
 
@@ -137,7 +146,7 @@ fn more_telling(before: Option<ConnectError>, now: ConnectError) -> ConnectError
         ConnectError::Dns(_) | ConnectError::Timeout(Step::Dns) => 0,
         ConnectError::Unreachable(_) | ConnectError::Timeout(_) => 1,
         ConnectError::Tls(_) | ConnectError::Io(_) | ConnectError::Protocol(_) => 2,
-        ConnectError::Certificate(_) => 4,
+        ConnectError::Certificate { .. } => 4,
         _ => 3,
     };
     match before {

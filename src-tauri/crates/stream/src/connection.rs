@@ -13,7 +13,10 @@ use minidom::Element;
 
 use crate::ledger::{Arrival, Ledger};
 use crate::link::{Alarm, Link, SecureWire};
-use crate::{Disconnected, Fatal, Mechanism, Resumption, StreamCondition, Tls, xml};
+use crate::{
+    Certificate, Disconnected, Fatal, Mechanism, Resumption, StoredSession, StreamCondition, Target,
+    TokenNews, xml,
+};
 
 /// With more than this queued, [`Connection::send`] waits.
 const BACKLOG: usize = 64 * 1024;
@@ -85,19 +88,37 @@ pub enum Incoming {
     Other(Element),
 }
 
-/// What a connection runs over.
+/// What a connection runs over and how it came about, for those who want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Host name as DNS or the person gave it.
-    pub host: String,
-    /// Where that led.
+    /// Where the server was found.
+    pub target: Target,
+    /// The address that led to; of the proxy, if there is one.
     pub peer: SocketAddr,
-    /// How TLS began.
-    pub tls: Tls,
+    /// Whether a proxy is between.
+    pub proxied: bool,
     /// `TLSv1_2` or `TLSv1_3`.
     pub tls_version: String,
     /// The cipher suite's registered name.
     pub cipher: String,
+    /// What the server showed.
+    pub certificate: Option<Certificate>,
+    /// Whether it is believed only because the person accepted it.
+    pub pinned: bool,
+    /// What proved the password, or the token: the registered SASL name.
+    pub authenticated_by: String,
+    /// What bound the login to the TLS channel: the registered channel-binding name.
+    pub channel_binding: Option<&'static str>,
+    /// XEP-0388 was used.
+    pub sasl2: bool,
+    /// XEP-0386 was used.
+    pub bind2: bool,
+    /// Carbons (XEP-0280) are on already.
+    pub carbons: bool,
+    /// How often the client had to wait for an answer from the stream's opening until it could send.
+    pub round_trips: u32,
+    /// From the first attempt at a target until it could send.
+    pub took: Duration,
 }
 
 /// A bound stream. Nothing moves unless [`Connection::next`] or [`Connection::send`] is being awaited, and a
@@ -131,6 +152,9 @@ pub(crate) struct Opened {
     pub(crate) features: Element,
     /// The session's name at the server, if it can be resumed.
     pub(crate) session: Option<String>,
+    /// Where the server would like it to be resumed.
+    pub(crate) location: Option<String>,
+    pub(crate) token: TokenNews,
 }
 
 impl Connection {
@@ -299,7 +323,35 @@ impl Connection {
     /// What [`crate::Login::resume`] of the next connection needs; nothing if the server offered none.
     pub fn into_resumption(self) -> Option<Resumption> {
         self.ledger
-            .into_resumption(self.opened.bound, self.opened.session)
+            .into_resumption(self.opened.bound, self.opened.session, self.opened.location)
+    }
+
+    /// The session to be stored, with the count as it will be when `stored` more stanzas are; none if it cannot be
+    /// resumed. What [`Connection::resent`] and the send functions number is to be stored with it.
+    pub fn session(&self, stored: u32) -> Option<StoredSession> {
+        Some(StoredSession {
+            id: self.opened.session.clone()?,
+            location: self.opened.location.clone(),
+            bound: self.opened.bound.clone(),
+            base: self.ledger.base(),
+            handled: self.ledger.handled_with(stored),
+        })
+    }
+
+    /// The number that the next stanza will have.
+    pub fn next_number(&self) -> StanzaNumber {
+        StanzaNumber(self.ledger.sent() + 1)
+    }
+
+    /// What was sent and is not acknowledged, oldest first. Right after a stored session was resumed, these are the
+    /// stored stanzas that the server lacked, under new numbers.
+    pub fn resent(&self) -> impl Iterator<Item = &Unacknowledged> {
+        self.ledger.unacknowledged()
+    }
+
+    /// What became of the token that stands for the password; to be taken once.
+    pub fn token(&mut self) -> TokenNews {
+        std::mem::take(&mut self.opened.token)
     }
 
     fn alive(&self) -> Result<(), Disconnected> {

@@ -12,7 +12,7 @@ use hickory_resolver::proto::rr::rdata::SRV;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::{ConnectError, Endpoint, Step, Tls};
+use crate::{ConnectError, Endpoint, Step, Target, Tls};
 
 const DNS_LIMIT: Duration = Duration::from_secs(10);
 const TCP_LIMIT: Duration = Duration::from_secs(10);
@@ -21,16 +21,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// More targets than this are not tried.
 const TARGETS: usize = 16;
 
-/// One place to try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) tls: Tls,
-}
-
 impl Target {
-    fn new(host: &str, port: u16, tls: Tls) -> Self {
+    pub(crate) fn new(host: &str, port: u16, tls: Tls) -> Self {
         Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use crate::Mechanism;
+use crate::{Certificate, Mechanism};
 
 /// What the caller shall do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Passing trouble: try again after [`crate::backoff`].
+    /// The network is at fault, which costs no server anything: try again within seconds.
+    Soon,
+    /// Passing trouble of the server: try again after [`crate::backoff`].
     BackOff,
     /// Trying again changes nothing: stop and ask the person.
     Ask,
@@ -68,6 +70,10 @@ pub enum Lie {
     IterationCount(u64),
     /// A challenge that is no SCRAM message.
     Malformed,
+    /// It saw other login mechanisms or channel bindings on offer than we did: somebody between changed them (XEP-0474).
+    Offer,
+    /// It is at another end of TLS than ours: somebody is between (RFC 5802 §6).
+    ChannelBinding,
 }
 
 /// A stream error's condition (RFC 6120 §4.9.3).
@@ -89,6 +95,8 @@ pub enum StreamCondition {
     Reset,
     /// The server has no room.
     ResourceConstraint,
+    /// The server wants us elsewhere: a host, perhaps with a port (RFC 6120 §4.9.3.19).
+    SeeOtherHost(String),
     /// The server goes down.
     SystemShutdown,
     /// Any other, by its element's name.
@@ -135,6 +143,7 @@ impl fmt::Display for StreamCondition {
             Self::PolicyViolation => "policy-violation",
             Self::Reset => "reset",
             Self::ResourceConstraint => "resource-constraint",
+            Self::SeeOtherHost(_) => "see-other-host",
             Self::SystemShutdown => "system-shutdown",
             Self::Other(name) => name,
         })
@@ -154,8 +163,19 @@ pub enum ConnectError {
     #[error("no server could be reached: {0}")]
     Unreachable(String),
     /// The server's certificate was refused.
-    #[error("the server's certificate was refused: {}", .0.code())]
-    Certificate(CertificateProblem),
+    #[error("the server's certificate was refused: {}", .problem.code())]
+    Certificate {
+        /// Why.
+        problem: CertificateProblem,
+        /// What it shows, if it could be read and the person may accept it.
+        presented: Option<Box<Certificate>>,
+    },
+    /// The proxy cannot be reached, or does not do what a proxy does.
+    #[error("the proxy failed: {0}")]
+    Proxy(String),
+    /// The proxy wants another user name or password.
+    #[error("the proxy refused its user name or password")]
+    ProxyRefused,
     /// TLS failed otherwise.
     #[error("no secure connection: {0}")]
     Tls(String),
@@ -174,6 +194,9 @@ pub enum ConnectError {
     /// The server offers no way to authenticate that we accept.
     #[error("no acceptable way to authenticate")]
     NoMechanism,
+    /// The server wants the password itself, and [`crate::Login::allow_plain`] does not allow it.
+    #[error("the server wants the password itself")]
+    PlainOnly,
     /// The server offers only weaker ways to authenticate than it did before.
     #[error("the server offers {offered:?} only, where it offered {remembered:?} before")]
     Downgrade {
@@ -220,7 +243,10 @@ impl ConnectError {
             Self::Dns(_) => "dns",
             Self::NoServer => "no-server",
             Self::Unreachable(_) => "unreachable",
-            Self::Certificate(_) => "certificate",
+            Self::Certificate { .. } => "certificate",
+            Self::Proxy(_) => "proxy",
+            Self::ProxyRefused => "proxy-refused",
+            Self::PlainOnly => "plain-only",
             Self::Tls(_) => "tls",
             Self::NoEncryption => "no-encryption",
             Self::WrongPassword => "wrong-password",
@@ -243,15 +269,19 @@ impl ConnectError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Dns(_)
-            | Self::NoServer
             | Self::Unreachable(_)
+            | Self::Proxy(_)
+            | Self::Timeout(Step::Dns | Step::Tcp | Step::Tls)
+            | Self::Io(_) => Retry::Soon,
+            Self::NoServer
             | Self::Tls(_)
             | Self::TemporaryAuthFailure
             | Self::Protocol(_)
-            | Self::Timeout(_)
-            | Self::Io(_) => Retry::BackOff,
+            | Self::Timeout(Step::Login) => Retry::BackOff,
             Self::Stream { condition, .. } => condition.retry(),
-            Self::Certificate(_)
+            Self::Certificate { .. }
+            | Self::ProxyRefused
+            | Self::PlainOnly
             | Self::NoEncryption
             | Self::WrongPassword
             | Self::AccountDisabled
@@ -332,7 +362,8 @@ impl Disconnected {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Stream { condition, .. } => condition.retry(),
-            _ => Retry::BackOff,
+            Self::Io(_) | Self::Silent => Retry::Soon,
+            Self::Closed | Self::Broken(_) | Self::AckAhead { .. } => Retry::BackOff,
         }
     }
 }

@@ -12,15 +12,50 @@ use crate::{Disconnected, StanzaNumber, Unacknowledged};
 pub struct Resumption {
     /// The session's name at the server; without it there is nothing to go on with, only stanzas to account for.
     pub(crate) id: Option<String>,
+    /// Where the server would like to be resumed.
+    pub(crate) location: Option<String>,
     /// The address that the session was bound to.
     pub(crate) bound: FullJid,
     pub(crate) base: u64,
     pub(crate) sent: u64,
     pub(crate) handled: u32,
     pub(crate) unacknowledged: Vec<Unacknowledged>,
+    /// It comes from storage: the server may have had stanzas that were sent and not stored.
+    pub(crate) restored: bool,
+}
+
+/// A session as it is stored, so that the next process goes on with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSession {
+    /// The session's name at the server.
+    pub id: String,
+    /// Where the server would like to be resumed.
+    pub location: Option<String>,
+    /// The address that it was bound to.
+    pub bound: FullJid,
+    /// The number that the server's count 0 stands for.
+    pub base: u64,
+    /// How many of the server's stanzas are stored, modulo 2^32.
+    pub handled: u32,
 }
 
 impl Resumption {
+    /// Goes on with a stored session. `unacknowledged` is what was stored of what was sent, oldest first. Stanzas that
+    /// were sent without being stored leave gaps between the numbers; [`crate::Connection::resent`] closes them.
+    pub fn restore(session: StoredSession, unacknowledged: Vec<Unacknowledged>) -> Self {
+        let sent = unacknowledged.last().map_or(session.base, |last| last.number.0);
+        Self {
+            id: Some(session.id),
+            location: session.location,
+            bound: session.bound,
+            base: session.base,
+            sent: sent.max(session.base),
+            handled: session.handled,
+            unacknowledged,
+            restored: true,
+        }
+    }
+
     /// What the server may not have, oldest first.
     pub fn unacknowledged(&self) -> &[Unacknowledged] {
         &self.unacknowledged
@@ -50,6 +85,8 @@ pub(crate) struct Ledger {
     handled: u32,
     /// Arrived and not stored yet, oldest first.
     arrived: VecDeque<Arrival>,
+    /// See [`Resumption::restored`]; until the server has said how far it got.
+    restored: bool,
 }
 
 impl Ledger {
@@ -62,6 +99,7 @@ impl Ledger {
             unacknowledged: VecDeque::new(),
             handled: 0,
             arrived: VecDeque::new(),
+            restored: false,
         }
     }
 
@@ -74,18 +112,31 @@ impl Ledger {
             unacknowledged: resumption.unacknowledged.into(),
             handled: resumption.handled,
             arrived: VecDeque::new(),
+            restored: resumption.restored,
         }
     }
 
-    pub(crate) fn into_resumption(self, bound: FullJid, id: Option<String>) -> Option<Resumption> {
+    pub(crate) fn into_resumption(
+        self,
+        bound: FullJid,
+        id: Option<String>,
+        location: Option<String>,
+    ) -> Option<Resumption> {
         self.managed.then(|| Resumption {
             id,
+            location,
             bound,
             base: self.base,
             sent: self.sent,
             handled: self.handled,
             unacknowledged: self.unacknowledged.into(),
+            restored: self.restored,
         })
+    }
+
+    /// The number that the server's count 0 stands for.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
     }
 
     pub(crate) fn managed(&self) -> bool {
@@ -113,6 +164,9 @@ impl Ledger {
 
     /// The server has `h` of our stanzas. Returns the last one if that is news.
     pub(crate) fn acknowledged(&mut self, h: u32) -> Result<Option<StanzaNumber>, Disconnected> {
+        if std::mem::take(&mut self.restored) {
+            return Ok(self.settle_restored(h));
+        }
         let outstanding = u64::try_from(self.unacknowledged.len()).unwrap_or(u64::MAX);
         let before = self.sent - outstanding;
         let news = h.wrapping_sub(low(before - self.base));
@@ -129,6 +183,25 @@ impl Ledger {
             self.unacknowledged.pop_front();
         }
         Ok((news > 0).then(|| StanzaNumber(before + u64::from(news))))
+    }
+
+    /// The first count after a session came from storage. The server may have had more than was stored, and what it
+    /// lacks follows right behind what it has, under new numbers.
+    fn settle_restored(&mut self, h: u32) -> Option<StanzaNumber> {
+        let lowest = self
+            .unacknowledged
+            .front()
+            .map_or(self.sent, |first| first.number.0 - 1);
+        let has = lowest + u64::from(h.wrapping_sub(low(lowest - self.base)));
+        let before = self.unacknowledged.len();
+        self.unacknowledged.retain(|stanza| stanza.number.0 > has);
+        let news = self.unacknowledged.len() < before;
+        self.sent = has;
+        for stanza in &mut self.unacknowledged {
+            self.sent += 1;
+            stanza.number = StanzaNumber(self.sent);
+        }
+        news.then_some(StanzaNumber(has))
     }
 
     pub(crate) fn arrived(&mut self, arrival: Arrival) {
@@ -153,6 +226,24 @@ impl Ledger {
         if left > 0 {
             tracing::warn!(left, "more stanzas reported as stored than were handed out");
         }
+    }
+
+    /// What our count will be when `count` more stanzas are stored.
+    pub(crate) fn handled_with(&self, count: u32) -> u32 {
+        let mut left = count;
+        let mut handled = self.handled;
+        for arrival in &self.arrived {
+            match arrival {
+                Arrival::Swallowed => handled = handled.wrapping_add(1),
+                _ if left == 0 => break,
+                Arrival::Stanza => {
+                    left -= 1;
+                    handled = handled.wrapping_add(1);
+                }
+                Arrival::Early => left -= 1,
+            }
+        }
+        handled
     }
 
     /// Our count for the server.
@@ -239,7 +330,9 @@ mod tests {
 
     #[test]
     fn numbers_go_on_after_a_failed_resumption() {
-        let resumption = ledger(3).into_resumption(bound(), Some("id".to_owned())).unwrap();
+        let resumption = ledger(3)
+            .into_resumption(bound(), Some("id".to_owned()), None)
+            .unwrap();
         let mut ledger = Ledger::new(true, resumption.sent);
         assert_eq!(ledger.send("x".into()), StanzaNumber(4));
         assert_eq!(ledger.acknowledged(1), Ok(Some(StanzaNumber(4))));
@@ -250,7 +343,7 @@ mod tests {
         let mut ledger = Ledger::new(false, 0);
         assert_eq!(ledger.send("x".into()), StanzaNumber(1));
         assert!(left(&ledger).is_empty());
-        assert!(ledger.into_resumption(bound(), None).is_none());
+        assert!(ledger.into_resumption(bound(), None, None).is_none());
     }
 
     #[test]
@@ -262,13 +355,59 @@ mod tests {
         }
         ledger.stored(0);
         assert_eq!(ledger.handled(), 0);
+        assert_eq!(ledger.handled_with(1), 0);
         ledger.stored(1);
         assert_eq!(ledger.handled(), 0, "the early one does not count");
+        assert_eq!(ledger.handled_with(1), 3);
         ledger.stored(1);
         assert_eq!(ledger.handled(), 3);
         ledger.stored(2);
         assert_eq!((ledger.handled(), ledger.waiting()), (6, 0));
         ledger.stored(9);
         assert_eq!(ledger.handled(), 6);
+    }
+
+    fn restored(numbers: &[u64]) -> Ledger {
+        let stored = StoredSession {
+            id: "id".to_owned(),
+            location: None,
+            bound: bound(),
+            base: 10,
+            handled: 7,
+        };
+        let unacknowledged = numbers.iter().map(|number| Unacknowledged {
+            number: StanzaNumber(*number),
+            xml: number.to_string().into(),
+        });
+        Ledger::resume(Resumption::restore(stored, unacknowledged.collect()))
+    }
+
+    #[test]
+    fn a_stored_session_goes_on_behind_what_the_server_has_and_closes_the_gaps() {
+        // 12 and 15 were sent and not stored.
+        for (h, news, kept, next) in [
+            (0, None, &["11", "13", "14"][..], 14),
+            (1, Some(11), &["13", "14"], 14),
+            (2, Some(12), &["13", "14"], 15),
+            (3, Some(13), &["14"], 15),
+            (5, Some(15), &[], 16),
+        ] {
+            let mut ledger = restored(&[11, 13, 14]);
+            assert_eq!(ledger.handled(), 7);
+            assert_eq!(ledger.acknowledged(h), Ok(news.map(StanzaNumber)), "{h}");
+            let xml: Vec<&str> = ledger.unacknowledged().map(|u| &*u.xml).collect();
+            assert_eq!(xml, kept, "{h}");
+            let after = u64::from(h) + 10;
+            let numbers: Vec<u64> = (1..).map(|n| after + n).take(kept.len()).collect();
+            assert_eq!(left(&ledger), numbers, "{h}");
+            assert_eq!(ledger.send("x".into()), StanzaNumber(next), "{h}");
+            // From here on as in any session.
+            let all = u32::try_from(next - 10).unwrap();
+            assert!(ledger.acknowledged(all + 1).is_err());
+            assert_eq!(ledger.acknowledged(all), Ok(Some(StanzaNumber(next))));
+        }
+        let mut nothing_stored = restored(&[]);
+        assert_eq!(nothing_stored.acknowledged(3), Ok(None));
+        assert_eq!(nothing_stored.send("x".into()), StanzaNumber(14));
     }
 }

@@ -7,6 +7,7 @@
 
 mod auth;
 mod backoff;
+mod certificate;
 mod connect;
 mod connection;
 mod dial;
@@ -18,18 +19,23 @@ mod link;
 mod login;
 mod scram;
 mod session;
+mod tap;
 mod tls;
 mod wire;
 mod xml;
 
 pub use backoff::backoff;
+pub use certificate::{Certificate, Fingerprint};
 pub use connect::connect;
 pub use connection::{Connection, Facts, Header, Incoming, StanzaNumber, Unacknowledged, Violation};
 pub use error::{
     CaFileError, CertificateProblem, ConnectError, Disconnected, Fatal, Lie, Retry, Step, StreamCondition,
 };
-pub use ledger::Resumption;
-pub use login::{Endpoint, Login, Mechanism, Password, Tls};
+pub use ledger::{Resumption, StoredSession};
+pub use login::{
+    Endpoint, FastToken, Login, Mechanism, Password, Proxy, ProxyKind, Target, Tls, TokenNews, Trust,
+};
 pub use minidom::Element;
 pub use rustls::pki_types::CertificateDer;
+pub use tap::{Seen, Tap, Way};
 pub use tls::read_ca_file;

@@ -11,7 +11,9 @@ use crate::connection::{Opened, fatal, stream_error};
 use crate::ledger::{Ledger, Resumption};
 use crate::link::SecureWire;
 use crate::wire::Wire;
-use crate::{ConnectError, Connection, Facts, Login, StanzaNumber, StreamCondition, Unacknowledged, xml};
+use crate::{
+    ConnectError, Connection, Facts, Login, StanzaNumber, StreamCondition, TokenNews, Unacknowledged, xml,
+};
 
 /// More elements than this before the session stands are not waited through.
 const EARLY: usize = 1_000;
@@ -94,6 +96,8 @@ pub(crate) async fn establish(
                     facts,
                     features,
                     session,
+                    location: None,
+                    token: TokenNews::Same,
                 };
                 let mut connection = Connection::new(wire, opened, ledger, random_id());
                 connection.settle(acked, Vec::new());
@@ -120,6 +124,8 @@ pub(crate) async fn establish(
         facts,
         features,
         session,
+        location: None,
+        token: TokenNews::Same,
     };
     let mut connection = Connection::new(wire, opened, ledger, random_id());
     connection.settle(settled.acked, settled.lost);

@@ -94,7 +94,10 @@ fn handshake_error(error: &io::Error) -> ConnectError {
 
 fn tls_error(error: &rustls::Error) -> ConnectError {
     match error {
-        rustls::Error::InvalidCertificate(problem) => ConnectError::Certificate(certificate_problem(problem)),
+        rustls::Error::InvalidCertificate(problem) => ConnectError::Certificate {
+            problem: certificate_problem(problem),
+            presented: None,
+        },
         other => ConnectError::Tls(other.to_string()),
     }
 }

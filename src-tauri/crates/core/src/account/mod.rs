@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use waxwing_stream::{
-    ConnectError, Connection, Disconnected, Endpoint, Login, Mechanism, Password, Retry, Tls,
+    ConnectError, Connection, Disconnected, Endpoint, Login, Mechanism, Password, Retry, Tls, Trust,
 };
 
 use self::online::{End, Left, Online};
@@ -251,9 +251,19 @@ impl Task {
             password: Password::from(password.expose()),
             resource: row.resource,
             endpoint,
-            extra_roots: Arc::clone(&self.core.extra_roots),
+            proxy: None,
+            last_good: None,
+            trust: Trust {
+                authorities: Arc::clone(&self.core.extra_roots),
+                pinned: None,
+            },
             strongest_seen: row.strongest_mechanism.as_deref().and_then(Mechanism::from_name),
+            allow_plain: true,
+            token: None,
+            user_agent: None,
+            inactive: false,
             resume: self.left.resumption.clone(),
+            tap: None,
         })
     }
 
@@ -280,7 +290,7 @@ impl Task {
     async fn pause(&mut self, retry: Retry, failures: u32) -> Option<Told> {
         match retry {
             Retry::Ask => Some(self.told().await),
-            Retry::BackOff => {
+            Retry::Soon | Retry::BackOff => {
                 let mut entropy = [0; 8];
                 if let Err(error) = crate::secret::fill(&mut entropy) {
                     log_failure("jitter", &error);
@@ -295,7 +305,7 @@ impl Task {
         tracing::warn!(account = self.account.0, code = error.code(), "connecting failed");
         let retry = error.retry();
         let state = match retry {
-            Retry::BackOff => ConnectionState::Connecting,
+            Retry::Soon | Retry::BackOff => ConnectionState::Connecting,
             Retry::Ask => ConnectionState::Failed,
         };
         self.set_state(state, Set(Some(connect_fault(error)))).await;
@@ -310,7 +320,7 @@ impl Task {
         );
         let retry = lost.retry();
         let state = match retry {
-            Retry::BackOff => ConnectionState::Connecting,
+            Retry::Soon | Retry::BackOff => ConnectionState::Connecting,
             Retry::Ask => ConnectionState::Failed,
         };
         self.set_state(state, Set(Some(lost_fault(lost)))).await;
@@ -358,12 +368,14 @@ fn connect_fault(error: &ConnectError) -> Fault {
         ConnectError::Dns(_) | ConnectError::NoServer | ConnectError::HostUnknown => Code::ServerNotFound,
         ConnectError::Unreachable(_) | ConnectError::Io(_) => Code::Unreachable,
         ConnectError::Timeout(_) => Code::Timeout,
-        ConnectError::Certificate(Certificate::UnknownIssuer) => Code::CertificateUnknownIssuer,
-        ConnectError::Certificate(Certificate::WrongName) => Code::CertificateWrongName,
-        ConnectError::Certificate(Certificate::Expired | Certificate::NotYetValid) => {
-            Code::CertificateExpired
-        }
-        ConnectError::Certificate(Certificate::Revoked | Certificate::Other(_)) => Code::CertificateInvalid,
+        ConnectError::Certificate { problem, .. } => match problem {
+            Certificate::UnknownIssuer => Code::CertificateUnknownIssuer,
+            Certificate::WrongName => Code::CertificateWrongName,
+            Certificate::Expired | Certificate::NotYetValid => Code::CertificateExpired,
+            Certificate::Revoked | Certificate::Other(_) => Code::CertificateInvalid,
+        },
+        ConnectError::Proxy(_) | ConnectError::ProxyRefused => Code::Unreachable,
+        ConnectError::PlainOnly => Code::LoginUnsupported,
         ConnectError::Tls(_) => Code::TlsFailed,
         ConnectError::NoEncryption => Code::TlsUnavailable,
         ConnectError::WrongPassword => Code::WrongPassword,

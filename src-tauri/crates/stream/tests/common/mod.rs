@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_stream::{
-    ConnectError, Connection, Disconnected, Element, Endpoint, Incoming, Login, Password, Tls,
+    ConnectError, Connection, Disconnected, Element, Endpoint, Incoming, Login, Password, Tls, Trust,
 };
 
 use authority::Authority;
@@ -33,9 +33,19 @@ pub(crate) fn login(user: &str, authority: &Authority, port: u16, tls: Tls) -> L
             port: Some(port),
             tls: Some(tls),
         }),
-        extra_roots: Arc::from(vec![authority.certificate()]),
+        proxy: None,
+        last_good: None,
+        trust: Trust {
+            authorities: Arc::from(vec![authority.certificate()]),
+            pinned: None,
+        },
         strongest_seen: None,
+        allow_plain: true,
+        token: None,
+        user_agent: None,
+        inactive: false,
         resume: None,
+        tap: None,
     }
 }
 

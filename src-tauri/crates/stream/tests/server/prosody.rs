@@ -22,7 +22,10 @@ async fn a_person_signs_in_over_direct_tls_and_over_starttls() {
         assert_eq!(connection.mechanism(), Mechanism::ScramSha256);
         assert!(connection.acknowledges() && !connection.resumed());
         assert_eq!(
-            (connection.facts().tls, connection.facts().tls_version.as_str()),
+            (
+                connection.facts().target.tls,
+                connection.facts().tls_version.as_str()
+            ),
             (tls, "TLSv1_3")
         );
         assert!(!connection.facts().cipher.is_empty());
@@ -81,7 +84,16 @@ async fn a_certificate_for_another_host_is_refused() {
     let prosody = Prosody::start(&authority, "other.test");
     for (port, tls) in [(prosody.direct, Tls::Direct), (prosody.starttls, Tls::StartTls)] {
         let error = refused(&login("alice", &authority, port, tls)).await;
-        assert_eq!(error, ConnectError::Certificate(CertificateProblem::WrongName));
+        assert!(
+            matches!(
+                &error,
+                ConnectError::Certificate {
+                    problem: CertificateProblem::WrongName,
+                    ..
+                }
+            ),
+            "{error}"
+        );
         assert_eq!(error.retry(), Retry::Ask);
     }
 }
