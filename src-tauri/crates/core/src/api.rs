@@ -9,13 +9,15 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::Core;
-use crate::actions::{accounts, chats, contacts, encryption, messages, search};
+use crate::actions::{accounts, chats, connection, contacts, encryption, messages, search};
 use crate::error::{Code, Error, Result};
-use crate::model::{Account, BareJid, Chat, Contact, ContactRequest, Device, Message};
+use crate::model::{
+    Account, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest, Device, Message,
+};
 use crate::request::{
-    AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount, Nothing, OfAccount,
-    OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled, SetEncryption,
-    SetPassword, SetPresence, SetTrust,
+    AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount,
+    Nothing, OfAccount, OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled,
+    SetActive, SetAuthorities, SetConnection, SetConsole, SetEncryption, SetPassword, SetPresence, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -60,6 +62,26 @@ requests! {
     set_account_enabled(SetAccountEnabled) -> Nothing = accounts::set_enabled;
     /// Replaces the stored password and signs in again.
     set_password(SetPassword) -> Nothing = accounts::set_password;
+    /// Sets host, port, kind of TLS and proxy, and signs in again.
+    set_connection(SetConnection) -> Nothing = connection::set;
+    /// Accepts the certificate that was refused, for this account only, and signs in again.
+    accept_certificate(AcceptCertificate) -> Nothing = connection::accept_certificate;
+    /// Takes back the acceptance of a certificate, and signs in again.
+    forget_certificate(OfAccount) -> Nothing = connection::forget_certificate;
+    /// Sets the certificate authorities that this account trusts besides the system's, and signs in again.
+    set_authorities(SetAuthorities) -> Nothing = connection::set_authorities;
+    /// Allows what the last attempt refused, a weaker login than before or the password itself, and signs in again.
+    allow_weaker_login(OfAccount) -> Nothing = connection::allow_weaker_login;
+    /// How the account is connected and what its server can do.
+    connection_report(OfAccount) -> ConnectionReport = connection::report;
+    /// Begins or ends showing what goes over the account's wire; ending it forgets what was shown.
+    set_console(SetConsole) -> Nothing = connection::set_console;
+    /// What went over the wire since the console was switched on, the oldest first, at most 1,000 entries.
+    list_console(OfAccount) -> Vec<ConsoleEntry> = connection::list_console;
+    /// Tells whether the person is looking, for servers that can save their device's energy (XEP-0352).
+    set_active(SetActive) -> Nothing = connection::set_active;
+    /// The machine woke up or the network changed: looks after all connections at once.
+    check_connections(Nothing) -> Nothing = connection::check;
     /// Removes an account with all its chats and keys from this device.
     remove_account(OfAccount) -> Nothing = accounts::remove;
     /// Sets what the account's contacts see of us.

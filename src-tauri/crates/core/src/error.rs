@@ -26,18 +26,23 @@ words!(
         CertificateWrongName = "certificate_wrong_name",
         CertificateExpired = "certificate_expired",
         CertificateInvalid = "certificate_invalid",
+        CertificateChanged = "certificate_changed",
+        ProxyFailed = "proxy_failed",
+        ProxyRefused = "proxy_refused",
         TlsFailed = "tls_failed",
         TlsUnavailable = "tls_unavailable",
         // Signing in.
         WrongPassword = "wrong_password",
         AccountDisabled = "account_disabled",
         LoginWeakened = "login_weakened",
+        PlainOnly = "plain_only",
         LoginUnsupported = "login_unsupported",
         ServerUntrustworthy = "server_untrustworthy",
         // While signed in.
         Conflict = "conflict",
         PolicyViolation = "policy_violation",
         ServerShutdown = "server_shutdown",
+        ServerBusy = "server_busy",
         StreamFailed = "stream_failed",
         Disconnected = "disconnected",
         // Sending.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use ts_rs::TS;
 
-use crate::model::{Account, AccountId, BareJid, Chat, Contact, ContactRequest, Message};
+use crate::model::{Account, AccountId, BareJid, Chat, ConsoleEntry, Contact, ContactRequest, Message};
 
 /// Each event carries the whole changed object, never an id to ask about again. Objects with a `rev` may be
 /// overtaken by the answer to a request; the higher `rev` is the newer.
@@ -49,6 +49,11 @@ pub enum Event {
     /// Everything that the server held for us has been read.
     CaughtUp {
         account: AccountId,
+    },
+    /// What went over an account's wire while its console is on.
+    ConsoleSeen {
+        account: AccountId,
+        entries: Vec<ConsoleEntry>,
     },
     /// Events were dropped because the reader lagged: read everything anew.
     Resync {},

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
@@ -13,6 +14,7 @@ mod account;
 mod actions;
 pub mod api;
 pub mod bindings;
+mod console;
 pub mod error;
 pub mod event;
 mod inbound;
@@ -28,6 +30,7 @@ mod words;
 mod xep;
 
 use crate::account::Running;
+use crate::console::Consoles;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::live::Live;
@@ -51,6 +54,10 @@ pub struct Core {
     /// Held while an account's task is started or stopped: an account never has two.
     pub(crate) lifecycle: Mutex<()>,
     pub(crate) extra_roots: Arc<[CertificateDer<'static>]>,
+    /// What goes over the wires, for those who want to see it.
+    pub(crate) consoles: Consoles,
+    /// Whether the person is looking; accounts tell it to servers that can make use of it.
+    pub(crate) active: AtomicBool,
     // Keeps other processes out until the core is gone.
     _profile: Arc<Profile>,
 }
@@ -75,6 +82,8 @@ impl Core {
             running: Mutex::default(),
             lifecycle: Mutex::default(),
             extra_roots,
+            consoles: Consoles::default(),
+            active: AtomicBool::new(true),
             _profile: profile,
         });
         account::start_all(&core).await?;

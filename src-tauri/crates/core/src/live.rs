@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use waxwing_stream::Certificate;
+
 use crate::error::Fault;
 use crate::model::{BareJid, ConnectionState, Show};
 
@@ -9,9 +11,24 @@ use crate::model::{BareJid, ConnectionState, Show};
 pub(crate) struct Live {
     pub(crate) state: ConnectionState,
     pub(crate) error: Option<Fault>,
+    /// The certificate that the last attempt refused.
+    pub(crate) refused: Option<Certificate>,
+    /// The login that the last attempt refused.
+    pub(crate) weaker_login: Option<WeakerLogin>,
+    /// How often the connection was lost.
+    pub(crate) lost: u32,
+    /// How many stanzas broke a limit.
+    pub(crate) swallowed: u32,
     /// Presence by bare address and resource. It is kept while the connection is away, since a resumed session does
     /// not send it again, but it is shown only while online.
     pub(crate) presences: HashMap<BareJid, BTreeMap<String, Presence>>,
+}
+
+/// A login that was refused because it is weaker than the person would expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WeakerLogin {
+    /// The server wants the password itself.
+    pub(crate) plain: bool,
 }
 
 /// What one of a contact's devices shows.
@@ -27,6 +44,10 @@ impl Default for Live {
         Self {
             state: ConnectionState::Offline,
             error: None,
+            refused: None,
+            weaker_login: None,
+            lost: 0,
+            swallowed: 0,
             presences: HashMap::new(),
         }
     }

@@ -43,6 +43,15 @@ words!(
     TlsMode { Direct = "direct", StartTls = "starttls" }
 );
 words!(
+    /// What a proxy speaks.
+    ProxyKind {
+        /// RFC 1928, with names resolved by the proxy.
+        Socks5 = "socks5",
+        /// The method CONNECT (RFC 9110 §9.3.6).
+        Http = "http",
+    }
+);
+words!(
     /// Availability as RFC 6121 §4.7.2.1 names it, in rising order of how well the person can be reached.
     Show { Offline = "offline", Dnd = "dnd", Xa = "xa", Away = "away", Available = "available", Chat = "chat" }
 );
@@ -114,7 +123,146 @@ pub struct Account {
     pub host: Option<String>,
     pub port: Option<u16>,
     pub tls: Option<TlsMode>,
+    pub proxy: Option<Proxy>,
+    /// The certificate that the last attempt refused, for the person to accept; there with a `certificate_…` error.
+    pub refused_certificate: Option<Certificate>,
+    /// The SHA-256 of the certificate that the person accepted, in 64 hexadecimal digits.
+    pub accepted_certificate: Option<String>,
+    /// Whether the account has certificate authorities of its own.
+    pub own_authorities: bool,
+    /// Whether the person allowed the password itself to be sent to this server, inside TLS.
+    pub plain_allowed: bool,
     pub rev: i64,
+}
+
+/// The way to a server through a proxy. Its password is not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Proxy {
+    pub kind: ProxyKind,
+    pub host: String,
+    pub port: u16,
+    pub user: Option<String>,
+}
+
+/// A server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Certificate {
+    /// SHA-256 in 64 lower-case hexadecimal digits.
+    pub fingerprint: String,
+    /// The host names that it is made out for.
+    pub names: Vec<String>,
+    pub issuer: String,
+    #[ts(type = "string")]
+    pub not_before: Timestamp,
+    #[ts(type = "string")]
+    pub not_after: Timestamp,
+    /// Issued by itself.
+    pub self_signed: bool,
+}
+
+/// How an account is connected, for those who want to know.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+pub struct ConnectionReport {
+    pub account: AccountId,
+    /// None while there is no connection.
+    pub connection: Option<ConnectionFacts>,
+    /// How often the connection was lost since the program was started.
+    pub lost: u32,
+    /// How many stanzas broke a limit and were thrown away since the program was started.
+    pub swallowed: u32,
+    /// What the server can do, and what it lacks (XEP-0479); empty while there is no connection.
+    pub features: Vec<ServerFeature>,
+}
+
+/// One connection.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+pub struct ConnectionFacts {
+    pub host: String,
+    pub port: u16,
+    /// The IP address and port that this led to; of the proxy, if there is one.
+    pub peer: String,
+    pub proxied: bool,
+    pub tls: TlsMode,
+    /// `TLSv1_2` or `TLSv1_3`.
+    pub tls_version: String,
+    pub cipher: String,
+    pub certificate: Option<Certificate>,
+    /// The certificate is believed only because the person accepted it.
+    pub pinned: bool,
+    /// The SASL mechanism.
+    pub mechanism: String,
+    /// What binds the login to the TLS channel.
+    pub channel_binding: Option<String>,
+    /// XEP-0388.
+    pub sasl2: bool,
+    /// XEP-0386.
+    pub bind2: bool,
+    /// The session before went on (XEP-0198 §5).
+    pub resumed: bool,
+    /// This session can go on after a break.
+    pub resumable: bool,
+    /// Waits for the server's answer from the opening of the stream until messages could be sent.
+    pub round_trips: u32,
+    /// Milliseconds from the first attempt until messages could be sent.
+    pub took_ms: u32,
+    /// Milliseconds that the server took to answer a ping just now.
+    pub ping_ms: Option<u32>,
+    #[ts(type = "string")]
+    pub since: Timestamp,
+    pub resource: String,
+    /// The server's name and version, in its own words (XEP-0092).
+    pub software: Option<String>,
+}
+
+words!(
+    /// Something that a server can do for its people.
+    FeatureName {
+        DirectTls = "direct_tls",
+        StreamManagement = "stream_management",
+        ClientState = "client_state",
+        Carbons = "carbons",
+        Archive = "archive",
+        PersonalEvents = "personal_events",
+        OpenBundles = "open_bundles",
+        Blocking = "blocking",
+        Upload = "upload",
+        Rooms = "rooms",
+        Push = "push",
+        Sasl2 = "sasl2",
+        Bind2 = "bind2",
+        Fast = "fast",
+        ChannelBinding = "channel_binding",
+        AvatarConversion = "avatar_conversion",
+        BookmarkConversion = "bookmark_conversion",
+        ExternalServices = "external_services",
+    }
+);
+
+/// Whether a server can do something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct ServerFeature {
+    pub feature: FeatureName,
+    /// Such as `XEP-0313`.
+    pub specification: String,
+    /// Asked for by the compliance suites (XEP-0479), for instant messaging or at the core.
+    pub expected: bool,
+    pub present: bool,
+}
+
+words!(
+    /// Which way something went over the wire.
+    Way { In = "in", Out = "out" }
+);
+
+/// What went over the wire at once: an element or a stream's header, with secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct ConsoleEntry {
+    /// Rising.
+    pub number: i64,
+    #[ts(type = "string")]
+    pub at: Timestamp,
+    pub way: Way,
+    pub xml: String,
 }
 
 /// One entry of an account's roster with its live presence.

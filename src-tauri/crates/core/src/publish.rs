@@ -3,12 +3,15 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::Core;
 use crate::error::Result;
 use crate::event::Event;
 use crate::live::Live;
 use crate::model::{
-    Account, AccountId, BareJid, ChatId, ConnectionState, Contact, ContactRequest, MessageId, Show,
+    Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, MessageId,
+    Show,
 };
 use crate::store::{accounts, chats, contacts, messages};
 
@@ -99,6 +102,7 @@ pub(crate) async fn account(core: &Core, account: AccountId) -> Result<()> {
 
 /// An account's row with the state of its connection. `rev` was taken before both.
 pub(crate) fn show_account(row: accounts::AccountRow, live: Option<&Live>, rev: i64) -> Account {
+    let (proxy, accepted) = (row.proxy(), row.accepted_certificate());
     Account {
         account: row.id,
         address: row.address.0,
@@ -109,10 +113,28 @@ pub(crate) fn show_account(row: accounts::AccountRow, live: Option<&Live>, rev: 
         status: row.status,
         color: row.color,
         unread: row.unread,
+        proxy,
+        refused_certificate: live.and_then(|live| live.refused.as_ref().map(certificate)),
+        accepted_certificate: accepted.map(|print| print.to_string()),
+        own_authorities: row.own_authorities,
+        plain_allowed: row.plain_allowed,
         host: row.host,
         port: row.port.0,
         tls: row.tls,
         rev,
+    }
+}
+
+/// A server's certificate as it is shown.
+pub(crate) fn certificate(shown: &waxwing_stream::Certificate) -> Certificate {
+    let time = |seconds| Timestamp::from_second(seconds).unwrap_or_default();
+    Certificate {
+        fingerprint: shown.fingerprint.to_string(),
+        names: shown.names.clone(),
+        issuer: shown.issuer.clone(),
+        not_before: time(shown.not_before),
+        not_after: time(shown.not_after),
+        self_signed: shown.self_signed,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId, Show, TlsMode, Trust};
+use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Show, TlsMode, Trust};
 use crate::secret::Secret;
 
 /// No params, or nothing to say.
@@ -60,6 +60,59 @@ pub struct SetPresence {
     pub show: Show,
     #[ts(optional)]
     pub status: Option<String>,
+}
+
+/// Where and how to connect; what is not given goes back to what DNS says, without a proxy.
+#[derive(Deserialize, TS)]
+pub struct SetConnection {
+    pub account: AccountId,
+    #[ts(optional)]
+    pub host: Option<String>,
+    #[ts(optional)]
+    pub port: Option<u16>,
+    #[ts(optional)]
+    pub tls: Option<TlsMode>,
+    #[ts(optional)]
+    pub proxy: Option<SetProxy>,
+}
+
+/// A proxy. A password that is not given stays what it was, as long as host and user stay.
+#[derive(Deserialize, TS)]
+pub struct SetProxy {
+    pub kind: ProxyKind,
+    pub host: String,
+    pub port: u16,
+    #[ts(optional)]
+    pub user: Option<String>,
+    #[ts(optional, type = "string")]
+    pub password: Option<Secret>,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct AcceptCertificate {
+    pub account: AccountId,
+    /// The one that was shown as refused: 64 hexadecimal digits.
+    pub fingerprint: String,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetAuthorities {
+    pub account: AccountId,
+    /// Certificates of authorities in PEM; none takes those away that there are.
+    #[ts(optional)]
+    pub pem: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetActive {
+    /// Whether the person is looking at the window.
+    pub active: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetConsole {
+    pub account: AccountId,
+    pub on: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, TS)]

@@ -53,6 +53,22 @@ pub(crate) fn random_id() -> Result<String> {
     Ok(hex(&bytes).to_string())
 }
 
+/// A random UUID (RFC 9562 §5.4).
+pub(crate) fn random_uuid() -> Result<String> {
+    let mut bytes = [0_u8; 16];
+    fill(&mut bytes)?;
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);
+    let digits = format!("{number:032x}");
+    let mut groups = Vec::new();
+    let mut rest = digits.as_str();
+    for length in [8, 4, 4, 4, 12] {
+        let (group, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        groups.push(group);
+        rest = behind;
+    }
+    Ok(groups.join("-"))
+}
+
 /// Random bytes. Errors: `internal` if the operating system has none.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Retry;
+
 /// The longest that a wait can become.
 const CAP: Duration = Duration::from_secs(60);
 
@@ -12,6 +14,15 @@ pub fn backoff(attempt: u32, entropy: u64) -> Duration {
     let ceiling = Duration::from_secs(1 << attempt.min(6)).min(CAP);
     let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(entropy % (millis + 1))
+}
+
+/// The wait before the next attempt after so many failures in a row. See [`Retry`].
+pub fn pause(retry: Retry, failures: u32, entropy: u64) -> Duration {
+    match retry {
+        Retry::Soon if failures < 60 => Duration::from_millis(500 + entropy % 2_000),
+        Retry::Soon => backoff(failures - 60, entropy),
+        Retry::BackOff | Retry::Ask => backoff(failures, entropy),
+    }
 }
 
 #[cfg(test)]

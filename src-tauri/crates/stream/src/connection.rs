@@ -195,6 +195,7 @@ impl Connection {
 
     /// Sends again what the server of a resumed session has not got, byte for byte.
     pub(crate) fn resend(&mut self) {
+        self.ledger.close_gaps();
         if self.ledger.unacknowledged().next().is_none() {
             return;
         }

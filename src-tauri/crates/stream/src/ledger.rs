@@ -87,6 +87,8 @@ pub(crate) struct Ledger {
     arrived: VecDeque<Arrival>,
     /// See [`Resumption::restored`]; until the server has said how far it got.
     restored: bool,
+    /// The last stanza that the server of such a session has, until the gaps are closed.
+    settled_at: Option<u64>,
 }
 
 impl Ledger {
@@ -100,6 +102,7 @@ impl Ledger {
             handled: 0,
             arrived: VecDeque::new(),
             restored: false,
+            settled_at: None,
         }
     }
 
@@ -113,6 +116,7 @@ impl Ledger {
             handled: resumption.handled,
             arrived: VecDeque::new(),
             restored: resumption.restored,
+            settled_at: None,
         }
     }
 
@@ -185,8 +189,7 @@ impl Ledger {
         Ok((news > 0).then(|| StanzaNumber(before + u64::from(news))))
     }
 
-    /// The first count after a session came from storage. The server may have had more than was stored, and what it
-    /// lacks follows right behind what it has, under new numbers.
+    /// The first count after a session came from storage: the server may have had more than was stored.
     fn settle_restored(&mut self, h: u32) -> Option<StanzaNumber> {
         let lowest = self
             .unacknowledged
@@ -195,13 +198,20 @@ impl Ledger {
         let has = lowest + u64::from(h.wrapping_sub(low(lowest - self.base)));
         let before = self.unacknowledged.len();
         self.unacknowledged.retain(|stanza| stanza.number.0 > has);
-        let news = self.unacknowledged.len() < before;
+        self.sent = self.sent.max(has);
+        self.settled_at = Some(has);
+        (self.unacknowledged.len() < before).then_some(StanzaNumber(has))
+    }
+
+    /// A session that came from storage goes on: what the server lacks follows right behind what it has, under new
+    /// numbers, since stanzas between may never have been stored.
+    pub(crate) fn close_gaps(&mut self) {
+        let Some(has) = self.settled_at.take() else { return };
         self.sent = has;
         for stanza in &mut self.unacknowledged {
             self.sent += 1;
             stanza.number = StanzaNumber(self.sent);
         }
-        news.then_some(StanzaNumber(has))
     }
 
     pub(crate) fn arrived(&mut self, arrival: Arrival) {
@@ -395,6 +405,7 @@ mod tests {
             let mut ledger = restored(&[11, 13, 14]);
             assert_eq!(ledger.handled(), 7);
             assert_eq!(ledger.acknowledged(h), Ok(news.map(StanzaNumber)), "{h}");
+            ledger.close_gaps();
             let xml: Vec<&str> = ledger.unacknowledged().map(|u| &*u.xml).collect();
             assert_eq!(xml, kept, "{h}");
             let after = u64::from(h) + 10;
@@ -408,6 +419,19 @@ mod tests {
         }
         let mut nothing_stored = restored(&[]);
         assert_eq!(nothing_stored.acknowledged(3), Ok(None));
+        nothing_stored.close_gaps();
         assert_eq!(nothing_stored.send("x".into()), StanzaNumber(14));
+    }
+
+    #[test]
+    fn a_stored_session_that_is_lost_keeps_the_numbers_of_what_was_not_received() {
+        let mut ledger = restored(&[11, 13, 14]);
+        assert_eq!(ledger.acknowledged(6), Ok(Some(StanzaNumber(16))));
+        assert!(left(&ledger).is_empty());
+        assert_eq!(ledger.sent(), 16);
+        let mut ledger = restored(&[11, 13, 14]);
+        assert_eq!(ledger.acknowledged(2), Ok(Some(StanzaNumber(12))));
+        assert_eq!(left(&ledger), [13, 14]);
+        assert_eq!(ledger.sent(), 14);
     }
 }

@@ -24,7 +24,7 @@ mod tls;
 mod wire;
 mod xml;
 
-pub use backoff::backoff;
+pub use backoff::{backoff, pause};
 pub use certificate::{Certificate, Fingerprint};
 pub use connect::connect;
 pub use connection::{Connection, Facts, Header, Incoming, StanzaNumber, Unacknowledged, Violation};
@@ -38,4 +38,4 @@ pub use login::{
 pub use minidom::Element;
 pub use rustls::pki_types::CertificateDer;
 pub use tap::{Seen, Tap, Way};
-pub use tls::read_ca_file;
+pub use tls::{read_authorities, read_ca_file};

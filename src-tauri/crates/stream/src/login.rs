@@ -18,7 +18,8 @@ impl Password {
         Self(Zeroizing::new(password))
     }
 
-    pub(crate) fn expose(&self) -> &str {
+    /// The secret itself, to be proven or stored.
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -17,8 +17,12 @@ use crate::{CaFileError, CertificateProblem, ConnectError, Tls};
 
 /// Reads the certificates of a PEM file.
 pub fn read_ca_file(path: impl AsRef<Path>) -> Result<Vec<CertificateDer<'static>>, CaFileError> {
-    let pem = std::fs::read(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, PemError>>();
+    read_authorities(&std::fs::read(path)?)
+}
+
+/// Reads the certificates of a text in PEM.
+pub fn read_authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaFileError> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, PemError>>();
     let certificates = certificates.map_err(|_| CaFileError::NotPem)?;
     if certificates.is_empty() {
         Err(CaFileError::Empty)

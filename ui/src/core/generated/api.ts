@@ -26,6 +26,116 @@ export type Trust = "undecided" | "blind" | "verified" | "untrusted";
 
 export type Lock = "encrypted" | "plain_chosen" | "plain_no_devices" | "checking" | "blocked";
 
+export type ProxyKind = "socks5" | "http";
+
+export type Proxy = { kind: ProxyKind, host: string, port: number, user: string | null, };
+
+export type Certificate = { 
+/**
+ * SHA-256 in 64 lower-case hexadecimal digits.
+ */
+fingerprint: string, 
+/**
+ * The host names that it is made out for.
+ */
+names: Array<string>, issuer: string, not_before: string, not_after: string, 
+/**
+ * Issued by itself.
+ */
+self_signed: boolean, };
+
+export type ConnectionFacts = { host: string, port: number, 
+/**
+ * The IP address and port that this led to; of the proxy, if there is one.
+ */
+peer: string, proxied: boolean, tls: TlsMode, 
+/**
+ * `TLSv1_2` or `TLSv1_3`.
+ */
+tls_version: string, cipher: string, certificate: Certificate | null, 
+/**
+ * The certificate is believed only because the person accepted it.
+ */
+pinned: boolean, 
+/**
+ * The SASL mechanism.
+ */
+mechanism: string, 
+/**
+ * What binds the login to the TLS channel.
+ */
+channel_binding: string | null, 
+/**
+ * XEP-0388.
+ */
+sasl2: boolean, 
+/**
+ * XEP-0386.
+ */
+bind2: boolean, 
+/**
+ * The session before went on (XEP-0198 §5).
+ */
+resumed: boolean, 
+/**
+ * This session can go on after a break.
+ */
+resumable: boolean, 
+/**
+ * Waits for the server's answer from the opening of the stream until messages could be sent.
+ */
+round_trips: number, 
+/**
+ * Milliseconds from the first attempt until messages could be sent.
+ */
+took_ms: number, 
+/**
+ * Milliseconds that the server took to answer a ping just now.
+ */
+ping_ms: number | null, since: string, resource: string, 
+/**
+ * The server's name and version, in its own words (XEP-0092).
+ */
+software: string | null, };
+
+export type FeatureName = "direct_tls" | "stream_management" | "client_state" | "carbons" | "archive" | "personal_events" | "open_bundles" | "blocking" | "upload" | "rooms" | "push" | "sasl2" | "bind2" | "fast" | "channel_binding" | "avatar_conversion" | "bookmark_conversion" | "external_services";
+
+export type ServerFeature = { feature: FeatureName, 
+/**
+ * Such as `XEP-0313`.
+ */
+specification: string, 
+/**
+ * Asked for by the compliance suites (XEP-0479), for instant messaging or at the core.
+ */
+expected: boolean, present: boolean, };
+
+export type ConnectionReport = { account: AccountId, 
+/**
+ * None while there is no connection.
+ */
+connection: ConnectionFacts | null, 
+/**
+ * How often the connection was lost since the program was started.
+ */
+lost: number, 
+/**
+ * How many stanzas broke a limit and were thrown away since the program was started.
+ */
+swallowed: number, 
+/**
+ * What the server can do, and what it lacks (XEP-0479); empty while there is no connection.
+ */
+features: Array<ServerFeature>, };
+
+export type Way = "in" | "out";
+
+export type ConsoleEntry = { 
+/**
+ * Rising.
+ */
+number: number, at: string, way: Way, xml: string, };
+
 export type Account = { account: AccountId, address: string, enabled: boolean, state: ConnectionState, 
 /**
  * Why the last attempt failed; kept while trying again.
@@ -46,7 +156,23 @@ unread: number,
 /**
  * Explicitly set host; none means that DNS is asked.
  */
-host: string | null, port: number | null, tls: TlsMode | null, rev: number, };
+host: string | null, port: number | null, tls: TlsMode | null, proxy: Proxy | null, 
+/**
+ * The certificate that the last attempt refused, for the person to accept; there with a `certificate_…` error.
+ */
+refused_certificate: Certificate | null, 
+/**
+ * The SHA-256 of the certificate that the person accepted, in 64 hexadecimal digits.
+ */
+accepted_certificate: string | null, 
+/**
+ * Whether the account has certificate authorities of its own.
+ */
+own_authorities: boolean, 
+/**
+ * Whether the person allowed the password itself to be sent to this server, inside TLS.
+ */
+plain_allowed: boolean, rev: number, };
 
 export type Contact = { account: AccountId, address: string, name: string | null, subscription: Subscription, 
 /**
@@ -122,11 +248,11 @@ active: boolean,
  */
 own: boolean, label: string | null, last_seen: string | null, };
 
-export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "stream_failed" | "disconnected" | "rejected" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
 export type Fault = { code: Code, text: string, };
 
-export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "resync", };
+export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "console_seen", account: AccountId, entries: Array<ConsoleEntry>, } | { "type": "resync", };
 
 export type Opening = { "state": "ready" } | { "state": "passphrase_needed", first: boolean, } | { "state": "failed", fault: Fault, };
 
@@ -149,6 +275,30 @@ export type SetPresence = { account: AccountId,
  * Any but `offline`: to go offline, disable the account.
  */
 show: Show, status?: string, };
+
+export type SetProxy = { kind: ProxyKind, host: string, port: number, user?: string, password?: string, };
+
+export type SetConnection = { account: AccountId, host?: string, port?: number, tls?: TlsMode, proxy?: SetProxy, };
+
+export type AcceptCertificate = { account: AccountId, 
+/**
+ * The one that was shown as refused: 64 hexadecimal digits.
+ */
+fingerprint: string, };
+
+export type SetAuthorities = { account: AccountId, 
+/**
+ * Certificates of authorities in PEM; none takes those away that there are.
+ */
+pem?: string, };
+
+export type SetActive = { 
+/**
+ * Whether the person is looking at the window.
+ */
+active: boolean, };
+
+export type SetConsole = { account: AccountId, on: boolean, };
 
 export type OfContact = { account: AccountId, address: string, };
 
@@ -201,6 +351,26 @@ export interface Requests {
   set_account_enabled: { params: SetAccountEnabled; result: Nothing };
   /** Replaces the stored password and signs in again. */
   set_password: { params: SetPassword; result: Nothing };
+  /** Sets host, port, kind of TLS and proxy, and signs in again. */
+  set_connection: { params: SetConnection; result: Nothing };
+  /** Accepts the certificate that was refused, for this account only, and signs in again. */
+  accept_certificate: { params: AcceptCertificate; result: Nothing };
+  /** Takes back the acceptance of a certificate, and signs in again. */
+  forget_certificate: { params: OfAccount; result: Nothing };
+  /** Sets the certificate authorities that this account trusts besides the system's, and signs in again. */
+  set_authorities: { params: SetAuthorities; result: Nothing };
+  /** Allows what the last attempt refused, a weaker login than before or the password itself, and signs in again. */
+  allow_weaker_login: { params: OfAccount; result: Nothing };
+  /** How the account is connected and what its server can do. */
+  connection_report: { params: OfAccount; result: ConnectionReport };
+  /** Begins or ends showing what goes over the account's wire; ending it forgets what was shown. */
+  set_console: { params: SetConsole; result: Nothing };
+  /** What went over the wire since the console was switched on, the oldest first, at most 1,000 entries. */
+  list_console: { params: OfAccount; result: Array<ConsoleEntry> };
+  /** Tells whether the person is looking, for servers that can save their device's energy (XEP-0352). */
+  set_active: { params: SetActive; result: Nothing };
+  /** The machine woke up or the network changed: looks after all connections at once. */
+  check_connections: { params: Nothing; result: Nothing };
   /** Removes an account with all its chats and keys from this device. */
   remove_account: { params: OfAccount; result: Nothing };
   /** Sets what the account's contacts see of us. */

@@ -4,6 +4,7 @@ use minidom::Element;
 
 use crate::error::Result;
 use crate::publish::Changes;
+use crate::store::sessions::DevicePresence;
 use crate::store::{Store, Write};
 
 /// A transaction under way, with what is to follow its commit.
@@ -16,6 +17,8 @@ pub(super) struct Batch {
     pub(super) outbox: bool,
     /// Rows of the outbox that the server has: out of the pump once this is committed.
     pub(super) confirmed: Vec<i64>,
+    /// What contacts' devices show from now on.
+    pub(super) presences: Vec<DevicePresence>,
     /// A prekey was used: the bundles on the server are behind.
     pub(super) bundles_behind: bool,
     /// Everything that the server held for us has been read.
@@ -30,6 +33,7 @@ impl Batch {
             send: Vec::new(),
             outbox: false,
             confirmed: Vec::new(),
+            presences: Vec::new(),
             bundles_behind: false,
             caught_up: false,
         })

@@ -39,6 +39,8 @@ pub(super) enum Ask {
         profile: Profile,
     },
     Publish(super::publishing::Step),
+    /// Something that a report of the connection says.
+    ForReport(super::report::Part),
     /// Behind stanzas that a server without stream management does not acknowledge: its answer says that it has them.
     Fence {
         rows: Vec<i64>,

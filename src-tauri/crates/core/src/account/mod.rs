@@ -3,13 +3,17 @@
 
 mod batch;
 mod encryption;
+mod faults;
 mod iq;
 mod keys;
+mod login;
 mod online;
 mod outbox;
 mod publishing;
 mod receive;
+mod report;
 mod roster;
+mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +21,19 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use waxwing_stream::{
-    ConnectError, Connection, Disconnected, Endpoint, Login, Mechanism, Password, Retry, Tls, Trust,
-};
+use waxwing_stream::{ConnectError, Connection, Disconnected, Retry, StreamCondition};
 
 use self::online::{End, Left, Online};
+pub(crate) use self::report::Report;
 use crate::error::{Code, Error, Fault, Result};
-use crate::model::{AccountId, BareJid, ConnectionState, TlsMode};
+use crate::model::{AccountId, BareJid, ConnectionState};
 use crate::store::accounts;
 use crate::{Core, log_failure, publish};
 
+/// A password that was good before is tried so often before the person is asked.
+const PASSWORDS: u32 = 3;
+/// Attempts that somebody writing a message sets off keep this distance.
+const AT_LEAST: Duration = Duration::from_secs(2);
 /// Only after so long a connection counts as good, and the next failure as the first one again.
 const STABLE: Duration = Duration::from_secs(60);
 
@@ -54,6 +61,14 @@ pub(crate) enum Command {
     ReadDevices {
         address: BareJid,
     },
+    /// Say how the account is connected.
+    Report {
+        done: oneshot::Sender<Report>,
+    },
+    /// The person began or ceased to look.
+    Activity,
+    /// The machine woke up or the network changed: see at once whether the connection lives.
+    Check,
     /// Password or settings changed: try at once.
     Reconnect,
     Stop,
@@ -86,6 +101,21 @@ pub(crate) async fn command(core: &Core, account: AccountId, command: Command) -
         .map(|running| running.commands.clone());
     let gone = || Error::new(Code::NotOnline, "the account is not online");
     commands.ok_or_else(gone)?.send(command).await.map_err(|_| gone())
+}
+
+/// Tells all accounts that have a task.
+pub(crate) async fn tell_all(core: &Core, command: impl Fn() -> Command) {
+    let all: Vec<_> = core
+        .running
+        .lock()
+        .await
+        .values()
+        .map(|running| running.commands.clone())
+        .collect();
+    for commands in all {
+        // A task that is just ending needs to know nothing more.
+        let _ = commands.send(command()).await;
+    }
 }
 
 /// Starts the tasks of all accounts that are switched on.
@@ -171,15 +201,33 @@ struct Task {
 /// What a task without a connection is told.
 enum Told {
     Stop,
+    /// Something changed that may make the next attempt succeed.
     Reconnect,
+    /// The machine woke up or the network changed.
+    Check,
+}
+
+/// How things have gone since the last good connection.
+#[derive(Default)]
+struct Failures {
+    /// One after another.
+    in_a_row: u32,
+    /// Refused passwords among them.
+    passwords: u32,
+    /// Breaches of the server's rules among them.
+    policy: u32,
 }
 
 impl Task {
     async fn run(mut self) {
-        let mut failures = 0;
+        let mut failures = Failures::default();
+        match session::restore(&self.core, self.account).await {
+            Ok(left) => self.left = left,
+            Err(error) => log_failure("reading the last session", &error),
+        }
         loop {
             self.set_state(ConnectionState::Connecting, Keep).await;
-            let login = match self.login().await {
+            let login = match login::prepare(&self.core, self.account, &self.left).await {
                 Ok(login) => login,
                 Err(error) => {
                     log_failure("reading the account", &error);
@@ -187,11 +235,12 @@ impl Task {
                     return;
                 }
             };
+            let began = Instant::now();
             let connected = tokio::select! {
                 connected = waxwing_stream::connect(&login) => connected,
                 told = self.told() => match told {
                     Told::Stop => break,
-                    Told::Reconnect => continue,
+                    Told::Reconnect | Told::Check => continue,
                 },
             };
             let retry = match connected {
@@ -199,72 +248,42 @@ impl Task {
                     let since = Instant::now();
                     let end = self.serve(login.address, connection).await;
                     if since.elapsed() >= STABLE {
-                        failures = 0;
+                        failures = Failures::default();
                     }
                     match end {
                         End::Stopped => break,
                         End::Again => continue,
                         End::Failed => Retry::BackOff,
-                        End::Lost(lost) => self.lost(&lost).await,
+                        End::Lost(lost) => self.lost(&lost, &mut failures).await,
                     }
                 }
-                Err(error) => self.refused(&error).await,
+                Err(error) => self.refused(&error, &mut failures).await,
             };
-            match self.pause(retry, failures).await {
+            match self.pause(retry, failures.in_a_row, began).await {
                 Some(Told::Stop) => break,
-                Some(Told::Reconnect) => failures = 0,
-                None => failures += 1,
+                Some(Told::Reconnect) => failures = Failures::default(),
+                Some(Told::Check) | None => failures.in_a_row += 1,
             }
         }
         self.set_state(ConnectionState::Offline, Set(None)).await;
     }
 
     async fn serve(&mut self, own: BareJid, connection: Connection) -> End {
-        let Left { session, .. } = std::mem::take(&mut self.left);
+        let Left {
+            session, restored, ..
+        } = std::mem::take(&mut self.left);
         let online = Online {
             core: &self.core,
             account: self.account,
             own,
             connection,
             session,
+            since: jiff::Timestamp::now(),
+            active: true,
         };
-        let (end, left) = online.run(&mut self.commands, &self.outbox).await;
+        let (end, left) = online.run(&mut self.commands, &self.outbox, restored).await;
         self.left = left;
         end
-    }
-
-    async fn login(&self) -> Result<Login> {
-        let mut db = self.core.store.read().await?;
-        let row = accounts::get(&mut db, self.account).await?;
-        let password = accounts::password(&mut db, self.account).await?;
-        let tls = row.tls.map(|tls| match tls {
-            TlsMode::Direct => Tls::Direct,
-            TlsMode::StartTls => Tls::StartTls,
-        });
-        let endpoint = (row.host.is_some() || row.port.0.is_some() || tls.is_some()).then_some(Endpoint {
-            host: row.host,
-            port: row.port.0,
-            tls,
-        });
-        Ok(Login {
-            address: row.address.0,
-            password: Password::from(password.expose()),
-            resource: row.resource,
-            endpoint,
-            proxy: None,
-            last_good: None,
-            trust: Trust {
-                authorities: Arc::clone(&self.core.extra_roots),
-                pinned: None,
-            },
-            strongest_seen: row.strongest_mechanism.as_deref().and_then(Mechanism::from_name),
-            allow_plain: true,
-            token: None,
-            user_agent: None,
-            inactive: false,
-            resume: self.left.resumption.clone(),
-            tap: None,
-        })
     }
 
     /// Waits for a command that matters while there is no connection.
@@ -273,8 +292,15 @@ impl Task {
             match self.commands.recv().await {
                 None | Some(Command::Stop) => return Told::Stop,
                 Some(Command::Reconnect) => return Told::Reconnect,
-                // The stored presence is shown, and devices are read, once there is a connection.
-                Some(Command::Presence | Command::ReadDevices { .. }) => {}
+                Some(Command::Check) => return Told::Check,
+                // What is stored is shown, and devices are read, once there is a connection. Whoever wants a report
+                // hears by the dropped channel that there is none.
+                Some(
+                    Command::Presence
+                    | Command::ReadDevices { .. }
+                    | Command::Activity
+                    | Command::Report { .. },
+                ) => {}
                 Some(
                     Command::PutContact { done, .. }
                     | Command::RemoveContact { done, .. }
@@ -286,45 +312,113 @@ impl Task {
         }
     }
 
-    /// Waits before the next attempt: for a while, or until somebody says so. None if the while is over.
-    async fn pause(&mut self, retry: Retry, failures: u32) -> Option<Told> {
-        match retry {
-            Retry::Ask => Some(self.told().await),
-            Retry::Soon | Retry::BackOff => {
-                let mut entropy = [0; 8];
-                if let Err(error) = crate::secret::fill(&mut entropy) {
-                    log_failure("jitter", &error);
+    /// Waits before the next attempt: for a while, or until somebody says so, or writes a message, or the network is
+    /// another one. None if the while is over.
+    async fn pause(&mut self, retry: Retry, failures: u32, began: Instant) -> Option<Told> {
+        if retry == Retry::Ask {
+            loop {
+                match self.told().await {
+                    // That would change nothing.
+                    Told::Check => {}
+                    told => return Some(told),
                 }
-                let wait = waxwing_stream::backoff(failures, u64::from_le_bytes(entropy));
-                tokio::time::timeout(wait, self.told()).await.ok()
+            }
+        }
+        let mut entropy = [0; 8];
+        if let Err(error) = crate::secret::fill(&mut entropy) {
+            log_failure("jitter", &error);
+        }
+        let wait = waxwing_stream::pause(retry, failures, u64::from_le_bytes(entropy));
+        let outbox = Arc::clone(&self.outbox);
+        let written = async {
+            outbox.notified().await;
+            // However much is written, attempts keep a distance.
+            tokio::time::sleep_until(began + AT_LEAST).await;
+        };
+        tokio::select! {
+            told = self.told() => Some(told),
+            () = tokio::time::sleep(wait) => None,
+            () = written => {
+                // The message still waits to be sent.
+                self.outbox.notify_one();
+                None
             }
         }
     }
 
-    async fn refused(&mut self, error: &ConnectError) -> Retry {
+    async fn refused(&mut self, error: &ConnectError, failures: &mut Failures) -> Retry {
         tracing::warn!(account = self.account.0, code = error.code(), "connecting failed");
-        let retry = error.retry();
-        let state = match retry {
-            Retry::Soon | Retry::BackOff => ConnectionState::Connecting,
-            Retry::Ask => ConnectionState::Failed,
+        let (proven, pinned) = match self.row().await {
+            Ok(row) => (row.password_proven, row.accepted_certificate().is_some()),
+            Err(error) => {
+                log_failure("reading the account", &error);
+                (false, false)
+            }
         };
-        self.set_state(state, Set(Some(connect_fault(error)))).await;
+        let retry = match error {
+            // The person who has just typed it is there and wants to know. A password that was good before may be
+            // refused because the server has trouble.
+            ConnectError::WrongPassword if proven && failures.passwords + 1 < PASSWORDS => {
+                failures.passwords += 1;
+                Retry::BackOff
+            }
+            ConnectError::Policy(_) => self.policy(failures),
+            other => other.retry(),
+        };
+        {
+            let mut live = self.core.live.write().await;
+            let live = live.entry(self.account).or_default();
+            live.refused = match error {
+                ConnectError::Certificate { presented, .. } => presented.as_deref().cloned(),
+                _ => None,
+            };
+            live.weaker_login = faults::weaker_login(error);
+        }
+        self.troubled(retry, faults::of_connect(error, pinned)).await;
         retry
     }
 
-    async fn lost(&mut self, lost: &Disconnected) -> Retry {
+    async fn row(&self) -> Result<accounts::AccountRow> {
+        accounts::get(&mut *self.core.store.read().await?, self.account).await
+    }
+
+    async fn lost(&mut self, lost: &Disconnected, failures: &mut Failures) -> Retry {
         tracing::warn!(
             account = self.account.0,
             code = lost.code(),
             "the connection was lost"
         );
-        let retry = lost.retry();
+        if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
+            live.lost = live.lost.saturating_add(1);
+        }
+        let retry = match lost {
+            Disconnected::Stream {
+                condition: StreamCondition::PolicyViolation,
+                ..
+            } => self.policy(failures),
+            other => other.retry(),
+        };
+        self.troubled(retry, faults::of_loss(lost)).await;
+        retry
+    }
+
+    /// A server that finds its rules broken may mean one thing that we did and not do again; one that finds it every
+    /// time is not asked for ever.
+    fn policy(&self, failures: &mut Failures) -> Retry {
+        failures.policy += 1;
+        if failures.policy < PASSWORDS {
+            Retry::BackOff
+        } else {
+            Retry::Ask
+        }
+    }
+
+    async fn troubled(&self, retry: Retry, fault: Fault) {
         let state = match retry {
             Retry::Soon | Retry::BackOff => ConnectionState::Connecting,
             Retry::Ask => ConnectionState::Failed,
         };
-        self.set_state(state, Set(Some(lost_fault(lost)))).await;
-        retry
+        self.set_state(state, Set(Some(fault))).await;
     }
 
     async fn set_state(&self, state: ConnectionState, error: ErrorChange) {
@@ -349,6 +443,10 @@ async fn set_state(core: &Core, account: AccountId, state: ConnectionState, erro
         let live = live.entry(account).or_default();
         let was_online = live.state == ConnectionState::Online;
         live.state = state;
+        if state == ConnectionState::Online {
+            live.refused = None;
+            live.weaker_login = None;
+        }
         if let Set(error) = error {
             live.error = error;
         }
@@ -360,51 +458,4 @@ async fn set_state(core: &Core, account: AccountId, state: ConnectionState, erro
     if let Err(error) = publish::publish(core, account, changes).await {
         tracing::debug!(%error, "the state of an account could not be shown");
     }
-}
-
-fn connect_fault(error: &ConnectError) -> Fault {
-    use waxwing_stream::CertificateProblem as Certificate;
-    let code = match error {
-        ConnectError::Dns(_) | ConnectError::NoServer | ConnectError::HostUnknown => Code::ServerNotFound,
-        ConnectError::Unreachable(_) | ConnectError::Io(_) => Code::Unreachable,
-        ConnectError::Timeout(_) => Code::Timeout,
-        ConnectError::Certificate { problem, .. } => match problem {
-            Certificate::UnknownIssuer => Code::CertificateUnknownIssuer,
-            Certificate::WrongName => Code::CertificateWrongName,
-            Certificate::Expired | Certificate::NotYetValid => Code::CertificateExpired,
-            Certificate::Revoked | Certificate::Other(_) => Code::CertificateInvalid,
-        },
-        ConnectError::Proxy(_) | ConnectError::ProxyRefused => Code::Unreachable,
-        ConnectError::PlainOnly => Code::LoginUnsupported,
-        ConnectError::Tls(_) => Code::TlsFailed,
-        ConnectError::NoEncryption => Code::TlsUnavailable,
-        ConnectError::WrongPassword => Code::WrongPassword,
-        ConnectError::AccountDisabled => Code::AccountDisabled,
-        ConnectError::Downgrade { .. } => Code::LoginWeakened,
-        ConnectError::NoMechanism => Code::LoginUnsupported,
-        ConnectError::ServerLied(_) => Code::ServerUntrustworthy,
-        ConnectError::ResourceConflict => Code::Conflict,
-        ConnectError::Policy(_) => Code::PolicyViolation,
-        ConnectError::TemporaryAuthFailure | ConnectError::Stream { .. } | ConnectError::Protocol(_) => {
-            Code::StreamFailed
-        }
-    };
-    Fault::new(code, error.to_string())
-}
-
-fn lost_fault(lost: &Disconnected) -> Fault {
-    use waxwing_stream::StreamCondition as Condition;
-    let code = match lost {
-        Disconnected::Stream { condition, .. } => match condition {
-            Condition::Conflict => Code::Conflict,
-            Condition::PolicyViolation => Code::PolicyViolation,
-            Condition::SystemShutdown | Condition::Reset => Code::ServerShutdown,
-            Condition::NotAuthorized => Code::WrongPassword,
-            Condition::HostGone | Condition::HostUnknown => Code::ServerNotFound,
-            _ => Code::StreamFailed,
-        },
-        Disconnected::Closed | Disconnected::Io(_) | Disconnected::Silent => Code::Disconnected,
-        Disconnected::Broken(_) | Disconnected::AckAhead { .. } => Code::StreamFailed,
-    };
-    Fault::new(code, lost.to_string())
 }

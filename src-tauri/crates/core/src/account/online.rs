@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,19 +10,23 @@ use minidom::Element;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use waxwing_omemo::Profile;
-use waxwing_stream::{Connection, Disconnected, Header, Incoming, Resumption, StreamCondition, Violation};
+use waxwing_stream::{
+    Connection, Disconnected, Header, Incoming, Resumption, StanzaNumber, StreamCondition, Violation,
+};
 
 use super::batch::Batch;
 use super::encryption::{ListOutcome, Listed, Lists, Want, lists_wanted};
 use super::iq::{Ask, Questions};
 use super::outbox::Pump;
 use super::publishing::Step;
-use super::{Command, ErrorChange, keys, set_state};
+use super::report::Pending;
+use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::inbound::{self, Context, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Show};
 use crate::publish::{Changes, publish};
-use crate::store::{accounts, outbox};
+use crate::store::sessions::{self, SentStanza};
+use crate::store::{Write, accounts, outbox};
 use crate::xep::element::{text, wrap};
 use crate::xep::{disco, ns, pubsub};
 use crate::{Core, log_failure};
@@ -32,6 +37,11 @@ const BATCH: usize = 512;
 const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Whether a stanza says something to somebody, so that it must not be lost.
+fn is_message(xml: &str) -> bool {
+    xml.starts_with("<message")
+}
 
 /// How a connection ended.
 pub(super) enum End {
@@ -69,6 +79,8 @@ impl From<Error> for Stop {
 pub(super) struct Left {
     pub(super) resumption: Option<Resumption>,
     pub(super) session: Session,
+    /// The session comes from the database, with what was sent in it and not acknowledged.
+    pub(super) restored: Option<Vec<SentStanza>>,
 }
 
 /// What is known and under way in one session with the server. It outlives the connection, since a resumed stream goes
@@ -97,6 +109,12 @@ pub(super) struct Session {
     announced: bool,
     /// How often we put ourselves back on the device list.
     pub(super) repairs: u32,
+    /// The stanzas beside the outbox that are stored until the server acknowledges them.
+    beside: BTreeSet<StanzaNumber>,
+    /// The server gave something that stands for the password (XEP-0484).
+    pub(super) has_token: bool,
+    /// What is being found out for somebody who wants to know how we are connected.
+    pub(super) report: Option<Pending>,
 }
 
 /// One connection and the session that it carries.
@@ -106,6 +124,9 @@ pub(super) struct Online<'a> {
     pub(super) own: BareJid,
     pub(super) connection: Connection,
     pub(super) session: Session,
+    pub(super) since: Timestamp,
+    /// Whether the server thinks that the person is looking.
+    pub(super) active: bool,
 }
 
 impl Online<'_> {
@@ -114,8 +135,9 @@ impl Online<'_> {
         mut self,
         commands: &mut mpsc::Receiver<Command>,
         outbox: &Notify,
+        restored: Option<Vec<SentStanza>>,
     ) -> (End, Left) {
-        let stop = match self.begin().await {
+        let stop = match self.begin(restored).await {
             Ok(()) => self.serve(commands, outbox).await,
             Err(stop) => stop,
         };
@@ -124,6 +146,9 @@ impl Online<'_> {
             Stop::Stopped => {
                 self.farewell().await;
                 self.connection.close().await;
+                if let Err(error) = session::end(self.core, self.account).await {
+                    log_failure("ending the session", &error);
+                }
                 return (End::Stopped, Left::default());
             }
             Stop::Again => End::Again,
@@ -149,6 +174,7 @@ impl Online<'_> {
             Left {
                 resumption: self.connection.into_resumption(),
                 session: self.session,
+                restored: None,
             },
         )
     }
@@ -181,9 +207,16 @@ impl Online<'_> {
     }
 
     /// What a connection begins with. A resumed stream goes on where it was, unless it broke before it had begun.
-    async fn begin(&mut self) -> std::result::Result<(), Stop> {
+    async fn begin(&mut self, restored: Option<Vec<SentStanza>>) -> std::result::Result<(), Stop> {
         let mut lost = Vec::new();
-        if !self.connection.resumed() {
+        if self.connection.resumed() {
+            if let Some(sent) = restored {
+                let sent = session::go_on(self.core, self.account, &self.connection, sent).await?;
+                self.session.pump.restore(&sent);
+                let beside = sent.iter().filter(|stanza| stanza.row.is_none());
+                self.session.beside = beside.map(|stanza| StanzaNumber(stanza.number)).collect();
+            }
+        } else {
             // The server may have had some of what was sent before the break, and says so first.
             let drained = self.drain().await;
             let of_outbox = self.session.pump.forget();
@@ -194,8 +227,11 @@ impl Online<'_> {
                 live.presences.clear();
             }
             drained?;
+            session::begin(self.core, self.account, &self.connection).await?;
         }
-        self.remember_mechanism().await?;
+        self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
+        // Whoever resumes counts as looking again (XEP-0352 §5).
+        self.show_activity().await?;
         if self.session.begun {
             self.session.questions.extend();
             self.show_presence().await?;
@@ -203,12 +239,10 @@ impl Online<'_> {
         } else {
             self.introduce().await?;
         }
-        for stanza in lost {
-            // Receipts and the like; answers and presence belong to the session that is over.
-            if stanza.xml.starts_with("<message") {
-                self.connection.send_raw(stanza.xml).await?;
-            }
-        }
+        // Receipts and the like; answers and presence belong to the session that is over.
+        let lost = lost.into_iter().map(|stanza| stanza.xml);
+        self.send_beside(lost.filter(|xml| is_message(xml)).collect())
+            .await?;
         self.pump().await
     }
 
@@ -266,11 +300,14 @@ impl Online<'_> {
         .await;
     }
 
-    async fn remember_mechanism(&self) -> Result<()> {
-        let mut write = self.core.store.write().await?;
-        accounts::set_strongest_mechanism(&mut write, self.account, self.connection.mechanism().name())
-            .await?;
-        write.commit().await?;
+    /// Tells the server whether the person is looking, if it wants to know (XEP-0352).
+    async fn show_activity(&mut self) -> std::result::Result<(), Stop> {
+        let active = self.core.active.load(Ordering::Relaxed);
+        if active != self.active && self.connection.features().has_child("csi", ns::CSI) {
+            let name = if active { "active" } else { "inactive" };
+            self.connection.send_other(&Element::bare(name, ns::CSI)).await?;
+        }
+        self.active = active;
         Ok(())
     }
 
@@ -336,6 +373,10 @@ impl Online<'_> {
                 Ok(())
             }
             Incoming::Acked { up_to } => {
+                let open = self.session.beside.split_off(&StanzaNumber(up_to.0 + 1));
+                if !std::mem::replace(&mut self.session.beside, open).is_empty() {
+                    sessions::acknowledged(&mut batch.write, self.account, up_to).await?;
+                }
                 let rows = self.session.pump.up_to(up_to);
                 self.confirm(batch, rows).await
             }
@@ -354,6 +395,9 @@ impl Online<'_> {
             name = header.name,
             "a stanza broke a limit and was thrown away"
         );
+        if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
+            live.swallowed = live.swallowed.saturating_add(1);
+        }
         let from = header.from.as_deref().and_then(Sender::read);
         let id = header.id.as_deref().filter(|_| header.name == "iq");
         match id.and_then(|id| self.session.questions.answered(id, from.as_ref(), &self.own)) {
@@ -374,17 +418,29 @@ impl Online<'_> {
         self.finish_handled(batch, 0).await
     }
 
-    /// Commits, acknowledges, sends and tells, in this order.
+    /// Commits, acknowledges, sends and tells, in this order. The session's counts are part of the transaction.
     async fn finish_handled(&mut self, batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
         let Batch {
-            write,
+            mut write,
             changes,
             send,
             outbox,
             caught_up,
             confirmed,
+            presences,
             ..
         } = batch;
+        let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
+        let numbered = self.numbered(&send);
+        if let Some(session) = self.connection.session(handled) {
+            if handled > 0 {
+                sessions::set_handled(&mut write, self.account, session.handled).await?;
+            }
+            if !presences.is_empty() {
+                sessions::put_presences(&mut write, self.account, &presences).await?;
+            }
+            self.keep_beside(&mut write, &numbered).await?;
+        }
         write.commit().await.map_err(Error::from)?;
         self.session.pump.confirmed(&confirmed);
         self.connection.handled(handled);
@@ -397,11 +453,48 @@ impl Online<'_> {
                 account: self.account,
             });
         }
-        for stanza in send {
-            self.connection.send(&stanza).await?;
+        for xml in send {
+            self.connection.send_raw(xml).await?;
         }
         if outbox {
             self.pump().await?;
+        }
+        self.go_on_with_report().await
+    }
+
+    /// Messages beside the outbox, with the numbers that they will have if they are the next to be sent.
+    fn numbered(&self, send: &[Arc<str>]) -> Vec<(StanzaNumber, Arc<str>)> {
+        let numbers = (self.connection.next_number().0..).map(StanzaNumber);
+        let all = numbers.zip(send.iter().cloned());
+        all.filter(|(_, xml)| is_message(xml)).collect()
+    }
+
+    async fn keep_beside(&mut self, write: &mut Write, messages: &[(StanzaNumber, Arc<str>)]) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(StanzaNumber, &str)> =
+            messages.iter().map(|(number, xml)| (*number, &**xml)).collect();
+        sessions::put_stanzas(write, self.account, &rows).await?;
+        self.session
+            .beside
+            .extend(messages.iter().map(|(number, _)| *number));
+        Ok(())
+    }
+
+    /// Sends messages beside the outbox that no transaction stands behind.
+    async fn send_beside(&mut self, messages: Vec<Arc<str>>) -> std::result::Result<(), Stop> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        if self.connection.session(0).is_some() {
+            let numbered = self.numbered(&messages);
+            let mut write = self.core.store.write().await?;
+            self.keep_beside(&mut write, &numbered).await?;
+            write.commit().await.map_err(Error::from)?;
+        }
+        for xml in messages {
+            self.connection.send_raw(xml).await?;
         }
         Ok(())
     }
@@ -476,6 +569,12 @@ impl Online<'_> {
                 accept,
                 done,
             } => self.answer_request(&address, accept, done).await,
+            Command::Report { done } => self.report(done).await,
+            Command::Activity => self.show_activity().await,
+            Command::Check => {
+                self.connection.request_ack().await;
+                Ok(())
+            }
             Command::Reconnect => Err(Stop::Again),
             Command::Stop => Err(Stop::Stopped),
         }

@@ -14,6 +14,7 @@ use crate::error::{Code, Fault, Result};
 use crate::model::{ChatId, Delivery, EncryptionMode};
 use crate::publish::{Changes, publish};
 use crate::store::outbox::{self, Encrypt, OutboxRow};
+use crate::store::sessions::{self, SentStanza};
 use crate::store::{Write, chats, messages};
 use crate::xep::element::{child_text, element};
 use crate::xep::ns;
@@ -40,6 +41,16 @@ impl Pump {
     /// The rows that the server has, up to this stanza.
     pub(super) fn up_to(&self, number: StanzaNumber) -> Vec<i64> {
         self.sent.range(..=number).map(|(_, row)| *row).collect()
+    }
+
+    /// What a session that goes on has sent: these rows are under way.
+    pub(super) fn restore(&mut self, sent: &[SentStanza]) {
+        *self = Self::default();
+        for stanza in sent {
+            if let Some(row) = stanza.row {
+                self.sent(StanzaNumber(stanza.number), row);
+            }
+        }
     }
 
     /// These rows are done.
@@ -106,8 +117,9 @@ impl Online<'_> {
         if !new.is_empty() {
             let (ready, wants, changes) = self.make_ready(new).await?;
             publish(self.core, self.account, changes).await?;
-            self.ask_for(wants).await?;
+            // First of all, since the rows have their numbers already.
             self.send_ready(ready).await?;
+            self.ask_for(wants).await?;
         }
         let pump = &mut self.session.pump;
         if pump.waiting.is_empty() {
@@ -140,6 +152,11 @@ impl Online<'_> {
                 }
                 Outcome::Gone => {}
             }
+        }
+        if self.connection.session(0).is_some() {
+            let numbers = (self.connection.next_number().0..).map(StanzaNumber);
+            let numbered: Vec<_> = ready.iter().map(|ready| ready.row).zip(numbers).collect();
+            sessions::number_rows(&mut write, &numbered).await?;
         }
         write.commit().await?;
         Ok((ready, wants, changes))

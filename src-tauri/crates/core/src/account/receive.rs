@@ -18,6 +18,7 @@ use crate::model::{
     UndecryptableReason,
 };
 use crate::store::messages::NewMessage;
+use crate::store::sessions::DevicePresence;
 use crate::store::{chats, contacts, messages, omemo, outbox};
 use crate::xep::element::{element, wrap};
 use crate::xep::{disco, ns, pubsub, stanza_error};
@@ -346,9 +347,15 @@ impl Online<'_> {
         {
             return Ok(());
         }
+        let resource = from.resource.unwrap_or_default();
         if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
-            live.set_presence(from.bare.clone(), from.resource.unwrap_or_default(), presence);
+            live.set_presence(from.bare.clone(), resource.clone(), presence.clone());
         }
+        batch.presences.push(DevicePresence {
+            address: from.bare.clone(),
+            resource,
+            presence,
+        });
         batch.changes.contacts.insert(from.bare);
         Ok(())
     }
@@ -414,6 +421,10 @@ impl Online<'_> {
             }
             Ask::Fence { rows } => self.confirm(batch, rows).await,
             Ask::Publish(step) => self.published(batch, step, answer).await,
+            Ask::ForReport(part) => {
+                self.reported(part, Some(answer).filter(|_| !failed));
+                Ok(())
+            }
             Ask::DeviceList { of, profile } => {
                 self.device_list_answer(batch, &of, profile, answer, now).await
             }
@@ -536,6 +547,7 @@ impl Online<'_> {
             Ask::Roster | Ask::Carbons | Ask::OwnFeatures | Ask::CaughtUp | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
+            Ask::ForReport(part) => self.reported(part, None),
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");
                 self.cannot_publish(step.profile());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connection;
 use crate::account::{self, Command, command};
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
@@ -22,17 +23,10 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
     if params.password.expose().is_empty() {
         return Err(Error::invalid("the password is empty"));
     }
-    if params.port == Some(0) {
-        return Err(Error::invalid("a port is 1 to 65,535"));
-    }
-    let host = params
-        .host
-        .as_deref()
-        .map(str::trim)
-        .filter(|host| !host.is_empty());
-    if host.is_some_and(|host| host.len() > 255 || host.contains(|c: char| c.is_whitespace() || c == '/')) {
-        return Err(Error::invalid("the host is a name or an IP address"));
-    }
+    let (host, port) = (
+        connection::host(params.host.as_deref())?,
+        connection::port(params.port)?,
+    );
     let resource = format!(
         "waxwing-{}",
         crate::secret::random_id()?.chars().take(8).collect::<String>()
@@ -42,7 +36,7 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
         password: &params.password,
         resource: &resource,
         host,
-        port: params.port,
+        port,
         tls: params.tls,
     };
     let mut write = core.store.write().await?;
@@ -106,6 +100,7 @@ pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothin
     accounts::delete(&mut write, params.account).await?;
     write.commit().await?;
     core.live.write().await.remove(&params.account);
+    core.consoles.remove(params.account);
     core.emit(Event::AccountRemoved {
         account: params.account,
     });

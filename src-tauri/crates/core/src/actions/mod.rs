@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod chats;
+pub(crate) mod connection;
 pub(crate) mod contacts;
 pub(crate) mod encryption;
 pub(crate) mod messages;

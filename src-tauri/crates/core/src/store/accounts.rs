@@ -1,10 +1,11 @@
 //! Accounts as they are stored.
 
 use sqlx::FromRow;
+use waxwing_stream::Fingerprint;
 
 use super::{Connection, Write};
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, BareJid, Show, TlsMode};
+use crate::model::{AccountId, BareJid, Proxy, ProxyKind, Show, TlsMode};
 use crate::secret::Secret;
 
 /// An account's row without its password.
@@ -23,7 +24,58 @@ pub(crate) struct AccountRow {
     pub(crate) status: Option<String>,
     pub(crate) color: u8,
     pub(crate) strongest_mechanism: Option<String>,
+    pub(crate) proxy_kind: Option<ProxyKind>,
+    pub(crate) proxy_host: Option<String>,
+    #[sqlx(try_from = "Option<i64>")]
+    pub(crate) proxy_port: Port,
+    pub(crate) proxy_user: Option<String>,
+    pub(crate) accepted_certificate: Option<Vec<u8>>,
+    pub(crate) own_authorities: bool,
+    pub(crate) plain_allowed: bool,
+    pub(crate) password_proven: bool,
+    pub(crate) target_host: Option<String>,
+    #[sqlx(try_from = "Option<i64>")]
+    pub(crate) target_port: Port,
+    pub(crate) target_tls: Option<TlsMode>,
+    /// Unix milliseconds.
+    pub(crate) target_since: Option<i64>,
     pub(crate) unread: u32,
+}
+
+impl AccountRow {
+    /// The proxy, without its password.
+    pub(crate) fn proxy(&self) -> Option<Proxy> {
+        Some(Proxy {
+            kind: self.proxy_kind?,
+            host: self.proxy_host.clone()?,
+            port: self.proxy_port.0?,
+            user: self.proxy_user.clone(),
+        })
+    }
+
+    /// The certificate that the person accepted.
+    pub(crate) fn accepted_certificate(&self) -> Option<Fingerprint> {
+        let bytes = self.accepted_certificate.as_deref()?;
+        Some(Fingerprint(bytes.try_into().ok()?))
+    }
+}
+
+/// What only the login needs to know of an account.
+pub(crate) struct Secrets {
+    pub(crate) password: Secret,
+    pub(crate) proxy_password: Option<Secret>,
+    /// PEM.
+    pub(crate) authorities: Option<String>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) token: Option<Token>,
+}
+
+/// What stands for the password (XEP-0484).
+pub(crate) struct Token {
+    pub(crate) mechanism: String,
+    pub(crate) secret: Secret,
+    /// Unix seconds.
+    pub(crate) expiry: Option<i64>,
 }
 
 /// A bare JID in a column.
@@ -61,6 +113,9 @@ macro_rules! select_account {
     ($rest:literal) => {
         concat!(
             "SELECT id, address, enabled, resource, host, port, tls, show, status, color, strongest_mechanism, \
+             proxy_kind, proxy_host, proxy_port, proxy_user, accepted_certificate, \
+             authorities IS NOT NULL AS own_authorities, plain_allowed, password_proven, \
+             target_host, target_port, target_tls, target_since, \
              (SELECT coalesce(sum(unread), 0) FROM chat WHERE chat.account = account.id) AS unread FROM account ",
             $rest
         )
@@ -83,14 +138,31 @@ pub(crate) async fn get(db: &mut Connection, account: AccountId) -> Result<Accou
         .ok_or_else(|| Error::not_found("account"))
 }
 
-/// The account's password. Errors: `not_found`.
-pub(crate) async fn password(db: &mut Connection, account: AccountId) -> Result<Secret> {
-    sqlx::query_scalar::<_, String>("SELECT password FROM account WHERE id = ?")
-        .bind(account)
-        .fetch_optional(db)
-        .await?
-        .map(Secret::from)
-        .ok_or_else(|| Error::not_found("account"))
+/// What only the login needs. Errors: `not_found`.
+pub(crate) async fn secrets(db: &mut Connection, account: AccountId) -> Result<Secrets> {
+    let row: Option<(String, Option<String>, Option<String>, Option<String>)> =
+        sqlx::query_as("SELECT password, proxy_password, authorities, user_agent FROM account WHERE id = ?")
+            .bind(account)
+            .fetch_optional(&mut *db)
+            .await?;
+    let (password, proxy_password, authorities, user_agent) =
+        row.ok_or_else(|| Error::not_found("account"))?;
+    let token: Option<(String, String, Option<i64>)> =
+        sqlx::query_as("SELECT mechanism, secret, expiry FROM token WHERE account = ?")
+            .bind(account)
+            .fetch_optional(db)
+            .await?;
+    Ok(Secrets {
+        password: Secret::from(password),
+        proxy_password: proxy_password.map(Secret::from),
+        authorities,
+        user_agent,
+        token: token.map(|(mechanism, secret, expiry)| Token {
+            mechanism,
+            secret: Secret::from(secret),
+            expiry,
+        }),
+    })
 }
 
 /// Adds an account with the colour that is used least. Errors: `account_exists`.
@@ -125,9 +197,10 @@ pub(crate) async fn set_enabled(write: &mut Write, account: AccountId, enabled: 
     found(done.rows_affected())
 }
 
-/// Replaces the password. Errors: `not_found`.
+/// Replaces the password; what stood for the old one goes. Errors: `not_found`.
 pub(crate) async fn set_password(write: &mut Write, account: AccountId, password: &Secret) -> Result<()> {
-    let done = sqlx::query("UPDATE account SET password = ? WHERE id = ?")
+    set_token(write, account, None).await?;
+    let done = sqlx::query("UPDATE account SET password = ?, password_proven = 0 WHERE id = ?")
         .bind(password.expose())
         .bind(account)
         .execute(&mut **write)
@@ -151,13 +224,138 @@ pub(crate) async fn set_presence(
     found(done.rows_affected())
 }
 
-/// Remembers the strongest mechanism the server ever offered.
-pub(crate) async fn set_strongest_mechanism(write: &mut Write, account: AccountId, name: &str) -> Result<()> {
-    sqlx::query("UPDATE account SET strongest_mechanism = ? WHERE id = ?")
-        .bind(name)
+/// Where and how to connect.
+pub(crate) struct NewConnection<'a> {
+    pub(crate) host: Option<&'a str>,
+    pub(crate) port: Option<u16>,
+    pub(crate) tls: Option<TlsMode>,
+    pub(crate) proxy: Option<&'a Proxy>,
+    pub(crate) proxy_password: Option<&'a Secret>,
+}
+
+/// Sets where and how to connect. Errors: `not_found`.
+pub(crate) async fn set_connection(
+    write: &mut Write,
+    account: AccountId,
+    new: &NewConnection<'_>,
+) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE account SET host = ?, port = ?, tls = ?, proxy_kind = ?, proxy_host = ?, proxy_port = ?,
+             proxy_user = ?, proxy_password = ?, target_host = NULL, target_port = NULL, target_tls = NULL,
+             target_since = NULL
+         WHERE id = ?",
+    )
+    .bind(new.host)
+    .bind(new.port)
+    .bind(new.tls)
+    .bind(new.proxy.map(|proxy| proxy.kind))
+    .bind(new.proxy.map(|proxy| proxy.host.as_str()))
+    .bind(new.proxy.map(|proxy| proxy.port))
+    .bind(new.proxy.and_then(|proxy| proxy.user.as_deref()))
+    .bind(new.proxy_password.map(Secret::expose))
+    .bind(account)
+    .execute(&mut **write)
+    .await?;
+    found(done.rows_affected())
+}
+
+/// Accepts one certificate, or none any more. Errors: `not_found`.
+pub(crate) async fn set_accepted_certificate(
+    write: &mut Write,
+    account: AccountId,
+    certificate: Option<Fingerprint>,
+) -> Result<()> {
+    let done = sqlx::query("UPDATE account SET accepted_certificate = ? WHERE id = ?")
+        .bind(certificate.map(|fingerprint| fingerprint.0.to_vec()))
         .bind(account)
         .execute(&mut **write)
         .await?;
+    found(done.rows_affected())
+}
+
+/// Sets the account's own certificate authorities, in PEM. Errors: `not_found`.
+pub(crate) async fn set_authorities(write: &mut Write, account: AccountId, pem: Option<&str>) -> Result<()> {
+    let done = sqlx::query("UPDATE account SET authorities = ? WHERE id = ?")
+        .bind(pem)
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    found(done.rows_affected())
+}
+
+/// Forgets the strongest mechanism, and allows the password itself to be sent if that is what is on offer.
+/// Errors: `not_found`.
+pub(crate) async fn allow_weaker_login(write: &mut Write, account: AccountId, plain: bool) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE account SET strongest_mechanism = NULL, plain_allowed = plain_allowed OR ? WHERE id = ?",
+    )
+    .bind(plain)
+    .bind(account)
+    .execute(&mut **write)
+    .await?;
+    found(done.rows_affected())
+}
+
+/// Keeps or drops what stands for the password.
+pub(crate) async fn set_token(write: &mut Write, account: AccountId, token: Option<&Token>) -> Result<()> {
+    sqlx::query("DELETE FROM token WHERE account = ?")
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    if let Some(token) = token {
+        sqlx::query("INSERT INTO token (account, mechanism, secret, expiry) VALUES (?, ?, ?, ?)")
+            .bind(account)
+            .bind(&token.mechanism)
+            .bind(token.secret.expose())
+            .bind(token.expiry)
+            .execute(&mut **write)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Names this installation of the account for good.
+pub(crate) async fn set_user_agent(write: &mut Write, account: AccountId, user_agent: &str) -> Result<()> {
+    sqlx::query("UPDATE account SET user_agent = coalesce(user_agent, ?) WHERE id = ?")
+        .bind(user_agent)
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// What a login that succeeded teaches.
+pub(crate) struct SignedIn<'a> {
+    /// The strongest mechanism that the server offered.
+    pub(crate) mechanism: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) tls: TlsMode,
+    /// Unix milliseconds.
+    pub(crate) now: i64,
+}
+
+/// For so long a place is preferred to others that DNS names, so that the order in DNS is followed once a day.
+pub(crate) const PLACE_COUNTS_FOR: i64 = 24 * 3_600 * 1_000;
+
+/// Remembers what a login taught. A place keeps the time at which the server was found there by the order in DNS.
+pub(crate) async fn signed_in(write: &mut Write, account: AccountId, login: &SignedIn<'_>) -> Result<()> {
+    sqlx::query(
+        "UPDATE account SET strongest_mechanism = ?1, password_proven = 1,
+             target_since = iif(target_host IS ?2 AND target_port IS ?3 AND target_tls IS ?4
+                 AND target_since > ?5 - ?7, target_since, ?5),
+             target_host = ?2, target_port = ?3, target_tls = ?4
+         WHERE id = ?6",
+    )
+    .bind(login.mechanism)
+    .bind(login.host)
+    .bind(login.port)
+    .bind(login.tls)
+    .bind(login.now)
+    .bind(account)
+    .bind(PLACE_COUNTS_FOR)
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod messages;
 pub(crate) mod omemo;
 pub(crate) mod outbox;
 pub(crate) mod search;
+pub(crate) mod sessions;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};

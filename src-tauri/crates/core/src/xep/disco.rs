@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use minidom::Element;
 use sha1::{Digest, Sha1};
 use waxwing_omemo::Profile;
+use xmpp_parsers::jid::BareJid;
 
 use super::element::{attribute, element, wrap};
 use super::ns;
@@ -84,6 +85,36 @@ pub(crate) fn has_feature(iq: &Element, feature: &str) -> bool {
             .children()
             .any(|child| child.name() == "feature" && child.attr("var") == Some(feature))
     })
+}
+
+/// What a disco#info answer names: its features, and its identities as `identity:category/type`. At most 500.
+pub(crate) fn features_named(iq: &Element) -> Vec<String> {
+    const MOST: usize = 500;
+    let children = iq
+        .get_child("query", ns::DISCO_INFO)
+        .into_iter()
+        .flat_map(Element::children);
+    children
+        .filter_map(|child| match child.name() {
+            "feature" => attribute(child, "var").map(str::to_owned),
+            "identity" => Some(format!(
+                "identity:{}/{}",
+                attribute(child, "category")?,
+                attribute(child, "type")?
+            )),
+            _ => None,
+        })
+        .take(MOST)
+        .collect()
+}
+
+/// The addresses that a disco#items answer names; those that cannot be read are left out.
+pub(crate) fn items(iq: &Element) -> Vec<BareJid> {
+    iq.get_child("query", ns::DISCO_ITEMS)
+        .into_iter()
+        .flat_map(Element::children)
+        .filter_map(|item| attribute(item, "jid")?.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]

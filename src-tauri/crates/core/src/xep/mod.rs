@@ -8,13 +8,18 @@ pub(crate) mod stanza_error;
 /// Namespaces that are not in `xmpp_parsers::ns`.
 pub(crate) mod ns {
     pub(crate) use xmpp_parsers::ns::{
-        CAPS, CARBONS, DELAY, DISCO_INFO, EME, FORWARD, JABBER_CLIENT, PING, PUBSUB, PUBSUB_ERRORS,
-        PUBSUB_EVENT, PUBSUB_OWNER, RECEIPTS, ROSTER, SID, XMPP_STANZAS,
+        BLOCKING, BOOKMARKS2_COMPAT as BOOKMARK_CONVERSION, CAPS, CARBONS, CSI, DELAY, DISCO_INFO,
+        DISCO_ITEMS, EME, FORWARD, HTTP_UPLOAD as UPLOAD, JABBER_CLIENT, MAM, MUC, PING, PUBSUB,
+        PUBSUB_ERRORS, PUBSUB_EVENT, PUBSUB_OWNER, PUSH, RECEIPTS, ROSTER, SID, VERSION, XMPP_STANZAS,
     };
     /// XEP-0334.
     pub(crate) const HINTS: &str = "urn:xmpp:hints";
     /// XEP-0478.
     pub(crate) const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+    /// XEP-0398.
+    pub(crate) const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+    /// XEP-0215.
+    pub(crate) const EXTERNAL_SERVICES: &str = "urn:xmpp:extdisco:2";
     /// XEP-0333.
     pub(crate) const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
     /// XEP-0004.

@@ -1,0 +1,76 @@
+//! The stream-managed session in the database, so that the next process goes on with it (XEP-0198 §5).
+
+use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
+
+use super::online::{Left, Session};
+use crate::Core;
+use crate::error::Result;
+use crate::model::AccountId;
+use crate::store::sessions::{self, SentStanza};
+
+/// What a process that was ended in the midst of a session left for this one; nothing if it ended in order.
+pub(super) async fn restore(core: &Core, account: AccountId) -> Result<Left> {
+    let mut db = core.store.read().await?;
+    let Some(stored) = sessions::get(&mut db, account).await? else {
+        return Ok(Left::default());
+    };
+    let sent = sessions::stanzas(&mut db, account).await?;
+    let unacknowledged = sent
+        .iter()
+        .map(|stanza| Unacknowledged {
+            number: StanzaNumber(stanza.number),
+            xml: stanza.xml.as_str().into(),
+        })
+        .collect();
+    let mut session = Session::default();
+    session.pump.restore(&sent);
+    Ok(Left {
+        resumption: Some(Resumption::restore(stored, unacknowledged)),
+        session,
+        restored: Some(sent),
+    })
+}
+
+/// The server went on with a restored session. What it had not received went out again under new numbers, and what
+/// contacts showed is still true.
+pub(super) async fn go_on(
+    core: &Core,
+    account: AccountId,
+    connection: &Connection,
+    mut sent: Vec<SentStanza>,
+) -> Result<Vec<SentStanza>> {
+    let again: Vec<u64> = connection.resent().map(|stanza| stanza.number.0).collect();
+    // The newest ones, in the same order.
+    let first = sent.len().saturating_sub(again.len());
+    let mut pending = sent.split_off(first);
+    for (stanza, number) in pending.iter_mut().zip(again) {
+        stanza.number = number;
+    }
+    let mut write = core.store.write().await?;
+    sessions::renumber(&mut write, account, &pending).await?;
+    let presences = sessions::presences(&mut write, account).await?;
+    write.commit().await?;
+    let mut live = core.live.write().await;
+    let live = live.entry(account).or_default();
+    for device in presences {
+        live.set_presence(device.address, device.resource, device.presence);
+    }
+    sent.extend(pending);
+    Ok(sent)
+}
+
+/// A new session has begun.
+pub(super) async fn begin(core: &Core, account: AccountId, connection: &Connection) -> Result<()> {
+    let mut write = core.store.write().await?;
+    sessions::begin(&mut write, account, connection.session(0).as_ref()).await?;
+    write.commit().await?;
+    Ok(())
+}
+
+/// The session was ended in order.
+pub(super) async fn end(core: &Core, account: AccountId) -> Result<()> {
+    let mut write = core.store.write().await?;
+    sessions::end(&mut write, account).await?;
+    write.commit().await?;
+    Ok(())
+}
