@@ -3,9 +3,12 @@ import type {
   Account,
   AccountId,
   AddAccount,
+  Certificate,
   Chat,
   ChatId,
   Code,
+  ConnectionReport,
+  ConsoleEntry,
   Contact,
   ContactRequest,
   Delivery,
@@ -17,7 +20,9 @@ import type {
   Opening,
   Requests,
   Show,
+  Way,
 } from "./generated/api";
+import { certificate, report } from "./samples";
 
 /** What a sign-in with such an address comes to, by the part before the @. */
 const failing: Record<string, Code> = {
@@ -28,8 +33,15 @@ const failing: Record<string, Code> = {
   cert: "certificate_wrong_name",
   issuer: "certificate_unknown_issuer",
   expired: "certificate_expired",
+  revoked: "certificate_invalid",
+  changed: "certificate_changed",
   weak: "login_weakened",
+  plain: "plain_only",
+  proxy: "proxy_failed",
+  busy: "server_busy",
 };
+/** The most entries that a console answers with. */
+const CONSOLE = 1_000;
 
 type Handlers = { [M in Method]: (params: Requests[M]["params"]) => Requests[M]["result"] };
 
@@ -58,7 +70,16 @@ export class FakeCore implements Core {
   readonly devices = new Map<string, Device[]>();
   /** The right password of an account that needs one. */
   readonly passwords = new Map<string, string>();
+  /** How an account is connected, where that is not as usual. */
+  readonly reports = new Map<AccountId, Partial<ConnectionReport>>();
+  /** What goes over an account's wire as soon as its console is switched on. */
+  readonly traffic = new Map<AccountId, readonly [Way, string][]>();
+  /** The consoles that are on. */
+  readonly consoles = new Map<AccountId, ConsoleEntry[]>();
+  active = true;
 
+  // Accounts that may sign in more weakly than before.
+  readonly #weakened = new Set<AccountId>();
   #rev = 0;
   #id = 0;
   #receive: ((events: Event[]) => void) | null = null;
@@ -122,6 +143,11 @@ export class FakeCore implements Core {
       host: null,
       port: null,
       tls: null,
+      proxy: null,
+      refused_certificate: null,
+      accepted_certificate: null,
+      own_authorities: false,
+      plain_allowed: false,
       rev: this.#nextRev(),
       ...more,
     });
@@ -256,6 +282,24 @@ export class FakeCore implements Core {
     this.devices.set(key(account, address), devices);
   }
 
+  /** Something goes over an account's wire; it is kept only while the console is on. */
+  see(account: AccountId, ...seen: readonly [Way, string][]): void {
+    const kept = this.consoles.get(account);
+    if (!kept) return;
+    const last = kept.at(-1)?.number ?? 0;
+    const entries = seen.map(([way, xml], at) => ({
+      number: last + at + 1,
+      at: new Date().toISOString(),
+      way,
+      xml,
+    }));
+    kept.push(...entries);
+    for (let at = 0; at < entries.length; at += 100) {
+      this.emit({ type: "console_seen", account, entries: entries.slice(at, at + 100) });
+    }
+    kept.splice(0, kept.length - CONSOLE);
+  }
+
   /** Sends an event as it stands. */
   emit(event: Event): void {
     if (!this.#receive) return;
@@ -287,17 +331,40 @@ export class FakeCore implements Core {
 
   #signIn(id: AccountId, password: string): void {
     const account = need(this.accounts.get(id));
-    this.changeAccount(id, { state: "connecting", error: null });
-    const code = failing[account.address.slice(0, account.address.indexOf("@"))];
-    const wrong = code === "wrong_password" ? password !== "right" : code !== undefined;
+    this.changeAccount(id, { state: "connecting", error: null, refused_certificate: null });
     setTimeout(
       () => {
-        if (!this.accounts.has(id)) return;
-        if (wrong && code) this.changeAccount(id, { state: "failed", error: fault(code) });
-        else this.changeAccount(id, { state: "online" });
+        const now = this.accounts.get(id);
+        if (!now?.enabled) return;
+        const code = failing[account.address.slice(0, account.address.indexOf("@"))];
+        const refused = refusedOf(now, code);
+        if (code === undefined || this.#getsIn(now, code, refused, password)) {
+          this.changeAccount(id, { state: "online" });
+        } else {
+          this.changeAccount(id, {
+            state: stateAfter(code),
+            error: fault(code),
+            refused_certificate: refused,
+          });
+        }
       },
       Math.max(this.delay, 20),
     );
+  }
+
+  #getsIn(account: Account, code: Code, refused: Certificate | null, password: string): boolean {
+    if (code === "wrong_password") return password === "right";
+    if (code === "plain_only") return account.plain_allowed;
+    if (code === "login_weakened") return this.#weakened.has(account.account);
+    if (code === "proxy_failed") return account.proxy === null;
+    return refused !== null && account.accepted_certificate === refused.fingerprint;
+  }
+
+  // A change of how the account connects, which it then does.
+  #reconnect(account: AccountId, change: Partial<Account>): Record<symbol, never> {
+    this.changeAccount(account, change);
+    if (need(this.accounts.get(account)).enabled) this.#signIn(account, "");
+    return {};
   }
 
   #moveOn(id: MessageId, left: readonly Delivery[]): void {
@@ -321,6 +388,51 @@ export class FakeCore implements Core {
       this.#signIn(account, password);
       return {};
     },
+    set_connection: ({ account, host, port, tls, proxy }) => {
+      const { kind, host: via, port: at, user } = proxy ?? {};
+      if (port === 0 || at === 0) throw fault("invalid_params");
+      const through =
+        kind && via !== undefined && at !== undefined
+          ? { kind, host: via, port: at, user: user ?? null }
+          : null;
+      return this.#reconnect(account, {
+        host: host ?? null,
+        port: port ?? null,
+        tls: tls ?? null,
+        proxy: through,
+      });
+    },
+    accept_certificate: ({ account, fingerprint }) => {
+      const shown = need(this.accounts.get(account)).refused_certificate;
+      if (shown?.fingerprint !== fingerprint) throw fault("not_found");
+      return this.#reconnect(account, { accepted_certificate: fingerprint });
+    },
+    forget_certificate: ({ account }) => this.#reconnect(account, { accepted_certificate: null }),
+    set_authorities: ({ account, pem }) => {
+      if (pem !== undefined && !pem.includes("-----BEGIN CERTIFICATE-----")) throw fault("invalid_params");
+      return this.#reconnect(account, { own_authorities: pem !== undefined });
+    },
+    allow_weaker_login: ({ account }) => {
+      const code = need(this.accounts.get(account)).error?.code;
+      if (code !== "plain_only" && code !== "login_weakened") throw fault("not_found");
+      this.#weakened.add(account);
+      return this.#reconnect(account, code === "plain_only" ? { plain_allowed: true } : {});
+    },
+    connection_report: ({ account }) => this.#report(need(this.accounts.get(account))),
+    set_console: ({ account, on }) => {
+      if (!on) this.consoles.delete(account);
+      else if (!this.consoles.has(account)) {
+        this.consoles.set(account, []);
+        this.see(account, ...(this.traffic.get(account) ?? []));
+      }
+      return {};
+    },
+    list_console: ({ account }) => this.consoles.get(account) ?? [],
+    set_active: ({ active }) => {
+      this.active = active;
+      return {};
+    },
+    check_connections: () => ({}),
     remove_account: ({ account }) => {
       this.accounts.delete(account);
       for (const [id, chat] of this.chats) if (chat.account === account) this.chats.delete(id);
@@ -420,6 +532,12 @@ export class FakeCore implements Core {
     return { account };
   }
 
+  #report(account: Account): ConnectionReport {
+    const usual = report(account.account, domainOf(account));
+    const now = { ...usual, ...this.reports.get(account.account) };
+    return account.state === "online" ? now : { ...now, connection: null, features: [] };
+  }
+
   #message(id: MessageId): Message {
     return need([...this.messages.values()].flat().find((message) => message.message === id));
   }
@@ -434,6 +552,33 @@ export function fault(code: Code): Fault {
 export function showAt(index: number): Show {
   const shows: Show[] = ["available", "away", "offline", "dnd", "chat", "offline", "xa", "offline"];
   return shows[index % shows.length] ?? "offline";
+}
+
+/** The certificate that a refused sign-in shows. */
+export function refusedOf(account: Account, code: Code | undefined): Certificate | null {
+  const domain = domainOf(account);
+  const own = { issuer: domain, self_signed: true };
+  switch (code) {
+    case "certificate_unknown_issuer":
+      return certificate(domain, own);
+    case "certificate_changed":
+      return certificate(domain, { ...own, fingerprint: certificate(`new.${domain}`).fingerprint });
+    case "certificate_wrong_name":
+      return certificate(domain, { names: ["shop.elsewhere.example", "*.elsewhere.example"] });
+    case "certificate_expired":
+      return certificate(domain, { not_before: "2025-03-01T00:00:00Z", not_after: "2025-05-30T23:59:59Z" });
+    default:
+      return null;
+  }
+}
+
+// What may mend itself is tried again.
+function stateAfter(code: Code): Account["state"] {
+  return code === "proxy_failed" || code === "server_busy" ? "connecting" : "failed";
+}
+
+function domainOf(account: Account): string {
+  return account.address.slice(account.address.indexOf("@") + 1);
 }
 
 function key(account: AccountId, address: string): string {

@@ -1,5 +1,6 @@
 import { FakeCore, fault, showAt } from "./fake";
 import type { ChatId, Device } from "./generated/api";
+import { digest } from "./samples";
 
 /** The scenes by name: `npm run dev`, then `/?fake=home`. */
 export function fakeScene(name: string): FakeCore {
@@ -204,12 +205,9 @@ function dana(core: FakeCore, account: number): void {
 }
 
 function device(id: number, trust: Device["trust"], more: Partial<Device>): Device {
-  const fingerprint = Array.from({ length: 64 }, (_, at) =>
-    ((Math.imul(id * 97 + at, 2_654_435_761) >>> 13) & 15).toString(16),
-  ).join("");
   return {
     device: id,
-    fingerprint,
+    fingerprint: digest(id),
     trust,
     protocols: ["omemo2"],
     active: true,

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 
-import type { Account, Chat, Contact, Event, Message } from "../core/generated/api";
+import type { Account, Chat, ConsoleEntry, Contact, Event, Message } from "../core/generated/api";
 import { apply, applyAll } from "./apply";
-import { Mirror, personKey, putPage, Rows } from "./mirror.svelte";
+import { Mirror, personKey, putEntries, putPage, Rows, Wire } from "./mirror.svelte";
 
 const account = (more: Partial<Account> = {}): Account => ({
   account: 1,
@@ -17,6 +17,11 @@ const account = (more: Partial<Account> = {}): Account => ({
   host: null,
   port: null,
   tls: null,
+  proxy: null,
+  refused_certificate: null,
+  accepted_certificate: null,
+  own_authorities: false,
+  plain_allowed: false,
   rev: 1,
   ...more,
 });
@@ -64,6 +69,12 @@ const message = (id: number, more: Partial<Message> = {}): Message => ({
   archive_id: null,
   rev: id,
   ...more,
+});
+const entry = (number: number): ConsoleEntry => ({
+  number,
+  at: "2026-01-01T00:00:00Z",
+  way: "in",
+  xml: `<message id="${number}"/>`,
 });
 const ben = personKey(1, "ben@b.example");
 
@@ -135,6 +146,10 @@ describe("every event", () => {
       event: { type: "caught_up", account: 2 },
       check: (mirror) => expect(mirror.accounts.get(1)).toEqual(account()),
     },
+    console_seen: {
+      event: { type: "console_seen", account: 1, entries: [entry(1)] },
+      check: (mirror) => expect(mirror.wire?.entries).toEqual([entry(1)]),
+    },
     resync: {
       event: { type: "resync" },
       // It changes nothing by itself: what is there stays on screen until it is read anew.
@@ -147,6 +162,7 @@ describe("every event", () => {
     mirror.accounts.set(1, account());
     mirror.contacts.set(ben, contact());
     mirror.chats.set(1, chat());
+    mirror.wire = new Wire(1);
     mirror.requests.set(personKey(1, "asks@c.example"), {
       account: 1,
       address: "asks@c.example",
@@ -235,4 +251,36 @@ describe("messages find their place", () => {
 test("a batch says that it asks for reading everything anew", () => {
   expect(applyAll(new Mirror(), [{ type: "resync" }]).resync).toBe(true);
   expect(applyAll(new Mirror(), [{ type: "ready", version: "1" }]).resync).toBe(false);
+});
+
+describe("what goes over a wire", () => {
+  const numbers = (wire: Wire) => wire.entries.map((one) => one.number);
+
+  test("stands once and in order, whether an answer or an event brought it first", () => {
+    const wire = new Wire(1);
+    putEntries(wire, [entry(3), entry(4)]);
+    putEntries(wire, [entry(1), entry(2), entry(3)]);
+    putEntries(wire, [entry(5)]);
+    expect(numbers(wire)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("of another account is not kept", () => {
+    const mirror = new Mirror();
+    mirror.wire = new Wire(1);
+    apply(mirror, { type: "console_seen", account: 2, entries: [entry(1)] });
+    expect(mirror.wire.entries).toEqual([]);
+  });
+
+  test("is let go of at its old end", () => {
+    const wire = new Wire(1);
+    for (let at = 0; at < 60; at += 1) {
+      putEntries(
+        wire,
+        Array.from({ length: 100 }, (_, index) => entry(at * 100 + index + 1)),
+      );
+    }
+    expect(wire.entries).toHaveLength(5_000);
+    expect(wire.entries.at(0)?.number).toBe(1_001);
+    expect(wire.entries.at(-1)?.number).toBe(6_000);
+  });
 });

@@ -1,5 +1,13 @@
 import type { AccountId, Event } from "../core/generated/api";
-import { type Mirror, personKey, putAccount, putChat, putContact, putMessage } from "./mirror.svelte";
+import {
+  type Mirror,
+  personKey,
+  putAccount,
+  putChat,
+  putContact,
+  putEntries,
+  putMessage,
+} from "./mirror.svelte";
 
 /** What the window has to do itself after a batch of events. */
 export type Outcome = { resync: boolean };
@@ -54,6 +62,9 @@ export function apply(mirror: Mirror, event: Event): void {
       return;
     case "caught_up":
       // What was caught up with came as messages and chats; the window shows nothing of its own for it.
+      return;
+    case "console_seen":
+      if (mirror.wire?.account === event.account) putEntries(mirror.wire, event.entries);
       return;
     case "resync":
       // Everything is read anew by whoever called.

@@ -1,71 +1,99 @@
-import type { Code, Fault } from "../core/generated/api";
-import { type Key, t } from "../lib/text";
+import type { Account, Code, Fault } from "../core/generated/api";
+import { t } from "../lib/text";
 
 /** What a person can do about a fault of an account. */
-export type Remedy = "password" | "again" | "server" | "address" | "wait" | "none";
+export type Remedy =
+  "password" | "again" | "certificate" | "weaker_login" | "connection" | "address" | "wait" | "none";
 
-type Told = { text: Key; remedy: Remedy };
-
-// Every code has words and a way on; a new code without them is a type error.
-const told: Record<Code, Told> = {
-  invalid_request: { text: "fault.invalid_request", remedy: "none" },
-  invalid_params: { text: "fault.invalid_params", remedy: "none" },
-  unknown_method: { text: "fault.unknown_method", remedy: "none" },
-  not_found: { text: "fault.not_found", remedy: "none" },
-  invalid_address: { text: "fault.invalid_address", remedy: "address" },
-  account_exists: { text: "fault.account_exists", remedy: "address" },
-  empty_message: { text: "fault.empty_message", remedy: "none" },
-  too_large: { text: "fault.too_large", remedy: "none" },
-  not_online: { text: "fault.not_online", remedy: "wait" },
-  server_not_found: { text: "fault.server_not_found", remedy: "address" },
-  unreachable: { text: "fault.unreachable", remedy: "again" },
-  timeout: { text: "fault.timeout", remedy: "again" },
-  certificate_unknown_issuer: { text: "fault.certificate_unknown_issuer", remedy: "again" },
-  certificate_wrong_name: { text: "fault.certificate_wrong_name", remedy: "again" },
-  certificate_expired: { text: "fault.certificate_expired", remedy: "again" },
-  certificate_invalid: { text: "fault.certificate_invalid", remedy: "again" },
-  tls_failed: { text: "fault.tls_failed", remedy: "again" },
-  tls_unavailable: { text: "fault.tls_unavailable", remedy: "server" },
-  wrong_password: { text: "fault.wrong_password", remedy: "password" },
-  account_disabled: { text: "fault.account_disabled", remedy: "again" },
-  login_weakened: { text: "fault.login_weakened", remedy: "again" },
-  login_unsupported: { text: "fault.login_unsupported", remedy: "again" },
-  server_untrustworthy: { text: "fault.server_untrustworthy", remedy: "again" },
-  conflict: { text: "fault.conflict", remedy: "again" },
-  policy_violation: { text: "fault.policy_violation", remedy: "again" },
-  server_shutdown: { text: "fault.server_shutdown", remedy: "again" },
-  stream_failed: { text: "fault.stream_failed", remedy: "again" },
-  disconnected: { text: "fault.disconnected", remedy: "again" },
-  rejected: { text: "fault.rejected", remedy: "none" },
-  no_devices: { text: "fault.no_devices", remedy: "none" },
-  no_trusted_devices: { text: "fault.no_trusted_devices", remedy: "none" },
-  profile_in_use: { text: "fault.profile_in_use", remedy: "none" },
-  passphrase_needed: { text: "fault.passphrase_needed", remedy: "none" },
-  wrong_passphrase: { text: "fault.wrong_passphrase", remedy: "none" },
-  keychain_unavailable: { text: "fault.keychain_unavailable", remedy: "none" },
-  key_missing: { text: "fault.key_missing", remedy: "none" },
-  database_damaged: { text: "fault.database_damaged", remedy: "none" },
-  database_newer: { text: "fault.database_newer", remedy: "none" },
-  disk_full: { text: "fault.disk_full", remedy: "none" },
-  storage: { text: "fault.storage", remedy: "none" },
-  internal: { text: "fault.internal", remedy: "none" },
+// Every code has a way on, and its words in `locales/en.json`; a new code without either is a type error.
+const remedies: Record<Code, Remedy> = {
+  invalid_request: "none",
+  invalid_params: "none",
+  unknown_method: "none",
+  not_found: "none",
+  invalid_address: "address",
+  account_exists: "address",
+  empty_message: "none",
+  too_large: "none",
+  not_online: "wait",
+  server_not_found: "address",
+  unreachable: "again",
+  timeout: "again",
+  certificate_unknown_issuer: "certificate",
+  certificate_wrong_name: "certificate",
+  certificate_expired: "certificate",
+  certificate_invalid: "again",
+  certificate_changed: "certificate",
+  proxy_failed: "connection",
+  proxy_refused: "connection",
+  tls_failed: "again",
+  tls_unavailable: "connection",
+  wrong_password: "password",
+  account_disabled: "again",
+  login_weakened: "weaker_login",
+  plain_only: "weaker_login",
+  login_unsupported: "again",
+  server_untrustworthy: "again",
+  conflict: "again",
+  policy_violation: "again",
+  server_shutdown: "again",
+  server_busy: "again",
+  stream_failed: "again",
+  disconnected: "again",
+  rejected: "none",
+  no_devices: "none",
+  no_trusted_devices: "none",
+  profile_in_use: "none",
+  passphrase_needed: "none",
+  wrong_passphrase: "none",
+  keychain_unavailable: "none",
+  key_missing: "none",
+  database_damaged: "none",
+  database_newer: "none",
+  disk_full: "none",
+  storage: "none",
+  internal: "none",
 };
 
-/** A fault in plain words. */
+/** All codes there are. */
+export const codes = Object.keys(remedies) as Code[];
+
+/** A fault in two or three words. */
+export function faultTitle(fault: Fault): string {
+  return t(`fault.${known(fault)}.title`);
+}
+
+/** A fault in plain words: what it means, and what one can do. */
 export function faultText(fault: Fault): string {
-  return t((told[fault.code] ?? told.internal).text);
+  return t(`fault.${known(fault)}`);
 }
 
 /** What can be done about it. */
 export function remedy(fault: Fault): Remedy {
-  return (told[fault.code] ?? told.internal).remedy;
+  return remedies[known(fault)];
+}
+
+/** Why an account is not online, in plain words; what mends itself says so. */
+export function causeText(account: Account): string | null {
+  if (account.error === null) return null;
+  const text = faultText(account.error);
+  return account.state === "connecting" && !comesBack.has(account.error.code)
+    ? `${text} ${t("account.trying")}`
+    : text;
+}
+
+// Their words say it already.
+const comesBack: ReadonlySet<Code> = new Set<Code>(["server_shutdown", "server_busy"]);
+
+function known(fault: Fault): Code {
+  return fault.code in remedies ? fault.code : "internal";
 }
 
 /** Whatever was thrown, as a fault. */
 export function asFault(thrown: unknown): Fault {
   if (typeof thrown === "object" && thrown !== null && "code" in thrown && "text" in thrown) {
     const { code, text } = thrown;
-    if (typeof code === "string" && code in told && typeof text === "string")
+    if (typeof code === "string" && code in remedies && typeof text === "string")
       return { code: code as Code, text };
   }
   return { code: "internal", text: thrown instanceof Error ? thrown.message : String(thrown) };

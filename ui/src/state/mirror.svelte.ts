@@ -5,6 +5,7 @@ import type {
   AccountId,
   Chat,
   ChatId,
+  ConsoleEntry,
   Contact,
   ContactRequest,
   Message,
@@ -23,6 +24,17 @@ export class Rows {
   loaded = $state(false);
 }
 
+/** What went over an account's wire since somebody looks at it. */
+export class Wire {
+  /** The oldest first, by rising number, at most `MOST_ENTRIES`. */
+  entries: readonly ConsoleEntry[] = $state.raw([]);
+
+  constructor(readonly account: AccountId) {}
+}
+
+/** So many entries of a wire are kept in the page. */
+export const MOST_ENTRIES = 5_000;
+
 /** What core has told, and nothing else: the window's picture of it. */
 export class Mirror {
   version: string | null = $state(null);
@@ -34,6 +46,8 @@ export class Mirror {
   readonly chats = new SvelteMap<ChatId, Chat>();
   /** Only of chats that were opened. */
   readonly rows = new SvelteMap<ChatId, Rows>();
+  /** Only while it is looked at. */
+  wire: Wire | null = $state.raw(null);
   /** What was removed while lists were on their way, which may still hold it. */
   readonly gone = new Set<string>();
 }
@@ -81,6 +95,19 @@ export function putPage(rows: Rows, page: readonly Message[], complete: boolean)
   for (const message of had.values()) all = withMessage(all, message, true);
   rows.messages = all;
   rows.loaded = true;
+}
+
+/** Takes in what went over a wire; the answer and the events may hold the same. */
+export function putEntries(wire: Wire, entries: readonly ConsoleEntry[]): void {
+  const last = wire.entries.at(-1)?.number ?? 0;
+  const first = entries[0];
+  if (first === undefined) return;
+  if (first.number > last) {
+    wire.entries = [...wire.entries, ...entries].slice(-MOST_ENTRIES);
+    return;
+  }
+  const all = new Map([...wire.entries, ...entries].map((entry) => [entry.number, entry]));
+  wire.entries = [...all.values()].sort((a, b) => a.number - b.number).slice(-MOST_ENTRIES);
 }
 
 function withMessage(messages: readonly Message[], message: Message, complete: boolean): readonly Message[] {

@@ -1,0 +1,88 @@
+import type { Certificate, ConnectionReport, FeatureName, ServerFeature } from "./generated/api";
+
+const DAY = 86_400_000;
+const day = (offset: number) => new Date(Date.UTC(2026, 0, 15) + offset * DAY).toISOString();
+
+/** A digest that is always the same for a seed. */
+export function digest(seed: number): string {
+  return Array.from({ length: 64 }, (_, at) =>
+    ((Math.imul(seed * 97 + at, 2_654_435_761) >>> 13) & 15).toString(16),
+  ).join("");
+}
+
+/** A certificate as a server shows it. */
+export function certificate(domain: string, more: Partial<Certificate> = {}): Certificate {
+  return {
+    fingerprint: digest(domain.length),
+    names: [domain, `xmpp.${domain}`],
+    issuer: "Meadow Authority R3",
+    not_before: day(-30),
+    not_after: day(60),
+    self_signed: false,
+    ...more,
+  };
+}
+
+const specifications: [FeatureName, string, boolean][] = [
+  ["direct_tls", "XEP-0368", true],
+  ["stream_management", "XEP-0198", true],
+  ["client_state", "XEP-0352", true],
+  ["carbons", "XEP-0280", true],
+  ["archive", "XEP-0313", true],
+  ["personal_events", "XEP-0163", true],
+  ["open_bundles", "XEP-0060", true],
+  ["blocking", "XEP-0191", true],
+  ["upload", "XEP-0363", true],
+  ["rooms", "XEP-0045", true],
+  ["push", "XEP-0357", false],
+  ["avatar_conversion", "XEP-0398", true],
+  ["bookmark_conversion", "XEP-0402", true],
+  ["external_services", "XEP-0215", true],
+  ["sasl2", "XEP-0388", false],
+  ["bind2", "XEP-0386", false],
+  ["fast", "XEP-0484", false],
+  ["channel_binding", "XEP-0440", false],
+];
+
+/** What a server has, but for what it lacks. */
+export function features(missing: readonly FeatureName[] = []): ServerFeature[] {
+  return specifications.map(([feature, specification, expected]) => ({
+    feature,
+    specification,
+    expected,
+    present: !missing.includes(feature),
+  }));
+}
+
+/** How an account that is well connected is connected. */
+export function report(account: number, domain: string): ConnectionReport {
+  return {
+    account,
+    connection: {
+      host: `xmpp.${domain}`,
+      port: 5223,
+      peer: "[2001:db8::5]:5223",
+      proxied: false,
+      tls: "direct",
+      tls_version: "TLSv1_3",
+      cipher: "TLS13_AES_256_GCM_SHA384",
+      certificate: certificate(domain),
+      pinned: false,
+      mechanism: "SCRAM-SHA-256-PLUS",
+      channel_binding: "tls-exporter",
+      sasl2: true,
+      bind2: true,
+      resumed: false,
+      resumable: true,
+      round_trips: 3,
+      took_ms: 312,
+      ping_ms: 41,
+      since: new Date(Date.now() - 50 * 60_000).toISOString(),
+      resource: "waxwing-4f1c09ab",
+      software: "Prosody 0.12.4",
+    },
+    lost: 2,
+    swallowed: 0,
+    features: features(["avatar_conversion", "fast", "external_services"]),
+  };
+}
