@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use tokio::sync::{Mutex, RwLock, broadcast};
+use tokio::task::JoinHandle;
 
 mod account;
 mod actions;
@@ -26,6 +27,7 @@ mod publish;
 pub mod request;
 pub mod secret;
 mod store;
+mod wake;
 mod words;
 mod xep;
 
@@ -58,6 +60,8 @@ pub struct Core {
     pub(crate) consoles: Consoles,
     /// Whether the person is looking; accounts tell it to servers that can make use of it.
     pub(crate) active: AtomicBool,
+    /// Looks after the connections when the machine wakes up; ends with the core.
+    watch: OnceLock<JoinHandle<()>>,
     // Keeps other processes out until the core is gone.
     _profile: Arc<Profile>,
 }
@@ -84,9 +88,12 @@ impl Core {
             extra_roots,
             consoles: Consoles::default(),
             active: AtomicBool::new(true),
+            watch: OnceLock::new(),
             _profile: profile,
         });
         account::start_all(&core).await?;
+        let watch = tokio::spawn(wake::watch(Arc::downgrade(&core)));
+        core.watch.get_or_init(|| watch);
         Ok(core)
     }
 
@@ -107,6 +114,9 @@ impl Core {
 
     /// Ends all connections in order and closes the database.
     pub async fn close(&self) {
+        if let Some(watch) = self.watch.get() {
+            watch.abort();
+        }
         let _one_at_a_time = self.lifecycle.lock().await;
         account::stop_all(self).await;
         self.store.close().await;

@@ -236,12 +236,23 @@ impl Task {
                 }
             };
             let began = Instant::now();
-            let connected = tokio::select! {
-                connected = waxwing_stream::connect(&login) => connected,
-                told = self.told() => match told {
-                    Told::Stop => break,
-                    Told::Reconnect | Told::Check => continue,
-                },
+            let connected = {
+                let mut connecting = Box::pin(waxwing_stream::connect(&login));
+                loop {
+                    tokio::select! {
+                        connected = &mut connecting => break Ok(connected),
+                        told = self.told() => match told {
+                            // An attempt that has just begun is one over the new network already.
+                            Told::Check if began.elapsed() < AT_LEAST => {}
+                            told => break Err(told),
+                        },
+                    }
+                }
+            };
+            let connected = match connected {
+                Ok(connected) => connected,
+                Err(Told::Stop) => break,
+                Err(Told::Reconnect | Told::Check) => continue,
             };
             let retry = match connected {
                 Ok(connection) => {

@@ -354,7 +354,9 @@ impl Online<'_> {
         batch.presences.push(DevicePresence {
             address: from.bare.clone(),
             resource,
-            presence,
+            show: presence.show,
+            status: presence.status,
+            priority: presence.priority,
         });
         batch.changes.contacts.insert(from.bare);
         Ok(())

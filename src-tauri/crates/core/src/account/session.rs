@@ -5,6 +5,7 @@ use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
 use super::online::{Left, Session};
 use crate::Core;
 use crate::error::Result;
+use crate::live::Presence;
 use crate::model::AccountId;
 use crate::store::sessions::{self, SentStanza};
 
@@ -53,7 +54,12 @@ pub(super) async fn go_on(
     let mut live = core.live.write().await;
     let live = live.entry(account).or_default();
     for device in presences {
-        live.set_presence(device.address, device.resource, device.presence);
+        let presence = Presence {
+            show: device.show,
+            status: device.status,
+            priority: device.priority,
+        };
+        live.set_presence(device.address, device.resource, presence);
     }
     sent.extend(pending);
     Ok(sent)

@@ -6,7 +6,6 @@ use waxwing_stream::{StanzaNumber, StoredSession};
 
 use super::{Connection, Write};
 use crate::error::Result;
-use crate::live::Presence;
 use crate::model::{AccountId, BareJid, Show};
 
 /// What was sent and is not acknowledged.
@@ -22,7 +21,9 @@ pub(crate) struct SentStanza {
 pub(crate) struct DevicePresence {
     pub(crate) address: BareJid,
     pub(crate) resource: String,
-    pub(crate) presence: Presence,
+    pub(crate) show: Show,
+    pub(crate) status: Option<String>,
+    pub(crate) priority: i8,
 }
 
 /// Numbers stand in the database as SQLite has them, signed; ours stay far below.
@@ -197,9 +198,7 @@ pub(crate) async fn put_presences(
     account: AccountId,
     presences: &[DevicePresence],
 ) -> Result<()> {
-    let (gone, there): (Vec<_>, Vec<_>) = presences
-        .iter()
-        .partition(|device| device.presence.show == Show::Offline);
+    let (gone, there): (Vec<_>, Vec<_>) = presences.iter().partition(|device| device.show == Show::Offline);
     let gone: Vec<(&str, &str)> = gone
         .iter()
         .map(|device| (device.address.as_str(), device.resource.as_str()))
@@ -207,17 +206,12 @@ pub(crate) async fn put_presences(
     let there: Vec<(&str, &str, &str, Option<&str>, i8)> = there
         .iter()
         .map(|device| {
-            let Presence {
-                show,
-                status,
-                priority,
-            } = &device.presence;
             (
                 device.address.as_str(),
                 device.resource.as_str(),
-                show.word(),
-                status.as_deref(),
-                *priority,
+                device.show.word(),
+                device.status.as_deref(),
+                device.priority,
             )
         })
         .collect();
@@ -261,11 +255,9 @@ pub(crate) async fn presences(db: &mut Connection, account: AccountId) -> Result
             Some(DevicePresence {
                 address: address.parse().ok()?,
                 resource,
-                presence: Presence {
-                    show,
-                    status,
-                    priority,
-                },
+                show,
+                status,
+                priority,
             })
         })
         .collect())
