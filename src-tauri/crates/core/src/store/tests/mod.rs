@@ -1,5 +1,7 @@
 //! Queries against a freshly migrated database.
 
+mod connection;
+
 use jiff::Timestamp;
 use sqlx::types::Json;
 
