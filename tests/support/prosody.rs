@@ -21,10 +21,23 @@ pub const OTHER_DOMAIN: &str = "heron.test";
 /// A domain whose certificate is made out to another name.
 pub const MISNAMED_DOMAIN: &str = "misnamed.test";
 
+/// Makes Debian's modules for SASL2, Bind2 and FAST run on Debian's Prosody.
+const SHIM: &str = include_str!("prosody/mod_waxwing_sasl2_shim.lua");
+
+/// How one signs in at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Login {
+    /// SASL, bind and stream management one after another, as RFC 6120 has it.
+    Classic,
+    /// All of it at once with SASL2, Bind2 and FAST (XEP-0388, 0386, 0484), or classic as well.
+    Modern,
+}
+
 /// A running server. It ends when dropped; what it stored is kept until then, so it can be started again.
 pub struct Prosody {
     directory: TempDir,
     child: Option<Child>,
+    login: Login,
     /// Port on 127.0.0.1 that begins with TLS (XEP-0368).
     pub direct_tls_port: u16,
     /// Port on 127.0.0.1 that begins with STARTTLS (RFC 6120 §5).
@@ -56,6 +69,16 @@ impl RosterItem {
 impl Prosody {
     /// Starts a server with the accounts, given as addresses; every password is [`crate::PASSWORD`].
     pub async fn start(accounts: &[&str]) -> Self {
+        Self::with_login(Login::Classic, accounts).await
+    }
+
+    /// Starts a server that also offers SASL2, Bind2, FAST and all that goes inline with them, and channel binding
+    /// by tls-exporter to every kind of login (XEP-0388, 0386, 0484, 0198, 0440).
+    pub async fn modern(accounts: &[&str]) -> Self {
+        Self::with_login(Login::Modern, accounts).await
+    }
+
+    async fn with_login(login: Login, accounts: &[&str]) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("waxwing-prosody-")
             .tempdir()
@@ -63,6 +86,7 @@ impl Prosody {
         let mut server = Self {
             directory,
             child: None,
+            login,
             direct_tls_port: 0,
             starttls_port: 0,
         };
@@ -242,7 +266,8 @@ impl Prosody {
 
     fn write_configuration(&self) {
         let directory = self.directory.path();
-        let text = configuration(directory, self.direct_tls_port, self.starttls_port);
+        let text = configuration(directory, self.direct_tls_port, self.starttls_port, self.login);
+        fs::write(directory.join("mod_waxwing_sasl2_shim.lua"), SHIM).expect("the shim's file");
         fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
         fs::create_dir_all(directory.join("data")).expect("the server's storage");
     }
@@ -256,13 +281,18 @@ impl Drop for Prosody {
     }
 }
 
-fn configuration(directory: &Path, direct_tls_port: u16, starttls_port: u16) -> String {
+fn configuration(directory: &Path, direct_tls_port: u16, starttls_port: u16, login: Login) -> String {
     let directory = directory.display();
+    let login = match login {
+        Login::Classic => "",
+        Login::Modern => r#""waxwing_sasl2_shim"; "sasl2"; "sasl2_bind2"; "sasl2_fast"; "sasl2_sm";"#,
+    };
     let mut text = format!(
         r#"run_as_root = true
 daemonize = false
 pidfile = "{directory}/prosody.pid"
 data_path = "{directory}/data"
+plugin_paths = {{ "{directory}" }}
 certificates = "{directory}"
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {starttls_port} }}
@@ -284,6 +314,7 @@ log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/p
 modules_enabled = {{
   "roster"; "saslauth"; "tls"; "disco"; "carbons"; "pep"; "smacks"; "mam"; "blocklist"; "ping"; "csi_simple";
   "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version";
+  {login}
 }}
 modules_disabled = {{ "s2s"; "limits" }}
 "#
