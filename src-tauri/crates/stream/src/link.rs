@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,8 +18,10 @@ use crate::wire::Wire;
 /// The stream after login.
 pub(crate) type SecureWire = Wire<TlsStream<TcpStream>>;
 
-/// Silence before the server is asked whether it is there.
+/// Silence before the server is asked whether it is there, at most.
 const IDLE: Duration = Duration::from_secs(28);
+/// Idle links are looked after at the same moments, so that several accounts wake the machine once.
+const BEAT: Duration = Duration::from_secs(14);
 /// How long it may then, or after something was sent, stay silent.
 const ANSWER: Duration = Duration::from_secs(12);
 /// Servers read at a limited rate (Prosody 10 kB a second by default) and answer only behind what was sent.
@@ -32,6 +35,20 @@ pub(crate) enum Alarm {
     Probe,
     /// It is not.
     Dead,
+}
+
+/// When a link that was last heard at `heard` is asked: half of [`IDLE`] later at least, at a whole number of beats since
+/// `epoch`.
+fn idle_until(heard: Instant, epoch: Instant) -> Instant {
+    let since = (heard + IDLE).saturating_duration_since(epoch);
+    let beats = since.as_nanos() / BEAT.as_nanos();
+    epoch + BEAT * u32::try_from(beats).unwrap_or(u32::MAX)
+}
+
+/// The beginning of the beats, for all links of the process.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
 }
 
 /// An answer is due.
@@ -145,7 +162,7 @@ impl Link {
                 let patience = ((self.queued - due.queued) / BYTES_A_SECOND).min(MOST_PATIENCE);
                 due.since + ANSWER + Duration::from_secs(patience)
             }
-            None => self.heard + IDLE,
+            None => idle_until(self.heard, epoch()),
         };
         if self.timer.deadline() != deadline {
             self.timer.as_mut().reset(deadline);
@@ -163,5 +180,22 @@ impl Link {
         if let Err(error) = self.wire.writer.shutdown().await {
             tracing::debug!(%error, "TLS was not ended in order");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn idle_links_are_asked_together_and_never_later_than_after_28_seconds_of_silence() {
+        let epoch = Instant::now();
+        let after = |seconds| epoch + Duration::from_secs(seconds);
+        for (heard, asked) in [(0, 28), (1, 28), (13, 28), (14, 42), (27, 42), (1_000, 1_022)] {
+            assert_eq!(idle_until(after(heard), epoch), after(asked), "{heard}");
+            assert!(asked - heard > 14 && asked - heard <= 28);
+        }
+        // A clock of another test's making.
+        assert_eq!(idle_until(epoch, after(100)), after(100));
     }
 }

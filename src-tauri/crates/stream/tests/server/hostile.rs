@@ -319,7 +319,7 @@ async fn nobody_listening_is_unreachable() {
         .unwrap()
         .port();
     let error = refused(&login("alice", &authority, port, Tls::Direct)).await;
-    assert_eq!((error.code(), error.retry()), ("unreachable", Retry::BackOff));
+    assert_eq!((error.code(), error.retry()), ("unreachable", Retry::Soon));
 }
 
 #[test]

@@ -173,7 +173,7 @@ async fn a_resumed_session_sends_again_only_what_the_server_has_not_got() {
     for text in ["one", "two", "three"] {
         connection.send(&message("b@c", text)).await.unwrap();
     }
-    assert_eq!(over(&mut connection).await.retry(), Retry::BackOff);
+    assert_eq!(over(&mut connection).await.retry(), Retry::Soon);
     login.resume = connection.into_resumption();
 
     let mut connection = connect(&login).await.unwrap();
