@@ -1,12 +1,26 @@
 //! What a server's certificate says, in terms that can be shown to a person.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
+
+/// At most so many of a certificate's names are shown.
+const NAMES: usize = 16;
+/// And so many characters of each.
+const LENGTH: usize = 256;
 
 /// The SHA-256 of a certificate's DER form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
+    /// Of a certificate's DER form.
+    pub fn of(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+
     /// From 64 hexadecimal digits; colons and white space are ignored.
     pub fn parse(text: &str) -> Option<Self> {
         let mut digits = text.chars().filter(|c| *c != ':' && !c.is_whitespace());
@@ -48,4 +62,63 @@ pub struct Certificate {
     pub not_after: i64,
     /// Issued by itself.
     pub self_signed: bool,
+}
+
+impl Certificate {
+    /// Reads the DER form. None if it is no certificate.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(der).ok()?;
+        Some(Self {
+            fingerprint: Fingerprint::of(der),
+            names: names(&parsed),
+            issuer: common_name(parsed.issuer()).unwrap_or_else(|| plain(&parsed.issuer().to_string())),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+            self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
+        })
+    }
+}
+
+/// The alternative names, or where there are none the common name, which nobody believes any more (RFC 6125 §6.4.4) but
+/// which tells a person whose certificate it is meant to be.
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let names: Vec<_> = alternatives
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(plain(name)),
+            GeneralName::IPAddress(bytes) => address(bytes),
+            _ => None,
+        })
+        .filter(|name| !name.is_empty())
+        .take(NAMES)
+        .collect();
+    if names.is_empty() {
+        common_name(certificate.subject()).into_iter().collect()
+    } else {
+        names
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(four).to_string());
+    }
+    Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string())
+}
+
+fn common_name(name: &X509Name<'_>) -> Option<String> {
+    let text = plain(name.iter_common_name().next()?.as_str().ok()?);
+    (!text.is_empty()).then_some(text)
+}
+
+/// A stranger's words without what would change how they are shown: controls, directions, what has no width.
+fn plain(text: &str) -> String {
+    let shown = |c: &char| {
+        !c.is_control()
+            && !matches!(*c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+                | '\u{feff}')
+    };
+    text.chars().filter(shown).take(LENGTH).collect()
 }

@@ -90,6 +90,10 @@ pub enum Incoming {
 
 /// What a connection runs over and how it came about, for those who want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are answers to as many questions"
+)]
 pub struct Facts {
     /// Where the server was found.
     pub target: Target,
@@ -204,6 +208,11 @@ impl Connection {
             self.link.queue(&stanza.xml);
         }
         self.ask();
+    }
+
+    /// How long the way here was.
+    pub(crate) fn took(&mut self, time: Duration) {
+        self.opened.facts.took = time;
     }
 
     /// Our full address.
@@ -536,8 +545,13 @@ pub(crate) fn stream_error(element: &Element) -> Option<(StreamCondition, String
         .get_child("text", xml::STREAM_ERRORS)
         .map(Element::text)
         .unwrap_or_default();
-    let name = condition.map_or("undefined-condition", Element::name);
-    Some((StreamCondition::named(name), xml::excerpt(&text)))
+    let condition = match condition {
+        Some(condition) if condition.name() == "see-other-host" => {
+            StreamCondition::SeeOtherHost(xml::excerpt(&condition.text()))
+        }
+        condition => StreamCondition::named(condition.map_or("undefined-condition", Element::name)),
+    };
+    Some((condition, xml::excerpt(&text)))
 }
 
 fn disconnected(error: &io::Error) -> Disconnected {

@@ -5,22 +5,30 @@
 //! keeps the time. Stanzas are handed over as [`minidom::Element`], so that the reader decides how much oddity
 //! to tolerate.
 
+// The servers of the integration tests serve some unit tests as well, and know this crate by its name.
+#[cfg(test)]
+extern crate self as waxwing_stream;
+
 mod auth;
 mod backoff;
 mod certificate;
 mod connect;
 mod connection;
 mod dial;
+mod dns;
 mod error;
 mod guard;
 mod ledger;
 mod lexer;
 mod link;
 mod login;
+mod proxy;
 mod scram;
 mod session;
 mod tap;
+mod targets;
 mod tls;
+mod trust;
 mod wire;
 mod xml;
 

@@ -1,19 +1,22 @@
-//! TLS with the system's and the given certificate authorities.
+//! TLS for the account's domain.
 
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig};
+use rustls::{AlertDescription, ClientConfig, PeerMisbehaved};
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::{CaFileError, CertificateProblem, ConnectError, Tls};
+use crate::trust::{Judge, Verdict, may_be_accepted};
+use crate::{CaFileError, Certificate, ConnectError, Fingerprint, Trust};
 
 /// Reads the certificates of a PEM file.
 pub fn read_ca_file(path: impl AsRef<Path>) -> Result<Vec<CertificateDer<'static>>, CaFileError> {
@@ -33,23 +36,41 @@ pub fn read_authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CaFi
 
 /// What every target of one attempt shares.
 pub(crate) struct TlsSetup {
-    config: Arc<ClientConfig>,
+    provider: Arc<CryptoProvider>,
+    system: Option<Arc<Verifier>>,
+    pinned: Option<Fingerprint>,
     name: ServerName<'static>,
+}
+
+/// A stream inside TLS, and whose it is.
+pub(crate) struct Secured {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) certificate: Option<Certificate>,
+    /// Believed only because the person accepted it.
+    pub(crate) pinned: bool,
+}
+
+/// Why there is no TLS.
+pub(crate) enum Refused {
+    /// The server minds that we name the protocol.
+    Alpn,
+    Else(ConnectError),
 }
 
 /// Prepares TLS for the account's domain: its name is what the certificate must bear, wherever DNS leads
 /// (RFC 6120 §13.7.2.1). Reads the system's certificates from disk, so it goes to the blocking threads.
-pub(crate) async fn prepare(
-    domain: &str,
-    extra_roots: Arc<[CertificateDer<'static>]>,
-) -> Result<TlsSetup, ConnectError> {
+pub(crate) async fn prepare(domain: &str, trust: &Trust) -> Result<TlsSetup, ConnectError> {
     let name = server_name(domain).ok_or(ConnectError::NoServer)?;
-    let config = tokio::task::spawn_blocking(move || client_config(&extra_roots))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (authorities, shared) = (Arc::clone(&trust.authorities), Arc::clone(&provider));
+    let system = tokio::task::spawn_blocking(move || verifier(&authorities, shared))
         .await
         .map_err(|error| ConnectError::Tls(error.to_string()))?
-        .map_err(|error| tls_error(&error))?;
+        .map_err(|error| ConnectError::Tls(error.to_string()))?;
     Ok(TlsSetup {
-        config: Arc::new(config),
+        provider,
+        system: system.map(Arc::new),
+        pinned: trust.pinned,
         name,
     })
 }
@@ -61,63 +82,70 @@ fn server_name(domain: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(idna::domain_to_ascii(domain).ok()?).ok()
 }
 
-fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier::new_with_extra_roots(extra_roots.iter().cloned(), provider.clone())?;
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous() // What rustls calls any verifier that is not its own; this one is the system's.
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
-}
-
-/// The handshake.
-pub(crate) async fn handshake(
-    setup: &TlsSetup,
-    tcp: TcpStream,
-    tls: Tls,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
-    let mut config = Arc::clone(&setup.config);
-    if tls == Tls::Direct {
-        // XEP-0368 §3: lets a port be shared with HTTPS.
-        Arc::make_mut(&mut config).alpn_protocols = vec![b"xmpp-client".to_vec()];
+fn verifier(
+    authorities: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Result<Option<Verifier>, rustls::Error> {
+    match Verifier::new_with_extra_roots(authorities.iter().cloned(), provider) {
+        Ok(verifier) => Ok(Some(verifier)),
+        // A machine without any authority can still be told by a person whom to believe.
+        Err(error) if authorities.is_empty() => {
+            tracing::warn!(%error, "the system believes nobody");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let connected = TlsConnector::from(config).connect(setup.name.clone(), tcp).await;
-    connected.map_err(|error| handshake_error(&error))
 }
 
-fn handshake_error(error: &io::Error) -> ConnectError {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+/// The handshake; with `alpn` it says which protocol will be spoken (XEP-0368 §3), so that a port can be shared.
+pub(crate) async fn handshake(setup: &TlsSetup, tcp: TcpStream, alpn: bool) -> Result<Secured, Refused> {
+    let algorithms = setup.provider.signature_verification_algorithms;
+    let judge = Arc::new(Judge::new(setup.system.clone(), setup.pinned, algorithms));
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&setup.provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Refused::Else(ConnectError::Tls(error.to_string())))?
+        .dangerous() // What rustls calls any verifier that is not its own.
+        .with_custom_certificate_verifier(Arc::clone(&judge) as Arc<_>)
+        .with_no_client_auth();
+    // A resumed session shows no certificate to judge, and its ticket would tell accounts' connections to be one person's.
+    config.resumption = Resumption::disabled();
+    if alpn {
+        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    }
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(setup.name.clone(), tcp)
+        .await;
+    let verdict = judge.verdict().cloned();
+    match connected {
+        Ok(stream) => Ok(Secured {
+            stream,
+            pinned: verdict.as_ref().is_some_and(|verdict| verdict.pinned),
+            certificate: verdict.and_then(|verdict| verdict.certificate),
+        }),
+        Err(error) => Err(refused(&error, verdict)),
+    }
+}
+
+fn refused(error: &io::Error, verdict: Option<Verdict>) -> Refused {
+    if let Some(Verdict {
+        certificate,
+        problem: Some(problem),
+        ..
+    }) = verdict
     {
-        Some(inner) => tls_error(inner),
-        None => ConnectError::Tls(error.to_string()),
+        return Refused::Else(ConnectError::Certificate {
+            presented: certificate.filter(|_| may_be_accepted(&problem)).map(Box::new),
+            problem,
+        });
     }
-}
-
-fn tls_error(error: &rustls::Error) -> ConnectError {
-    match error {
-        rustls::Error::InvalidCertificate(problem) => ConnectError::Certificate {
-            problem: certificate_problem(problem),
-            presented: None,
-        },
-        other => ConnectError::Tls(other.to_string()),
-    }
-}
-
-fn certificate_problem(problem: &CertificateError) -> CertificateProblem {
-    match problem {
-        // A bad signature comes of an authority that was made anew under its old name.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateProblem::UnknownIssuer,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            CertificateProblem::WrongName
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateProblem::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            CertificateProblem::NotYetValid
-        }
-        CertificateError::Revoked => CertificateProblem::Revoked,
-        other => CertificateProblem::Other(other.to_string()),
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(
+            rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+            | rustls::Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedApplicationProtocol),
+        ) => Refused::Alpn,
+        _ => Refused::Else(ConnectError::Tls(error.to_string())),
     }
 }

@@ -101,6 +101,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 }
 
+impl Peer<TcpStream> {
+    /// Goes over to TLS; none if the client refuses the certificate, which is what some tests want.
+    pub(crate) async fn secure(self, config: Arc<ServerConfig>) -> Option<Secure> {
+        Some(Peer {
+            io: TlsAcceptor::from(config).accept(self.io).await.ok()?,
+            heard: self.heard,
+        })
+    }
+}
+
 impl Secure {
     /// Lets the client in by PLAIN, up to the features of the second stream.
     pub(crate) async fn let_in(&mut self, features: &str) {
@@ -178,17 +188,9 @@ impl Server {
         Self::plain(move |number, peer| {
             let (config, script) = (Arc::clone(&config), Arc::clone(&script));
             async move {
-                // A client that refuses the certificate is what some tests want.
-                if let Ok(io) = TlsAcceptor::from(config).accept(peer.io).await {
-                    assert_eq!(io.get_ref().1.alpn_protocol(), Some(&b"xmpp-client"[..]));
-                    script(
-                        number,
-                        Peer {
-                            io,
-                            heard: String::new(),
-                        },
-                    )
-                    .await;
+                if let Some(peer) = peer.secure(config).await {
+                    assert_eq!(peer.io.get_ref().1.alpn_protocol(), Some(&b"xmpp-client"[..]));
+                    script(number, peer).await;
                 }
             }
         })
