@@ -321,6 +321,7 @@ describe("reading", () => {
       "identity_changed",
       "malformed",
       "wrong_place",
+      "too_large",
       "unsupported",
     ];
     for (const reason of reasons) core.addMessage(chat, null, { undecryptable: { device: 4_711, reason } });

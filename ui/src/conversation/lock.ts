@@ -23,6 +23,7 @@ export const reasons: Record<UndecryptableReason, Key> = {
   identity_changed: "undecryptable.identity_changed",
   malformed: "undecryptable.malformed",
   wrong_place: "undecryptable.wrong_place",
+  too_large: "undecryptable.too_large",
   unsupported: "undecryptable.unsupported",
 };
 

@@ -1,5 +1,15 @@
 import type { Method } from "../core/core";
-import type { AccountId, Chat, ChatId, Device, Message, Requests, Show, Trust } from "../core/generated/api";
+import type {
+  AccountId,
+  Chat,
+  ChatId,
+  Device,
+  Message,
+  Requests,
+  Show,
+  Trust,
+  UndecryptableReason,
+} from "../core/generated/api";
 import { counted, t } from "../lib/text";
 import type { App, Ask } from "./app.svelte";
 import { asFault, faultText } from "./faults";
@@ -171,9 +181,14 @@ export function brief(text: string | null): string {
   return (text ?? "").slice(0, 300).replace(/\s+/gu, " ").trim();
 }
 
+/** What stands where the text of a message would stand that cannot be read. */
+export function unreadable(reason: UndecryptableReason): string {
+  return t(reason === "too_large" ? "message.thrown_away" : "message.undecryptable");
+}
+
 /** The last line of a chat in words. */
 export function preview(message: Message): string {
-  if (message.undecryptable) return t("message.undecryptable");
+  if (message.undecryptable) return unreadable(message.undecryptable.reason);
   return brief(message.body ?? "");
 }
 

@@ -364,6 +364,8 @@ words!(
         Malformed = "malformed",
         /// Its content belongs to another sender or another chat.
         WrongPlace = "wrong_place",
+        /// It broke a limit that protects the connection, and was thrown away.
+        TooLarge = "too_large",
         /// Encrypted by a way that Waxwing does not speak.
         Unsupported = "unsupported",
     }

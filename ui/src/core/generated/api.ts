@@ -222,7 +222,7 @@ origin_id: string | null,
  */
 archive_id: string | null, rev: number, };
 
-export type UndecryptableReason = "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "unsupported";
+export type UndecryptableReason = "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
 
 export type Undecryptable = { 
 /**

@@ -380,7 +380,7 @@ impl Online<'_> {
                 let rows = self.session.pump.up_to(up_to);
                 self.confirm(batch, rows).await
             }
-            Incoming::Swallowed { violation, header } => self.swallowed(batch, violation, &header).await,
+            Incoming::Swallowed { violation, header } => self.swallowed(batch, violation, &header, now).await,
             Incoming::Other(element) => {
                 tracing::debug!(name = element.name(), "an unknown top-level element was ignored");
                 Ok(())
@@ -389,7 +389,13 @@ impl Online<'_> {
     }
 
     /// A stanza broke a limit and was thrown away. If it was the answer to a question, there will be no other.
-    async fn swallowed(&mut self, batch: &mut Batch, violation: Violation, header: &Header) -> Result<()> {
+    async fn swallowed(
+        &mut self,
+        batch: &mut Batch,
+        violation: Violation,
+        header: &Header,
+        now: Timestamp,
+    ) -> Result<()> {
         tracing::warn!(
             ?violation,
             name = header.name,
@@ -399,6 +405,9 @@ impl Online<'_> {
             live.swallowed = live.swallowed.saturating_add(1);
         }
         let from = header.from.as_deref().and_then(Sender::read);
+        if let Some(from) = from.as_ref().filter(|_| header.name == "message") {
+            self.too_large(batch, from, header, now).await?;
+        }
         let id = header.id.as_deref().filter(|_| header.name == "iq");
         match id.and_then(|id| self.session.questions.answered(id, from.as_ref(), &self.own)) {
             Some(ask) => self.unanswered(batch, ask).await,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use minidom::Element;
 use waxwing_omemo::Profile;
+use waxwing_stream::Header;
 
 use super::batch::Batch;
 use super::encryption::{ListOutcome, Want, begin_session, empty_message};
@@ -123,8 +124,18 @@ impl Online<'_> {
         let Some(message) = self.read_content(batch, chat, text, now).await? else {
             return Ok(());
         };
-        let unread = text.direction == Direction::In;
-        if let Some(id) = messages::insert(&mut batch.write, chat, &message, unread, now).await? {
+        self.store_message(batch, chat, &message, now).await
+    }
+
+    async fn store_message(
+        &self,
+        batch: &mut Batch,
+        chat: ChatId,
+        message: &NewMessage,
+        now: Timestamp,
+    ) -> Result<()> {
+        let unread = message.direction == Direction::In;
+        if let Some(id) = messages::insert(&mut batch.write, chat, message, unread, now).await? {
             batch.changes.messages.insert(id);
             batch.changes.chats.insert(chat);
             batch.changes.account = true;
@@ -134,6 +145,38 @@ impl Online<'_> {
             chats::mark_read(&mut batch.write, chat).await?;
         }
         Ok(())
+    }
+
+    /// A message was thrown away unread. If a contact wrote it, the chat says so; nobody else can fill the list with rows.
+    pub(super) async fn too_large(
+        &mut self,
+        batch: &mut Batch,
+        from: &Sender,
+        header: &Header,
+        now: Timestamp,
+    ) -> Result<()> {
+        let to_us = matches!(header.kind.as_deref(), None | Some("chat" | "normal"));
+        let contact = contacts::get(&mut batch.write, self.account, &from.bare).await?;
+        if !to_us || contact.is_none() {
+            return Ok(());
+        }
+        let chat = chats::open(&mut batch.write, self.account, &from.bare, now).await?;
+        let message = NewMessage {
+            sender: from.bare.clone(),
+            direction: Direction::In,
+            body: None,
+            sent_at: now,
+            delivery: Delivery::Delivered,
+            encryption: Encryption::None,
+            trust: None,
+            device: None,
+            unprotected: false,
+            undecryptable: Some(UndecryptableReason::TooLarge),
+            stanza_id: header.id.clone(),
+            origin_id: None,
+            archive_id: None,
+        };
+        self.store_message(batch, chat, &message, now).await
     }
 
     /// What is to be stored; none if there is nothing to show.
