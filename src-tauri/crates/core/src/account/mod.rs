@@ -34,6 +34,8 @@ use crate::{Core, log_failure, publish};
 const PASSWORDS: u32 = 3;
 /// Attempts that somebody writing a message sets off keep this distance.
 const AT_LEAST: Duration = Duration::from_secs(2);
+/// A connection that breaks sooner than this was hardly one.
+const BRIEF: Duration = Duration::from_secs(5);
 /// Only after so long a connection counts as good, and the next failure as the first one again.
 const STABLE: Duration = Duration::from_secs(60);
 
@@ -210,12 +212,28 @@ enum Told {
 /// How things have gone since the last good connection.
 #[derive(Default)]
 struct Failures {
-    /// One after another.
-    in_a_row: u32,
+    /// Failures of the network.
+    network: u32,
+    /// Failures of the server.
+    server: u32,
+    /// Connections one after another that broke as soon as they stood.
+    brief: u32,
     /// Refused passwords among them.
     passwords: u32,
     /// Breaches of the server's rules among them.
     policy: u32,
+}
+
+impl Failures {
+    /// How many of this kind there were before, and one more from now on.
+    fn count(&mut self, retry: Retry) -> u32 {
+        let count = match retry {
+            Retry::Soon => &mut self.network,
+            Retry::BackOff | Retry::Ask => &mut self.server,
+        };
+        *count += 1;
+        *count - 1
+    }
 }
 
 impl Task {
@@ -265,15 +283,22 @@ impl Task {
                         End::Stopped => break,
                         End::Again => continue,
                         End::Failed => Retry::BackOff,
-                        End::Lost(lost) => self.lost(&lost, &mut failures).await,
+                        End::Lost(lost) => {
+                            failures.brief = if since.elapsed() < BRIEF {
+                                failures.brief + 1
+                            } else {
+                                0
+                            };
+                            self.lost(&lost, &mut failures).await
+                        }
                     }
                 }
                 Err(error) => self.refused(&error, &mut failures).await,
             };
-            match self.pause(retry, failures.in_a_row, began).await {
+            match self.pause(retry, failures.count(retry), began).await {
                 Some(Told::Stop) => break,
                 Some(Told::Reconnect) => failures = Failures::default(),
-                Some(Told::Check) | None => failures.in_a_row += 1,
+                Some(Told::Check) | None => {}
             }
         }
         self.set_state(ConnectionState::Offline, Set(None)).await;
@@ -407,6 +432,8 @@ impl Task {
                 condition: StreamCondition::PolicyViolation,
                 ..
             } => self.policy(failures),
+            // Not the network: the server lets us in and throws us out.
+            other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),
         };
         self.troubled(retry, faults::of_loss(lost)).await;
