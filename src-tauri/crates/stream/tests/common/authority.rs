@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -37,9 +38,15 @@ impl Authority {
 
     /// A server's certificate and key, valid from and to the given years.
     pub(crate) fn issue(&self, name: &str, years: (i32, i32)) -> (rcgen::Certificate, KeyPair) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
-        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(name, years).signed_by(&key, &self.issuer).unwrap();
+        (certificate, key)
+    }
+
+    /// As [`Authority::issue`], but for another authority, which is no server.
+    pub(crate) fn issue_authority(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let mut params = params(name, (2020, 2090));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
@@ -53,15 +60,42 @@ impl Authority {
 
     pub(crate) fn server_config(&self, name: &str, years: (i32, i32)) -> Arc<ServerConfig> {
         let (certificate, key) = self.issue(name, years);
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-        Arc::new(config)
+        server_config(certificate.der(), &key, rustls::ALL_VERSIONS)
     }
+}
+
+fn params(name: &str, years: (i32, i32)) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+    params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+    params
+}
+
+/// A certificate that nobody vouches for. Those that `openssl req -x509` makes are authorities as well.
+pub(crate) fn self_signed(name: &str, years: (i32, i32), authority: bool) -> (rcgen::Certificate, KeyPair) {
+    let mut params = params(name, years);
+    if authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    let key = KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap(), key)
+}
+
+/// A server that shows this certificate, whether or not the key is the one in it.
+pub(crate) fn server_config(
+    certificate: &CertificateDer<'static>,
+    key: &KeyPair,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let shown = CertifiedKey::new(vec![certificate.clone()], key);
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+    config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    Arc::new(config)
 }

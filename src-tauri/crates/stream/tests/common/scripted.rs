@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -112,6 +112,11 @@ impl Peer<TcpStream> {
 }
 
 impl Secure {
+    /// How TLS came about.
+    pub(crate) fn handshake(&self) -> Option<HandshakeKind> {
+        self.io.get_ref().1.handshake_kind()
+    }
+
     /// Lets the client in by PLAIN, up to the features of the second stream.
     pub(crate) async fn let_in(&mut self, features: &str) {
         self.open(

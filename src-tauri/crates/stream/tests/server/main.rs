@@ -14,4 +14,6 @@ mod common;
 mod flow;
 mod hostile;
 mod prosody;
+mod proxy;
 mod session;
+mod trust;
