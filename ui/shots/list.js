@@ -40,8 +40,92 @@ const signIn = then(
   wait("onboarding-error"),
 );
 
+/** @param {number} at @returns {(page: import("playwright").Page) => Promise<void>} */
+const connectionOf = (at) =>
+  then(
+    click("rail-settings"),
+    (page) => page.getByTestId("account-connection").nth(at).click(),
+    wait("connection-table"),
+  );
+const certificate = then(
+  (page) => page.getByTestId("account-trouble").getByTestId("remedy-decide").click(),
+  wait("certificate-dialog"),
+);
+const consoleOf = then(connectionOf(0), click("connection-console"), wait("console-entry"));
+/** @param {string} user */
+const signInAs = (user) =>
+  then(
+    fill("onboarding-address", `${user}@orchard.example`),
+    fill("onboarding-password", "secret"),
+    click("onboarding-submit"),
+    wait("onboarding-decide"),
+  );
+/** @param {number} at */
+const trouble = (at) =>
+  then(wait("account-trouble"), (page) =>
+    page.getByTestId("account-trouble").nth(at).getByTestId("remedy-decide").click(),
+  );
+
+/** The same picture in light, dark and narrow. @param {Shot} shot @returns {Shot[]} */
+const thrice = (shot) => [
+  { ...shot, name: `${shot.name}-light` },
+  { ...shot, name: `${shot.name}-dark`, dark: true },
+  { ...shot, name: `${shot.name}-narrow`, width: 360, height: 720 },
+];
+
 /** @type {Shot[]} */
 export const shots = [
+  ...thrice({ name: "connection-overview", scene: "connection", steps: connectionOf(0) }),
+  ...thrice({ name: "connection-proxied", scene: "connection", height: 1400, steps: connectionOf(1) }),
+  ...thrice({
+    name: "connection-settings",
+    scene: "connection",
+    height: 1300,
+    steps: then(connectionOf(1), click("connection-settings")),
+  }),
+  {
+    name: "connection-settings-wrong",
+    scene: "connection",
+    steps: then(
+      connectionOf(0),
+      click("connection-settings"),
+      fill("connection-port", "99999"),
+      (page) => page.getByTestId("connection-proxy").selectOption("socks5").then(),
+      click("connection-save"),
+    ),
+  },
+  ...thrice({ name: "connection-console", scene: "console", steps: consoleOf }),
+  ...thrice({
+    name: "connection-console-filtered",
+    scene: "console",
+    steps: then(consoleOf, fill("console-filter", "roster"), wait("console-fold")),
+  }),
+  ...thrice({
+    name: "certificate",
+    scene: "certificate",
+    steps: certificate,
+  }),
+  { name: "certificate-trouble", scene: "certificate", steps: noor },
+  ...thrice({
+    name: "onboarding-certificate",
+    scene: "empty",
+    steps: signInAs("cert"),
+  }),
+  {
+    name: "onboarding-certificate-dialog",
+    scene: "empty",
+    steps: then(signInAs("changed"), click("onboarding-decide"), wait("certificate-dialog")),
+  },
+  ...thrice({ name: "plain-only", scene: "weaker", steps: trouble(0) }),
+  ...thrice({ name: "login-weakened", scene: "weaker", steps: trouble(1) }),
+  { name: "proxy-trouble", scene: "proxy", steps: noor },
+  {
+    name: "proxy-overview",
+    scene: "proxy",
+    dark: true,
+    steps: then(click("rail-settings"), click("account-connection")),
+  },
+  { name: "proxy-settings", scene: "proxy", steps: click("rail-settings") },
   { name: "home-light", scene: "home", steps: noor },
   { name: "home-dark", scene: "home", dark: true, steps: noor },
   { name: "home-contrast", scene: "home", contrast: true, steps: noor },

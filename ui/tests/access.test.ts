@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
-import { cdp, userEvent } from "vitest/browser";
+import { cdp, page, userEvent } from "vitest/browser";
 
 import { fakeScene } from "../src/core/scenes";
 import { accessibilityFaults, click, fill, openChat, openWindow, see } from "./support";
+
+async function openConnection(there: string, account = 0): Promise<void> {
+  await click("rail-settings");
+  await page.getByTestId("account-connection").nth(account).click();
+  await see(there);
+}
 
 type Screen = { name: string; scene: string; steps?: () => Promise<unknown> };
 
@@ -63,6 +69,43 @@ const screens: Screen[] = [
   },
   { name: "the quick switcher", scene: "home", steps: () => userEvent.keyboard("{Control>}k{/Control}") },
   { name: "settings", scene: "home", steps: () => click("rail-settings") },
+  { name: "a connection", scene: "connection", steps: () => openConnection("connection-table") },
+  {
+    name: "the settings of a connection",
+    scene: "connection",
+    steps: async () => {
+      await openConnection("connection-table", 1);
+      await click("connection-settings");
+      await fill("connection-port", "99999");
+      await see("trusted-certificate");
+    },
+  },
+  {
+    name: "the console",
+    scene: "console",
+    steps: async () => {
+      await openConnection("connection-table");
+      await click("connection-console");
+      await see("console-entry");
+    },
+  },
+  { name: "accounts whose proxy fails", scene: "proxy", steps: () => openConnection("connection-error") },
+  {
+    name: "a refused certificate",
+    scene: "certificate",
+    steps: async () => {
+      await click("remedy-decide");
+      await see("certificate-dialog");
+    },
+  },
+  {
+    name: "a weaker sign-in",
+    scene: "weaker",
+    steps: async () => {
+      await click("remedy-decide");
+      await see("weaker-login-dialog");
+    },
+  },
   {
     name: "accounts in trouble",
     scene: "trouble",

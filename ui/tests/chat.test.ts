@@ -161,7 +161,7 @@ describe("the five outgoing states", () => {
     core.changeAccount(account, { state: "connecting", error: fault("unreachable") });
     await openWindow(core);
     await openChat("ben@b.example");
-    expect((await see("offline-banner")).textContent).toMatch(/cannot be reached.*sent once/su);
+    expect((await see("offline-banner")).textContent).toMatch(/not reachable.*sent once/su);
     await userEvent.keyboard("later{Enter}");
     expect((await see("message")).dataset.delivery).toBe("waiting");
     core.changeAccount(account, { state: "online", error: null });

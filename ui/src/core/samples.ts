@@ -1,4 +1,4 @@
-import type { Certificate, ConnectionReport, FeatureName, ServerFeature } from "./generated/api";
+import type { Certificate, ConnectionReport, FeatureName, ServerFeature, Way } from "./generated/api";
 
 const DAY = 86_400_000;
 const day = (offset: number) => new Date(Date.UTC(2026, 0, 15) + offset * DAY).toISOString();
@@ -85,4 +85,47 @@ export function report(account: number, domain: string): ConnectionReport {
     swallowed: 0,
     features: features(["avatar_conversion", "fast", "external_services"]),
   };
+}
+
+/** So many elements as they go over a wire, oldest first, every 400th of them very large. */
+export function traffic(count: number): [Way, string][] {
+  return Array.from({ length: count }, (_, at): [Way, string] => {
+    if (at === 0) {
+      const head =
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='orchard.example' version='1.0'>";
+      return ["out", head];
+    }
+    if (at === 1) {
+      return [
+        "out",
+        "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='SCRAM-SHA-256-PLUS'><initial-response>••••••</initial-response><user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>Waxwing</software></user-agent></authenticate>",
+      ];
+    }
+    if (at % 400 === 399) return ["in", large(at)];
+    const way: Way = at % 3 === 0 ? "out" : "in";
+    return [way, sample(at)];
+  });
+}
+
+function sample(at: number): string {
+  switch (at % 5) {
+    case 0:
+      return `<iq id='q${at}' type='get' to='orchard.example'><ping xmlns='urn:xmpp:ping'/></iq>`;
+    case 1:
+      return `<presence from='tomas@birch.example/phone' to='mira@orchard.example'><show>away</show><status>Number ${at}</status><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://client.example' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>`;
+    case 2:
+      return `<message from='noor@orchard.example/desk' to='mira@orchard.example' type='chat' id='m${at}'><encrypted xmlns='urn:xmpp:omemo:2'><header sid='31'><keys jid='mira@orchard.example'><key rid='11'>MwohBRk0bWFzdGVy</key></keys></header><payload>${digest(at)}</payload></encrypted><store xmlns='urn:xmpp:hints'/></message>`;
+    case 3:
+      return `<r xmlns='urn:xmpp:sm:3'/>`;
+    default:
+      return `<a xmlns='urn:xmpp:sm:3' h='${at}'/>`;
+  }
+}
+
+function large(at: number): string {
+  const items = Array.from(
+    { length: 700 },
+    (_, n) => `<item jid='person${n}@crowd.example' name='Person ${n}'/>`,
+  );
+  return `<iq id='q${at}' type='result'><query xmlns='jabber:iq:roster'>${items.join("")}</query></iq>`;
 }

@@ -1,6 +1,6 @@
 import { FakeCore, fault, showAt } from "./fake";
 import type { ChatId, Device } from "./generated/api";
-import { digest } from "./samples";
+import { certificate as shown, digest, features, report, traffic } from "./samples";
 
 /** The scenes by name: `npm run dev`, then `/?fake=home`. */
 export function fakeScene(name: string): FakeCore {
@@ -20,6 +20,11 @@ const scenes: Record<string, () => FakeCore> = {
   first_passphrase,
   rtl,
   alone,
+  connection,
+  console,
+  certificate,
+  weaker,
+  proxy,
 };
 
 function empty(): FakeCore {
@@ -286,6 +291,71 @@ function rtl(): FakeCore {
     direction: "out",
     delivery: "delivered",
     sent_at: minutes(20),
+  });
+  return core;
+}
+
+/** One account that is well connected, with something of everything that can be set. */
+function connection(): FakeCore {
+  const core = home();
+  const [first = 0, second = 0] = core.accounts.keys();
+  const usual = report(second, "workshop.example");
+  if (usual.connection) {
+    Object.assign(usual.connection, { pinned: true, proxied: true, resumed: true, peer: "127.0.0.1:9050" });
+  }
+  usual.features = features(["archive", "blocking", "sasl2", "bind2", "fast", "channel_binding"]);
+  core.reports.set(second, usual);
+  core.traffic.set(first, traffic(40));
+  core.changeAccount(second, {
+    host: "xmpp.workshop.example",
+    port: 5222,
+    tls: "starttls",
+    proxy: { kind: "socks5", host: "127.0.0.1", port: 9050, user: "m.solberg" },
+    accepted_certificate: shown("workshop.example").fingerprint,
+    own_authorities: true,
+  });
+  return core;
+}
+
+/** A wire with very much on it, some of it large. */
+function console(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  core.traffic.set(first, traffic(2_000));
+  return core;
+}
+
+/** An account whose server shows a certificate that nobody vouches for. */
+function certificate(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  core.changeAccount(first, {
+    state: "failed",
+    error: fault("certificate_unknown_issuer"),
+    refused_certificate: shown("orchard.example", { issuer: "orchard.example", self_signed: true }),
+  });
+  return core;
+}
+
+/** Servers that want a weaker sign-in. */
+function weaker(): FakeCore {
+  const core = home();
+  const [first = 0, second = 0] = core.accounts.keys();
+  core.changeAccount(first, { state: "failed", error: fault("plain_only") });
+  core.changeAccount(second, { state: "failed", error: fault("login_weakened") });
+  return core;
+}
+
+/** A proxy that does not work, and one that refuses. */
+function proxy(): FakeCore {
+  const core = home();
+  const [first = 0, second = 0] = core.accounts.keys();
+  const tor = { kind: "socks5", host: "127.0.0.1", port: 9050, user: null } as const;
+  core.changeAccount(first, { state: "connecting", error: fault("proxy_failed"), proxy: tor });
+  core.changeAccount(second, {
+    state: "failed",
+    error: fault("proxy_refused"),
+    proxy: { ...tor, user: "m.solberg" },
   });
   return core;
 }

@@ -5,6 +5,7 @@ export const icons = {
   plus: "M12 5v14M5 12h14",
   back: "M15 5l-7 7 7 7",
   down: "M12 5v14M6 13l6 6 6-6",
+  up: "M12 19V5M6 11l6-6 6 6",
   chevron: "M7 10l5 5 5-5",
   send: "M4.5 12 20 4.5 15.5 20l-3.4-6.2L4.5 12Zm7.6 1.8L20 4.5",
   smile:
@@ -33,6 +34,9 @@ export const icons = {
   device: "M4 5h16v10.5H4zM2.5 19h19",
   key: "M8 11a4 4 0 1 0 0 8 4 4 0 0 0 0-8ZM11 12 19.5 4M16.5 7l2.5 2.5",
   retry: "M19.5 12a7.5 7.5 0 1 1-2.2-5.3M19.5 4v4.5H15",
+  copy: "M9 8.5h10.5V20H9zM15 8.5V4H4.5v11.5H9",
+  pause: "M9 5.5v13M15 5.5v13",
+  play: "M8 5.5v13l10.5-6.5L8 5.5Z",
   bell: "M6.5 16.5V11a5.5 5.5 0 0 1 11 0v5.5l1.5 1.5H5l1.5-1.5ZM10.5 20.5h3",
 } as const;
 

@@ -6,6 +6,14 @@ const longDay = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "nume
 const shortDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const yearDate = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const longYearDate = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
+const dayAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hourCycle: "h23",
+});
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 /** Whole days from `then` to `now` by the local calendar; negative for the future. */
@@ -28,6 +36,17 @@ export function briefTime(at: string, now: Date): string {
   if (days === 1) return t("time.yesterday");
   if (days < 7) return weekday.format(then);
   return then.getFullYear() === now.getFullYear() ? shortDate.format(then) : yearDate.format(then);
+}
+
+/** A moment within a sentence: the time today, else with its date. */
+export function moment(at: string, now: Date): string {
+  const then = new Date(at);
+  return daysBetween(then, now) === 0 ? clock.format(then) : dayAndTime.format(then);
+}
+
+/** A time to the millisecond, for those who compare logs. */
+export function exactTime(at: string): string {
+  return exact.format(new Date(at));
 }
 
 /** The name of a day, for the line between two days. */

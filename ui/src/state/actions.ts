@@ -11,7 +11,7 @@ import type {
   UndecryptableReason,
 } from "../core/generated/api";
 import { counted, t } from "../lib/text";
-import type { App, Ask } from "./app.svelte";
+import type { App, Ask, ConnectionTab } from "./app.svelte";
 import { asFault, faultText } from "./faults";
 import { personKey, putMessage } from "./mirror.svelte";
 import { readNewest, trim } from "./read";
@@ -142,6 +142,13 @@ export async function setTrust(
 export async function signInAgain(app: App, account: AccountId): Promise<void> {
   await ask(app, "set_account_enabled", { account, enabled: false });
   await ask(app, "set_account_enabled", { account, enabled: true });
+}
+
+/** Shows how an account is connected. */
+export function showConnection(app: App, account: AccountId, tab: ConnectionTab = "overview"): void {
+  app.view.connection = account;
+  app.view.connectionTab = tab;
+  app.view.page = "connection";
 }
 
 /** Opens a link outside; unprotected ones only after asking. A link to a person only fills in a form (XEP-0147). */

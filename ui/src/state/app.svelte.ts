@@ -14,11 +14,15 @@ export type Ask =
   | { kind: "turn_off_encryption"; chat: ChatId }
   | { kind: "change_password"; account: AccountId }
   | { kind: "remove_account"; account: AccountId }
+  | { kind: "certificate"; account: AccountId }
+  | { kind: "weaker_login"; account: AccountId }
   | { kind: "open_link"; url: string }
   | { kind: "switcher" };
 
-export type Page = "chats" | "settings" | "sign_in";
+export type Page = "chats" | "settings" | "connection" | "sign_in";
 export type Tab = "chats" | "contacts";
+/** What is shown of an account's connection. */
+export type ConnectionTab = "overview" | "settings" | "console";
 
 /** What is the window's own: where one is, never what is true. */
 export class View {
@@ -30,6 +34,9 @@ export class View {
   /** The account filtered to, or all. */
   account: AccountId | null = $state(null);
   chat: ChatId | null = $state(null);
+  /** The account whose connection is shown on the page of that name. */
+  connection: AccountId | null = $state(null);
+  connectionTab: ConnectionTab = $state("overview");
   details = $state(false);
   query = $state("");
   ask: Ask | null = $state.raw(null);

@@ -283,4 +283,12 @@ describe("what goes over a wire", () => {
     expect(wire.entries.at(0)?.number).toBe(1_001);
     expect(wire.entries.at(-1)?.number).toBe(6_000);
   });
+
+  test("is let go of earlier if it is large", () => {
+    const wire = new Wire(1);
+    const xml = "x".repeat(65_536);
+    for (let at = 1; at <= 400; at += 1) putEntries(wire, [{ ...entry(at), xml }]);
+    expect(wire.entries).toHaveLength(122);
+    expect(wire.entries.at(-1)?.number).toBe(400);
+  });
 });

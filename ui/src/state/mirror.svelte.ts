@@ -32,8 +32,10 @@ export class Wire {
   constructor(readonly account: AccountId) {}
 }
 
-/** So many entries of a wire are kept in the page. */
+/** So many entries of a wire are kept in the page, */
 export const MOST_ENTRIES = 5_000;
+/** and so many characters of them. */
+const MOST_LETTERS = 8_000_000;
 
 /** What core has told, and nothing else: the window's picture of it. */
 export class Mirror {
@@ -103,11 +105,17 @@ export function putEntries(wire: Wire, entries: readonly ConsoleEntry[]): void {
   const first = entries[0];
   if (first === undefined) return;
   if (first.number > last) {
-    wire.entries = [...wire.entries, ...entries].slice(-MOST_ENTRIES);
+    wire.entries = newest([...wire.entries, ...entries]);
     return;
   }
   const all = new Map([...wire.entries, ...entries].map((entry) => [entry.number, entry]));
-  wire.entries = [...all.values()].sort((a, b) => a.number - b.number).slice(-MOST_ENTRIES);
+  wire.entries = newest([...all.values()].sort((a, b) => a.number - b.number));
+}
+
+function newest(entries: readonly ConsoleEntry[]): readonly ConsoleEntry[] {
+  let letters = 0;
+  const over = entries.findLastIndex((entry) => (letters += entry.xml.length) > MOST_LETTERS);
+  return entries.slice(Math.max(over + 1, entries.length - MOST_ENTRIES));
 }
 
 function withMessage(messages: readonly Message[], message: Message, complete: boolean): readonly Message[] {

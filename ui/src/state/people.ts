@@ -9,6 +9,11 @@ export type PersonRow =
 const order: Record<Show, number> = { chat: 0, available: 0, away: 1, xa: 2, dnd: 1, offline: 3 };
 const collator = new Intl.Collator(undefined, { sensitivity: "base", numeric: true });
 
+/** The part of an address that names its server. */
+export function domainOf(address: string): string {
+  return address.slice(address.indexOf("@") + 1);
+}
+
 /** What a contact is called: the name one gave, else the address. */
 export function contactName(contact: Contact): string {
   const name = contact.name?.trim();

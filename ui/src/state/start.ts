@@ -4,6 +4,7 @@ import type { App } from "./app.svelte";
 import { asFault, faultText } from "./faults";
 import { say } from "./actions";
 import { MOST_ROWS, PAGE, readAll, readNewest, trim } from "./read";
+import { readWire } from "./wire";
 
 /** Learns how the profile opened, and reads the first lists. */
 export async function start(app: App): Promise<void> {
@@ -52,6 +53,9 @@ function settle(app: App): void {
   if (view.chat !== null && !mirror.chats.has(view.chat) && mirror.gone.has(`chat ${view.chat}`))
     view.chat = null;
   if (view.account !== null && !mirror.accounts.has(view.account)) view.account = null;
+  if (view.page === "connection" && (view.connection === null || !mirror.accounts.has(view.connection))) {
+    view.page = "settings";
+  }
   if (mirror.accounts.size === 0 && view.page !== "sign_in") {
     view.page = "sign_in";
     view.chat = null;
@@ -63,6 +67,7 @@ async function readAnew(app: App): Promise<void> {
     const open = app.view.chat;
     for (const chat of app.mirror.rows.keys()) if (chat !== open) app.mirror.rows.delete(chat);
     await readAll(app.core, app.mirror);
+    await readWire(app);
     if (open !== null && app.mirror.chats.has(open)) await readNewest(app.core, app.mirror, open, true);
     settle(app);
   } catch (thrown) {
