@@ -3,6 +3,7 @@
 //! Measures the real programs against a real server on loopback, beside a window with an empty page in the same run
 //! and beside what other messengers needed for the same work on such a machine.
 
+mod connection;
 mod encrypted;
 mod machine;
 mod omemo;
@@ -20,17 +21,19 @@ use std::process::ExitCode;
 
 use lexopt::Arg::{Long, Short, Value};
 
-const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--timelines] [NAME…]
+const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--seconds N] [--timelines] [NAME…]
 
-  --runs N      how often each window is opened (5)
+  --runs N      how often each window is opened , each login is made (5)
   --messages N  how many messages are received (5000 plain, 300 encrypted at most)
+  --seconds N   how long networks go away and come back (360)
   --timelines   also print what each page knows about its own start, in milliseconds from exec
-  NAME          start, memory, omemo, receive, pixel; all if none is given";
+  NAME          start, memory, omemo, receive, pixel, connection; all if none is given";
 
 /// What to measure, and how much of it.
 struct Options {
     runs: usize,
     messages: usize,
+    seconds: u64,
     timelines: bool,
     names: Vec<String>,
 }
@@ -63,6 +66,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
     let mut options = Options {
         runs: 5,
         messages: 5_000,
+        seconds: 360,
         timelines: false,
         names: Vec::new(),
     };
@@ -71,6 +75,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
         match argument {
             Long("runs") => options.runs = lexopt::ValueExt::parse(&parser.value()?)?,
             Long("messages") => options.messages = lexopt::ValueExt::parse(&parser.value()?)?,
+            Long("seconds") => options.seconds = lexopt::ValueExt::parse(&parser.value()?)?,
             Long("timelines") => options.timelines = true,
             Long("help") | Short('h') => return Ok(None),
             Value(name) => options.names.push(lexopt::ValueExt::string(name)?),
@@ -78,7 +83,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
         }
     }
     if options.names.is_empty() {
-        options.names = ["start", "memory", "omemo", "receive", "pixel"]
+        options.names = ["start", "memory", "omemo", "receive", "pixel", "connection"]
             .map(str::to_owned)
             .to_vec();
     }
@@ -93,6 +98,7 @@ async fn measure(options: &Options) {
             "memory" => start::memory(options.runs).await,
             "omemo" => omemo::speed().await,
             "receive" => receive::receive(options.messages).await,
+            "connection" => connection::connection(options.runs, options.seconds).await,
             "pixel" => pixel::pixel().await,
             other => panic!("there is no bench {other:?}\n{USAGE}"),
         }

@@ -90,6 +90,59 @@ pub fn median(runs: &[f64]) -> f64 {
     }
 }
 
+/// Figures that are not all alike: what most have and what the unlucky have.
+pub struct Spread {
+    /// What it is, in seconds.
+    name: &'static str,
+    figures: Vec<f64>,
+    /// What 95 of 100 shall not exceed.
+    target: Option<f64>,
+}
+
+impl Spread {
+    /// Seconds, the less the better.
+    pub fn new(name: &'static str, figures: Vec<f64>, target: Option<f64>) -> Self {
+        Self {
+            name,
+            figures,
+            target,
+        }
+    }
+
+    /// The figure that so many of a hundred do not exceed; none is NaN.
+    fn percentile(&self, percent: usize) -> f64 {
+        let mut sorted = self.figures.clone();
+        sorted.sort_by(f64::total_cmp);
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Prints a bench whose figures are spread: how it was measured in a sentence, then its lines.
+pub fn print_spread(name: &str, how: &str, lines: &[Spread]) {
+    println!("\n{name}: {how} (load {})", machine::load());
+    println!(
+        "{:44} {:>6} {:>9} {:>9} {:>9} {:>4}  95 of 100",
+        "", "unit", "p50", "p95", "max", "runs"
+    );
+    for line in lines {
+        let [half, most, all] = [50, 95, 100].map(|percent| line.percentile(percent));
+        let verdict = line.target.map_or(String::new(), |target| {
+            let kept = if most <= target { "kept" } else { "MISSED" };
+            format!("at most {target} s: {kept}")
+        });
+        println!(
+            "{:44} {:>6} {:>9} {:>9} {:>9} {:>4}  {verdict}",
+            line.name,
+            "s",
+            number(half),
+            number(most),
+            number(all),
+            line.figures.len()
+        );
+    }
+}
+
 /// Prints the head of the table.
 pub fn begin() {
     println!(

@@ -30,6 +30,7 @@ pub struct RpcError {
 pub struct Profile {
     home: TempDir,
     ca_file: Option<PathBuf>,
+    log: &'static str,
 }
 
 impl Profile {
@@ -44,9 +45,18 @@ impl Profile {
             .prefix("waxwing-profile-")
             .tempdir()
             .expect("a temporary directory");
-        let profile = Self { home, ca_file };
+        let profile = Self {
+            home,
+            ca_file,
+            log: "debug,sqlx=warn",
+        };
         profile.set_passphrase(PASSPHRASE);
         profile
+    }
+
+    /// Sets what goes to the log, in the words of `WAXWING_LOG`, instead of all that helps to understand a failure.
+    pub fn log_only(&mut self, filter: &'static str) {
+        self.log = filter;
     }
 
     /// Changes what stands in the passphrase file, not what the profile was encrypted with.
@@ -84,7 +94,7 @@ impl Profile {
         let mut command = Command::new(program("waxwing-headless"));
         command
             .args(self.arguments())
-            .env("WAXWING_LOG", "debug,sqlx=warn")
+            .env("WAXWING_LOG", self.log)
             .env("RUST_BACKTRACE", "1");
         Headless {
             lines: Lines::spawn("waxwing-headless", &mut command, self.log_file()),

@@ -13,6 +13,7 @@ mod person;
 pub mod process;
 mod prosody;
 mod proxy;
+pub mod reconnects;
 pub mod window;
 
 use std::path::{Path, PathBuf};

@@ -26,7 +26,11 @@ impl Person {
 
     /// Signs in at a port of loopback, which may be a proxy's.
     pub async fn sign_in_at(server: &Prosody, address: &str, port: u16, tls: Tls) -> Self {
-        let profile = Profile::trusting(server);
+        Self::sign_in_with(Profile::trusting(server), address, port, tls).await
+    }
+
+    /// Signs in at a port of loopback to a profile.
+    pub async fn sign_in_with(profile: Profile, address: &str, port: u16, tls: Tls) -> Self {
         let mut app = profile.start().await;
         let account = app.sign_in_at(address, port, tls).await;
         Self {

@@ -51,6 +51,8 @@ pub async fn signal(name: &str, target: &str) -> bool {
 struct Seen {
     /// Lines that nobody asked for, in the order in which they came; taken ones leave a gap.
     events: Vec<Option<Value>>,
+    /// How many have come, those that were thrown away among them.
+    total: usize,
     /// Who waits for the answer to which request.
     waiting: HashMap<u64, oneshot::Sender<Value>>,
 }
@@ -134,7 +136,7 @@ impl Lines {
 
     /// How many events have come so far.
     pub fn events_so_far(&self) -> usize {
-        self.lock().events.len()
+        self.lock().total
     }
 
     /// Waits until more events have come than `count`. False if the limit passed or the output ended.
@@ -173,9 +175,7 @@ impl Lines {
 
     /// Throws away the events that have come so far.
     pub fn forget_events(&mut self) {
-        for slot in &mut self.lock().events {
-            *slot = None;
-        }
+        self.lock().events.clear();
     }
 
     /// Closes the input and waits for the end.
@@ -253,7 +253,8 @@ async fn read_lines(
             let _ = answer.send(value);
         } else {
             state.events.push(Some(value));
-            let count = state.events.len();
+            state.total += 1;
+            let count = state.total;
             drop(state);
             counter.send_replace(count);
         }

@@ -1,5 +1,6 @@
-//! A connection that breaks on command: a TCP proxy on loopback with a closed set of faults.
+//! A connection that is slow, or breaks on command: a TCP proxy on loopback with a closed set of faults.
 
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+/// So many connections wait to be accepted at most.
+const BACKLOG: u32 = 16;
+/// So many bytes are under way in one direction at most.
+const UNDER_WAY: usize = 256 * 1024;
 
 /// What the proxy does to its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +27,10 @@ pub enum Fault {
     /// Every connection is reset once the client has sent this many more bytes over it; what came before is
     /// passed on. Each connection is cut at most once per fault.
     CutAfter(u64),
-    /// Nothing passes and nothing is closed.
+    /// Nothing passes and nothing is closed; new connections are accepted and as silent.
     Stall,
+    /// The network is gone: nothing passes, and who connects hears nothing, not even that nobody listens.
+    Silence,
     /// Connections are reset, and new ones are refused as if nobody listened.
     Refuse,
 }
@@ -40,7 +49,13 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a free port and passes everything on to the other port.
     pub async fn to(target: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        Self::slow(target, Duration::ZERO).await
+    }
+
+    /// The same over a long way: a round trip takes so long, also the one that opens a connection.
+    pub async fn slow(target: u16, round_trip: Duration) -> Self {
+        let socket = bind(0).await;
+        let listener = socket.listen(BACKLOG).expect("a bound socket");
         let port = listener
             .local_addr()
             .expect("a bound listener has an address")
@@ -48,14 +63,12 @@ impl Proxy {
         let (fault, faults) = watch::channel((0, Fault::Pass));
         let accepted = Arc::new(AtomicUsize::new(0));
         let (count, changed) = watch::channel(0);
-        let task = tokio::spawn(serve(
-            listener,
+        let way = Way {
             port,
             target,
-            faults,
-            Arc::clone(&accepted),
-            count,
-        ));
+            round_trip,
+        };
+        let task = tokio::spawn(serve(listener, way, faults, Arc::clone(&accepted), count));
         Self {
             port,
             fault,
@@ -91,43 +104,88 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
+/// From where to where, and how long that is.
+#[derive(Clone, Copy)]
+struct Way {
     port: u16,
     target: u16,
-    mut faults: watch::Receiver<(u64, Fault)>,
+    round_trip: Duration,
+}
+
+type Faults = watch::Receiver<(u64, Fault)>;
+
+async fn serve(
+    listener: TcpListener,
+    way: Way,
+    mut faults: Faults,
     accepted: Arc<AtomicUsize>,
     count: watch::Sender<usize>,
 ) {
     let mut links = JoinSet::new();
     let mut listener = Some(listener);
+    let mut fillers = HashSet::new();
     loop {
-        let refusing = faults.borrow_and_update().1 == Fault::Refuse;
-        if refusing && listener.take().is_some() {
+        let fault = faults.borrow_and_update().1;
+        if fault == Fault::Refuse && listener.take().is_some() {
             // A bound socket that does not listen keeps the port and lets the kernel refuse.
-            let held = bind(port).await;
-            while faults.borrow_and_update().1 == Fault::Refuse {
-                if faults.changed().await.is_err() {
-                    return;
-                }
+            let held = bind(way.port).await;
+            if !another(&mut faults, fault).await {
+                return;
             }
-            listener = Some(held.listen(64).expect("the port is ours"));
+            listener = Some(held.listen(BACKLOG).expect("the port is ours"));
+        }
+        if fault == Fault::Silence {
+            // While its queue is full the kernel ignores whoever wants to connect.
+            let queue = fill(way.port).await;
+            fillers = queue
+                .iter()
+                .filter_map(|filler| filler.local_addr().ok())
+                .collect();
+            if !another(&mut faults, fault).await {
+                return;
+            }
         }
         let Some(open) = listener.as_ref() else { return };
         tokio::select! {
             changed = faults.changed() => if changed.is_err() { return },
             connection = open.accept() => {
-                let Ok((client, _)) = connection else { continue };
+                let Ok((client, peer)) = connection else { continue };
+                if fillers.remove(&peer) {
+                    continue;
+                }
                 let number = accepted.fetch_add(1, Ordering::SeqCst) + 1;
                 count.send_replace(number);
-                links.spawn(link(client, target, faults.clone()));
+                links.spawn(link(client, way, faults.clone()));
             }
             Some(_) = links.join_next(), if !links.is_empty() => {}
         }
     }
 }
 
-/// Takes the port, as soon as no process that is just being started holds a copy of the old socket any more.
+/// Waits until there is another fault than this. False if the proxy is gone.
+async fn another(faults: &mut Faults, than: Fault) -> bool {
+    while faults.borrow_and_update().1 == than {
+        if faults.changed().await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Connects until nobody answers any more.
+async fn fill(port: u16) -> Vec<TcpStream> {
+    let mut queue = Vec::new();
+    for _ in 0..=BACKLOG + 1 {
+        let connecting = TcpStream::connect(("127.0.0.1", port));
+        match tokio::time::timeout(Duration::from_millis(100), connecting).await {
+            Ok(Ok(filler)) => queue.push(filler),
+            _ => break,
+        }
+    }
+    queue
+}
+
+/// Takes the port (0: any), as soon as no process that is just being started holds a copy of the old socket any more.
 async fn bind(port: u16) -> TcpSocket {
     loop {
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -139,9 +197,42 @@ async fn bind(port: u16) -> TcpSocket {
     }
 }
 
+/// What is under way in one direction, with the time at which it arrives; nothing is the end.
+#[derive(Default)]
+struct UnderWay {
+    bytes: usize,
+    ended: bool,
+    pieces: VecDeque<(Instant, Vec<u8>)>,
+}
+
+impl UnderWay {
+    fn has_room(&self) -> bool {
+        !self.ended && self.bytes < UNDER_WAY
+    }
+
+    fn push(&mut self, at: Instant, piece: &[u8]) {
+        self.bytes += piece.len();
+        self.ended = piece.is_empty();
+        self.pieces.push_back((at, piece.to_vec()));
+    }
+
+    /// The next piece, once it has arrived.
+    async fn next(&mut self) -> Vec<u8> {
+        match self.pieces.front() {
+            // The clock of the runtime is a coarse one: what is due is not put to sleep.
+            Some((at, _)) if *at <= Instant::now() => {}
+            Some((at, _)) => tokio::time::sleep_until(*at).await,
+            None => std::future::pending().await,
+        }
+        let (_, piece) = self.pieces.pop_front().expect("there is a first one");
+        self.bytes -= piece.len();
+        piece
+    }
+}
+
 /// Passes bytes between the two sides until one closes or a fault ends it.
-async fn link(mut client: TcpStream, target: u16, mut faults: watch::Receiver<(u64, Fault)>) {
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+async fn link(mut client: TcpStream, way: Way, mut faults: Faults) {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", way.target)).await else {
         let _ = client.set_zero_linger();
         return;
     };
@@ -151,9 +242,13 @@ async fn link(mut client: TcpStream, target: u16, mut faults: watch::Receiver<(u
         Fault::CutAfter(bytes) => Some(bytes),
         _ => None,
     };
+    // On loopback the connection stands at once; over a long way the client would wait for that.
+    let delay = way.round_trip / 2;
+    let opened = Instant::now() + way.round_trip;
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let (mut upward, mut downward) = (UnderWay::default(), UnderWay::default());
     loop {
-        let stalled = faults.borrow().1 == Fault::Stall;
+        let passes = !matches!(faults.borrow().1, Fault::Stall | Fault::Silence);
         tokio::select! {
             biased;
             changed = faults.changed() => {
@@ -163,10 +258,10 @@ async fn link(mut client: TcpStream, target: u16, mut faults: watch::Receiver<(u
                 }
                 budget = match fault { Fault::CutAfter(bytes) => Some(bytes), _ => None };
             }
-            read = client.read(&mut up), if !stalled => {
-                let length = read.unwrap_or(0);
+            piece = upward.next(), if passes => {
+                let length = piece.len();
                 let allowed = budget.map_or(length, |left| length.min(usize::try_from(left).unwrap_or(usize::MAX)));
-                let passed = up.get(..allowed).unwrap_or_default();
+                let passed = piece.get(..allowed).unwrap_or_default();
                 if length == 0 || server.write_all(passed).await.is_err() {
                     return;
                 }
@@ -177,11 +272,17 @@ async fn link(mut client: TcpStream, target: u16, mut faults: watch::Receiver<(u
                     }
                 }
             }
-            read = server.read(&mut down), if !stalled => {
-                let length = read.unwrap_or(0);
-                if length == 0 || client.write_all(down.get(..length).unwrap_or_default()).await.is_err() {
+            piece = downward.next(), if passes => {
+                if piece.is_empty() || client.write_all(&piece).await.is_err() {
                     return;
                 }
+            }
+            read = client.read(&mut up), if passes && upward.has_room() => {
+                let at = Instant::now().max(opened) + delay;
+                upward.push(at, up.get(..read.unwrap_or(0)).unwrap_or_default());
+            }
+            read = server.read(&mut down), if passes && downward.has_room() => {
+                downward.push(Instant::now() + delay, down.get(..read.unwrap_or(0)).unwrap_or_default());
             }
         }
     }
@@ -190,4 +291,77 @@ async fn link(mut client: TcpStream, target: u16, mut faults: watch::Receiver<(u
 /// Makes both ends see a reset instead of a close once they are dropped.
 fn reset(client: &TcpStream, server: &TcpStream) {
     let _ = (client.set_zero_linger(), server.set_zero_linger());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SHORT, until};
+
+    const AWHILE: Duration = Duration::from_millis(300);
+
+    /// A server that says everything back.
+    async fn echo() -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("it listens").port();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut input, mut output) = socket.split();
+                    let _ = tokio::io::copy(&mut input, &mut output).await;
+                });
+            }
+        });
+        port
+    }
+
+    async fn connect(proxy: &Proxy) -> TcpStream {
+        let connecting = TcpStream::connect(("127.0.0.1", proxy.port));
+        let connected = tokio::time::timeout(SHORT, connecting).await;
+        connected.expect("in time").expect("the proxy listens")
+    }
+
+    async fn say_and_hear(socket: &mut TcpStream) {
+        socket.write_all(b"x").await.expect("the socket takes a byte");
+        hear(socket).await;
+    }
+
+    async fn hear(socket: &mut TcpStream) {
+        let heard = tokio::time::timeout(SHORT, socket.read_u8()).await;
+        assert_eq!(heard.expect("in time").expect("a byte"), b'x');
+    }
+
+    #[tokio::test]
+    async fn over_a_long_way_opening_and_each_answer_take_a_round_trip() {
+        let round_trip = Duration::from_millis(200);
+        let proxy = Proxy::slow(echo().await, round_trip).await;
+        let begun = Instant::now();
+        let mut socket = connect(&proxy).await;
+        say_and_hear(&mut socket).await;
+        let opened_and_answered = begun.elapsed();
+        assert!(opened_and_answered >= round_trip * 2, "{opened_and_answered:?}");
+        let begun = Instant::now();
+        say_and_hear(&mut socket).await;
+        let answered = begun.elapsed();
+        assert!(answered >= round_trip, "{answered:?}");
+    }
+
+    #[tokio::test]
+    async fn in_silence_nobody_is_answered_and_afterwards_everything_goes_on() {
+        let proxy = Proxy::to(echo().await).await;
+        let mut old = connect(&proxy).await;
+        say_and_hear(&mut old).await;
+        proxy.set(Fault::Silence);
+        until("nobody can connect", SHORT, async || {
+            let connecting = TcpStream::connect(("127.0.0.1", proxy.port));
+            tokio::time::timeout(AWHILE, connecting).await.err()
+        })
+        .await;
+        old.write_all(b"x").await.expect("the socket takes a byte");
+        let heard = tokio::time::timeout(AWHILE, old.read_u8()).await;
+        assert!(heard.is_err(), "{heard:?}");
+        proxy.set(Fault::Pass);
+        hear(&mut old).await;
+        say_and_hear(&mut connect(&proxy).await).await;
+    }
 }
