@@ -147,10 +147,14 @@ pub(crate) async fn attempt(route: &Route<'_>, login: &Login) -> Result<Connecti
     let domain = login.address.domain().as_str();
     let setup = tls::prepare(domain, &login.trust).await?;
     let (mut targets, by) = targets(route, login).await?;
+    let began = Instant::now();
     let mut hops = 0;
     loop {
         let (error, target) = match one_of(route, &setup, targets, login).await {
-            Ok(connection) => return Ok(connection),
+            Ok(mut connection) => {
+                connection.took(began.elapsed());
+                return Ok(connection);
+            }
             Err(failed) => failed,
         };
         match (error, target) {
@@ -201,7 +205,6 @@ async fn one_of(
     targets: Vec<Target>,
     login: &Login,
 ) -> Result<Connection, (ConnectError, Option<Target>)> {
-    let began = Instant::now();
     let domain = login.address.domain().as_str();
     let mut reaching = Reaching::new(route, setup, domain, targets);
     let mut failure: Option<(ConnectError, Option<Target>)> = None;
@@ -211,10 +214,7 @@ async fn one_of(
                 let proxied = matches!(route, Route::Through(..));
                 let (stream, facts) = facts(target.clone(), peer, proxied, secured);
                 match sign_in(stream, domain, facts, login).await {
-                    Ok(mut connection) => {
-                        connection.took(began.elapsed());
-                        return Ok(connection);
-                    }
+                    Ok(connection) => return Ok(connection),
                     Err(error) if of_the_account(&error) => return Err((error, Some(target))),
                     Err(error) => (error, Some(target)),
                 }

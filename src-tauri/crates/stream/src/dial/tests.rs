@@ -39,10 +39,11 @@ async fn an_address_that_does_not_answer_is_overtaken_after_a_quarter_of_a_secon
     let deaf = Deaf::new().await;
     let live = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let live = live.local_addr().unwrap();
+    tokio::time::pause();
     let start = Instant::now();
     let stream = race(vec![deaf.address, live]).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), live);
-    assert!(start.elapsed() >= STAGGER);
+    assert!((STAGGER..RENEWAL).contains(&start.elapsed()));
 }
 
 #[tokio::test]
@@ -59,7 +60,7 @@ async fn an_address_that_hears_again_is_reached_before_the_system_repeats_a_lost
     let stream = racing.await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), deaf.address);
     // By a clock that only our own waiting moves.
-    assert!(start.elapsed() >= RENEWAL);
+    assert!((RENEWAL..TCP_LIMIT).contains(&start.elapsed()));
 }
 
 #[tokio::test]
