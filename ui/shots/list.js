@@ -105,6 +105,24 @@ export const shots = [
     scene: "certificate",
     steps: certificate,
   }),
+  {
+    name: "connection-console-200-percent",
+    scene: "console",
+    width: 640,
+    height: 400,
+    scale: 2,
+    steps: consoleOf,
+  },
+  { name: "connection-contrast", scene: "connection", contrast: true, steps: connectionOf(0) },
+  {
+    name: "connection-rtl",
+    scene: "connection",
+    steps: then(
+      (page) => page.evaluate(() => document.documentElement.setAttribute("dir", "rtl")),
+      connectionOf(1),
+      click("connection-console"),
+    ),
+  },
   { name: "certificate-trouble", scene: "certificate", steps: noor },
   ...thrice({
     name: "onboarding-certificate",

@@ -188,8 +188,9 @@ describe("remedies", () => {
     await gone("account-trouble");
   });
 
-  test("a proxy that fails leads to the settings of the connection", async () => {
-    core.changeAccount(account, { state: "failed", error: fault("proxy_refused") });
+  const where: Code[] = ["proxy_failed", "proxy_refused", "tls_unavailable", "server_not_found"];
+  test.each(where)("%s leads to the settings of the connection", async (code) => {
+    core.changeAccount(account, { state: "failed", error: fault(code) });
     await openWindow(core);
     await click("remedy-connection");
     await see("connection-form");
