@@ -49,7 +49,10 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
     vec![
         (
             "add_account",
-            json!({ "address": "x@waxwing.test", "password": "x", "host": "127.0.0.1", "port": 1, "tls": "direct" }),
+            json!({
+                "address": "x@waxwing.test", "password": "x", "host": "127.0.0.1", "port": 1, "tls": "direct",
+                "proxy": { "kind": "socks5", "host": "127.0.0.1", "port": 1, "user": "x", "password": "x" },
+            }),
             &["address", "password"],
         ),
         ("list_accounts", json!({}), &[]),

@@ -44,6 +44,26 @@ describe("signing in", () => {
     });
   });
 
+  test("goes through a proxy from the first attempt on", async () => {
+    const core = new FakeCore();
+    await openWindow(core);
+    await click("onboarding-advanced");
+    await userEvent.selectOptions(await see("onboarding-proxy"), "socks5");
+    await signIn("anna@a.example", "secret");
+    expect(one("onboarding-proxy-host")?.getAttribute("aria-invalid")).toBe("true");
+    expect(core.asked.some((one) => one.method === "add_account")).toBe(false);
+    await fill("onboarding-proxy-host", "127.0.0.1");
+    await fill("onboarding-proxy-port", "9050");
+    await click("onboarding-submit");
+    await gone("onboarding");
+    expect(core.asked.find((one) => one.method === "add_account")?.params).toEqual({
+      address: "anna@a.example",
+      password: "secret",
+      proxy: { kind: "socks5", host: "127.0.0.1", port: 9050 },
+    });
+    expect(core.asked.some((one) => one.method === "set_connection")).toBe(false);
+  });
+
   test("refuses a port that is none before asking", async () => {
     const core = new FakeCore();
     await openWindow(core);

@@ -18,7 +18,9 @@ import type {
   Message,
   MessageId,
   Opening,
+  Proxy,
   Requests,
+  SetProxy,
   Show,
   Way,
 } from "./generated/api";
@@ -389,17 +391,12 @@ export class FakeCore implements Core {
       return {};
     },
     set_connection: ({ account, host, port, tls, proxy }) => {
-      const { kind, host: via, port: at, user } = proxy ?? {};
-      if (port === 0 || at === 0) throw fault("invalid_params");
-      const through =
-        kind && via !== undefined && at !== undefined
-          ? { kind, host: via, port: at, user: user ?? null }
-          : null;
+      if (port === 0) throw fault("invalid_params");
       return this.#reconnect(account, {
         host: host ?? null,
         port: port ?? null,
         tls: tls ?? null,
-        proxy: through,
+        proxy: shownProxy(proxy),
       });
     },
     accept_certificate: ({ account, fingerprint }) => {
@@ -519,7 +516,7 @@ export class FakeCore implements Core {
   };
 
   #addAccount(params: AddAccount): { account: AccountId } {
-    const { address, password, host, port, tls } = params;
+    const { address, password, host, port, tls, proxy } = params;
     if (!/^[^@\s]+@[^@\s]+$/u.test(address)) throw fault("invalid_address");
     if ([...this.accounts.values()].some((one) => one.address === address)) throw fault("account_exists");
     const account = this.addAccount(address, {
@@ -527,6 +524,7 @@ export class FakeCore implements Core {
       host: host ?? null,
       port: port ?? null,
       tls: tls ?? null,
+      proxy: shownProxy(proxy),
     });
     this.#signIn(account, password);
     return { account };
@@ -570,6 +568,13 @@ export function refusedOf(account: Account, code: Code | undefined): Certificate
     default:
       return null;
   }
+}
+
+// Nobody is told a proxy's password.
+function shownProxy(proxy: SetProxy | undefined): Proxy | null {
+  if (!proxy) return null;
+  if (proxy.port === 0) throw fault("invalid_params");
+  return { kind: proxy.kind, host: proxy.host, port: proxy.port, user: proxy.user ?? null };
 }
 
 // What may mend itself is tried again.

@@ -22,6 +22,9 @@ pub struct AddAccount {
     pub port: Option<u16>,
     #[ts(optional)]
     pub tls: Option<TlsMode>,
+    /// Nothing of the account goes past it, from the first attempt on.
+    #[ts(optional)]
+    pub proxy: Option<SetProxy>,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]

@@ -258,7 +258,11 @@ export type Opening = { "state": "ready" } | { "state": "passphrase_needed", fir
 
 export type Nothing = Record<symbol, never>;
 
-export type AddAccount = { address: string, password: string, host?: string, port?: number, tls?: TlsMode, };
+export type AddAccount = { address: string, password: string, host?: string, port?: number, tls?: TlsMode, 
+/**
+ * Nothing of the account goes past it, from the first attempt on.
+ */
+proxy?: SetProxy, };
 
 export type AddedAccount = { account: AccountId, };
 

@@ -10,7 +10,7 @@ use crate::model::{Account, ConnectionState, Show};
 use crate::request::{
     AddAccount, AddedAccount, Nothing, OfAccount, SetAccountEnabled, SetPassword, SetPresence,
 };
-use crate::store::accounts::{self, NewAccount};
+use crate::store::accounts::{self, NewAccount, NewConnection};
 use crate::{Core, publish};
 
 pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
@@ -27,6 +27,7 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
         connection::host(params.host.as_deref())?,
         connection::port(params.port)?,
     );
+    let proxy = params.proxy.as_ref().map(connection::read_proxy).transpose()?;
     let resource = format!(
         "waxwing-{}",
         crate::secret::random_id()?.chars().take(8).collect::<String>()
@@ -41,6 +42,17 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
     };
     let mut write = core.store.write().await?;
     let account = accounts::insert(&mut write, &new).await?;
+    if let Some(given) = &params.proxy {
+        // In the same transaction: not even the first attempt may go past the proxy.
+        let connection = NewConnection {
+            host,
+            port,
+            tls: params.tls,
+            proxy: proxy.as_ref(),
+            proxy_password: given.password.as_ref(),
+        };
+        accounts::set_connection(&mut write, account, &connection).await?;
+    }
     write.commit().await?;
     publish::account(core, account).await?;
     let _one_at_a_time = core.lifecycle.lock().await;

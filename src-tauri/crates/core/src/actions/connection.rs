@@ -62,7 +62,8 @@ pub(crate) async fn set(core: &Arc<Core>, params: SetConnection) -> Result<Nothi
     .await
 }
 
-fn read_proxy(proxy: &SetProxy) -> Result<Proxy> {
+/// A proxy as it was filled in. Errors: `invalid_params`.
+pub(super) fn read_proxy(proxy: &SetProxy) -> Result<Proxy> {
     Ok(Proxy {
         kind: proxy.kind,
         host: host(Some(&proxy.host))?
