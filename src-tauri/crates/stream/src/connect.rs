@@ -12,13 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::dns::Names;
-use crate::session::{UNUSABLE, establish, expect_element, expect_features};
+use crate::session::{self, Setting, expect_element, expect_features};
 use crate::targets::{self, Elsewhere, Found, FoundBy};
 use crate::tls::{self, Refused, Secured, TlsSetup};
 use crate::wire::Wire;
 use crate::{
-    ConnectError, Connection, Facts, Login, Proxy, Resumption, Step, StreamCondition, Target, Tls, dial,
-    proxy, xml,
+    ConnectError, Connection, Facts, Login, Proxy, Step, StreamCondition, Target, Tls, dial, proxy, xml,
 };
 
 const TLS_LIMIT: Duration = Duration::from_secs(10);
@@ -39,23 +38,14 @@ const HOPS: usize = 2;
 /// attempt.
 pub async fn connect(login: &Login) -> Result<Connection, ConnectError> {
     let route = Route::of(login).await;
-    match attempt(&route, login).await {
-        Err(UNUSABLE) => {
-            tracing::warn!("the session cannot be resumed, a new one is begun");
-            let resume = login
-                .resume
-                .clone()
-                .map(|resume| Resumption { id: None, ..resume });
-            attempt(
-                &route,
-                &Login {
-                    resume,
-                    ..login.clone()
-                },
-            )
-            .await
+    let mut plainer: Option<Login> = None;
+    loop {
+        let login = plainer.as_ref().unwrap_or(login);
+        match attempt(&route, login).await {
+            // What stands in the way is left out, one thing after another.
+            Err(error) => plainer = Some(session::plainer(login, &error).ok_or(error)?),
+            connected => return connected,
         }
-        outcome => outcome,
     }
 }
 
@@ -213,7 +203,7 @@ async fn one_of(
             Ok((secured, peer)) => {
                 let proxied = matches!(route, Route::Through(..));
                 let (stream, facts) = facts(target.clone(), peer, proxied, secured);
-                match sign_in(stream, domain, facts, login).await {
+                match sign_in(stream, facts, login).await {
                     Ok(connection) => return Ok(connection),
                     Err(error) if of_the_account(&error) => return Err((error, Some(target))),
                     Err(error) => (error, Some(target)),
@@ -389,13 +379,18 @@ async fn features_in_the_clear(wire: &mut Wire<TcpStream>) -> Result<minidom::El
 
 async fn sign_in(
     stream: TlsStream<TcpStream>,
-    domain: &str,
     facts: Facts,
     login: &Login,
 ) -> Result<Connection, ConnectError> {
-    let opened = async { Ok(Wire::open(stream, domain).await?) };
-    let wire = within(HEADER_LIMIT, Step::Login, opened).await?;
-    within(LOGIN_LIMIT, Step::Login, establish(wire, domain, facts, login)).await
+    let setting = Setting::of(stream.get_ref().1);
+    let greeted = session::greet(stream, setting, login);
+    let greeted = within(HEADER_LIMIT, Step::Login, greeted).await?;
+    within(
+        LOGIN_LIMIT,
+        Step::Login,
+        session::establish(greeted, facts, login),
+    )
+    .await
 }
 
 fn facts(target: Target, peer: SocketAddr, proxied: bool, secured: Secured) -> (TlsStream<TcpStream>, Facts) {

@@ -11,20 +11,30 @@ extern crate self as waxwing_stream;
 
 mod auth;
 mod backoff;
+mod binding;
 mod certificate;
 mod connect;
 mod connection;
 mod dial;
 mod dns;
+mod draw;
 mod error;
+mod fast;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
+mod hash;
 mod ledger;
 mod lexer;
 mod link;
 mod login;
+mod offer;
 mod proxy;
+mod sasl2;
 mod scram;
 mod session;
+mod start;
 mod tap;
 mod targets;
 mod tls;

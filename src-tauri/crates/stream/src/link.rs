@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::client::TlsStream;
 
+use crate::tap;
 use crate::wire::Wire;
 
 /// The stream after login.
@@ -103,6 +104,7 @@ impl Link {
     }
 
     pub(crate) fn queue(&mut self, xml: &str) {
+        tap::sent(self.wire.tap(), xml);
         self.buffer.extend_from_slice(xml.as_bytes());
         self.queued += u64::try_from(xml.len()).unwrap_or(u64::MAX);
     }

@@ -1,25 +1,34 @@
 //! From an encrypted connection to a bound or resumed session.
 
 use std::io;
+use std::time::{Duration, SystemTime};
 
-use jid::{FullJid, Jid};
 use minidom::Element;
+use rustls::ClientConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
-use crate::auth::authenticate;
+use crate::auth::{Exchange, Profile, Verdict, by_password, converse, username};
+use crate::binding::{Binding, Channel};
 use crate::connection::{Opened, fatal, stream_error};
-use crate::ledger::{Ledger, Resumption};
-use crate::link::SecureWire;
-use crate::wire::Wire;
-use crate::{
-    ConnectError, Connection, Facts, Login, StanzaNumber, StreamCondition, TokenNews, Unacknowledged, xml,
-};
-
-/// More elements than this before the session stands are not waited through.
-const EARLY: usize = 1_000;
+use crate::draw::Draw;
+use crate::fast::{self, Ticket};
+use crate::offer::Offer;
+use crate::sasl2::{Along, Begun, Inline, Outcome};
+use crate::start::{Start, start, start_bound};
+use crate::wire::{Opening, Wire};
+use crate::{ConnectError, Connection, Facts, Login, Mechanism, StreamCondition, TokenNews, xml};
 
 /// The server takes the old session up, but not in a way to go on with, and it would do so every time.
 pub(crate) const UNUSABLE: ConnectError = ConnectError::Protocol("an unusable resumption");
+
+/// The login by token went wrong otherwise than by a plain refusal.
+pub(crate) const STUMBLED: ConnectError = ConnectError::Protocol("an unusable token");
+
+/// How long a login by token may take before it is done without.
+const TOKEN_LIMIT: Duration = Duration::from_secs(15);
 
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
@@ -70,200 +79,295 @@ pub(crate) async fn expect_features<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Authenticates, then goes on with the old session or begins a new one. `open` is a stream inside TLS.
-pub(crate) async fn establish(
-    mut wire: SecureWire,
-    domain: &str,
-    facts: Facts,
-    login: &Login,
-) -> Result<Connection, ConnectError> {
-    let features = expect_features(&mut wire).await?;
-    let mechanism = authenticate(&mut wire, &features, login).await?;
-    let mut wire = wire.restart(domain).await?;
-    let features = expect_features(&mut wire).await?;
-    let offers_sm = features.has_child("sm", xml::SM);
+/// What a login depends on besides what was asked for.
+pub(crate) struct Setting {
+    pub(crate) channel: Channel,
+    pub(crate) draw: Draw,
+    /// Unix seconds.
+    pub(crate) now: i64,
+}
 
-    let mut settled = Settled::default();
-    if let Some(resumption) = login.resume.clone() {
-        let bound = resumption.bound.clone();
-        let session = resumption.id.clone();
-        match go_on(&mut wire, offers_sm, resumption).await? {
-            Resumed::Goes { ledger, acked } => {
-                let opened = Opened {
-                    bound,
-                    resumed: true,
-                    mechanism,
-                    facts,
-                    features,
-                    session,
-                    location: None,
-                    token: TokenNews::Same,
-                };
-                let mut connection = Connection::new(wire, opened, ledger, random_id());
-                connection.settle(acked, Vec::new());
-                connection.resend();
-                return Ok(connection);
-            }
-            Resumed::Gone(outcome) => settled = outcome,
+impl Setting {
+    /// Inside this TLS, now.
+    pub(crate) fn of(tls: &ClientConnection) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            channel: Channel::of(tls),
+            draw: Draw::SYSTEM,
+            now: now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX)),
         }
     }
+}
 
-    let bound = bind(&mut wire, login).await?;
-    let mut early = Vec::new();
-    let enabled = if offers_sm {
-        enable(&mut wire, &mut early).await?
-    } else {
-        None
+/// A stream whose header has been answered.
+pub(crate) struct Greeted<S> {
+    wire: Wire<S>,
+    setting: Setting,
+    /// The token has been shown right behind our header, with this along.
+    shown: Option<Along>,
+}
+
+/// Opens the stream inside TLS. With a token everything that a login needs goes right behind the header, without
+/// waiting for what the server offers: it did offer that when it gave the token (XEP-0305).
+pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    setting: Setting,
+    login: &Login,
+) -> Result<Greeted<S>, ConnectError> {
+    let ticket = Ticket::of(login, &setting.channel, setting.now);
+    let shown = ticket.map(|ticket| {
+        let along = Along::ask(
+            &Inline::assumed(),
+            login,
+            &setting.channel,
+            goes_on(login),
+            Some(&ticket),
+        );
+        let message = ticket.message(username(login));
+        let request = Profile::Extensible.request(ticket.mechanism, &message, &along.xml);
+        (along, request)
+    });
+    let opening = Opening {
+        behind: shown.as_ref().map(|(_, request)| request.as_str()),
+        ..opening(login)
     };
-    let ledger = Ledger::new(enabled.is_some(), settled.sent);
-    let session = enabled.flatten();
-    let opened = Opened {
-        bound,
-        resumed: false,
-        mechanism,
-        facts,
-        features,
-        session,
-        location: None,
-        token: TokenNews::Same,
-    };
-    let mut connection = Connection::new(wire, opened, ledger, random_id());
-    connection.settle(settled.acked, settled.lost);
-    connection.early(early);
-    Ok(connection)
-}
-
-/// What became of the old session's stanzas.
-#[derive(Default)]
-struct Settled {
-    acked: Option<StanzaNumber>,
-    lost: Vec<Unacknowledged>,
-    sent: u64,
-}
-
-enum Resumed {
-    Goes {
-        ledger: Ledger,
-        acked: Option<StanzaNumber>,
-    },
-    Gone(Settled),
-}
-
-/// Tries to resume (XEP-0198 §5).
-async fn go_on(
-    wire: &mut SecureWire,
-    offered: bool,
-    resumption: Resumption,
-) -> Result<Resumed, ConnectError> {
-    let id = resumption.id.clone();
-    let mut ledger = Ledger::resume(resumption);
-    let Some(id) = id.filter(|_| offered) else {
-        return Ok(gone(ledger, None));
-    };
-    let handled = ledger.handled();
-    wire.write(&format!(
-        "<resume xmlns='{}' h='{handled}' previd='{}'/>",
-        xml::SM,
-        xml::escape(&id)
-    ))
-    .await?;
-    let answer = expect_element(wire).await?;
-    let h = answer.attr("h").and_then(|h| h.trim().parse().ok());
-    if answer.is("failed", xml::SM) {
-        return Ok(gone(ledger, h));
-    }
-    if !answer.is("resumed", xml::SM) {
-        return Err(UNUSABLE);
-    }
-    let acked = ledger.acknowledged(h.ok_or(UNUSABLE)?).map_err(|_| UNUSABLE)?;
-    Ok(Resumed::Goes { ledger, acked })
-}
-
-/// The session is lost. A server that remembers how far it got says so (`h`), which spares stanzas from doubt.
-fn gone(mut ledger: Ledger, h: Option<u32>) -> Resumed {
-    let acked = h.and_then(|h| ledger.acknowledged(h).ok().flatten());
-    Resumed::Gone(Settled {
-        acked,
-        lost: ledger.unacknowledged().cloned().collect(),
-        sent: ledger.sent(),
+    let opened = Wire::open_as(io, opening, login.tap.clone()).await;
+    let wire = opened.map_err(|error| match &shown {
+        Some(_) => stumbled(error.into()),
+        None => error.into(),
+    })?;
+    Ok(Greeted {
+        wire,
+        setting,
+        shown: shown.map(|(along, _)| along),
     })
 }
 
-/// Binds our resource (RFC 6120 §7).
-async fn bind(wire: &mut SecureWire, login: &Login) -> Result<FullJid, ConnectError> {
-    let id = random_id();
-    wire.write(&format!(
-        "<iq xmlns='{}' type='set' id='{id}'><bind xmlns='{}'><resource>{}</resource></bind></iq>",
-        xml::CLIENT,
-        xml::BIND,
-        xml::escape(&login.resource)
-    ))
-    .await?;
-    let answer = expect_element(wire).await?;
-    if !answer.is("iq", xml::CLIENT) || answer.attr("id") != Some(&id) {
-        return Err(ConnectError::Protocol("no answer to the resource binding"));
+fn opening(login: &Login) -> Opening<'_> {
+    Opening {
+        domain: login.address.domain().as_str(),
+        from: Some(&login.address),
+        behind: None,
     }
-    if answer.attr("type") == Some("error") {
-        return Err(bind_error(&answer));
+}
+
+/// The session to go on with and our count of it.
+fn goes_on(login: &Login) -> Option<(&str, u32)> {
+    let resumption = login.resume.as_ref()?;
+    Some((resumption.id.as_deref()?, resumption.handled))
+}
+
+/// What goes wrong with a login by token and is not a clear word may go better without one.
+fn stumbled(error: ConnectError) -> ConnectError {
+    match error {
+        UNUSABLE => UNUSABLE,
+        ConnectError::Protocol(_)
+        | ConnectError::Io(_)
+        | ConnectError::Policy(_)
+        | ConnectError::Stream {
+            condition: StreamCondition::NotAuthorized | StreamCondition::Other(_),
+            ..
+        } => {
+            tracing::debug!(code = error.code(), "the login by token went wrong");
+            STUMBLED
+        }
+        other => other,
     }
-    let jid = answer
-        .get_child("bind", xml::BIND)
-        .and_then(|bind| bind.get_child("jid", xml::BIND));
-    let jid = jid
-        .and_then(|jid| Jid::new(jid.text().trim()).ok())
-        .and_then(|jid| jid.try_into_full().ok());
-    let jid = jid.ok_or(ConnectError::Protocol("a resource binding without an address"))?;
-    if jid.to_bare() == login.address {
-        Ok(jid)
+}
+
+/// What to try at once after a failure that comes of something that can be left out. It is left out, so this ends.
+pub(crate) fn plainer(login: &Login, error: &ConnectError) -> Option<Login> {
+    let mut plainer = login.clone();
+    match *error {
+        UNUSABLE => plainer.resume.as_mut()?.id.take().map(drop)?,
+        STUMBLED => plainer.token = Some(fast::spent(login.token.as_ref()?)?),
+        _ => return None,
+    }
+    tracing::warn!(%error, "trying without");
+    Some(plainer)
+}
+
+/// Authenticates, then goes on with the old session or begins a new one.
+pub(crate) async fn establish(
+    greeted: Greeted<TlsStream<TcpStream>>,
+    facts: Facts,
+    login: &Login,
+) -> Result<Connection, ConnectError> {
+    let draw = greeted.setting.draw;
+    let session = begin(greeted, facts, login).await?;
+    let start = session.start;
+    let mut connection = Connection::new(session.wire, session.opened, start.ledger, draw.id());
+    connection.settle(start.acked, start.lost);
+    connection.early(start.early);
+    if start.resumed {
+        connection.resend();
+    }
+    Ok(connection)
+}
+
+/// What a [`Connection`] is made of.
+pub(crate) struct Session<S> {
+    wire: Wire<S>,
+    opened: Opened,
+    start: Start,
+}
+
+/// See [`establish`].
+pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
+    greeted: Greeted<S>,
+    facts: Facts,
+    login: &Login,
+) -> Result<Session<S>, ConnectError> {
+    if greeted.shown.is_none() {
+        return sign_in(greeted, facts, login).await;
+    }
+    match timeout(TOKEN_LIMIT, sign_in(greeted, facts, login)).await {
+        Ok(outcome) => outcome.map_err(stumbled),
+        Err(_) => Err(STUMBLED),
+    }
+}
+
+async fn sign_in<S: AsyncRead + AsyncWrite + Unpin>(
+    greeted: Greeted<S>,
+    mut facts: Facts,
+    login: &Login,
+) -> Result<Session<S>, ConnectError> {
+    let Greeted {
+        mut wire,
+        setting,
+        shown,
+    } = greeted;
+    let offered = expect_features(&mut wire).await?;
+    let inline = Inline::offered(&offered);
+    let csi = inline.bind.is_some_and(|bind| bind.csi);
+    let proven = authenticate(&mut wire, &offered, &inline, &setting, shown, login).await?;
+    facts.authenticated_by = proven.by.to_owned();
+    facts.channel_binding = proven.binding.map(Binding::name);
+    facts.sasl2 = proven.outcome.is_some();
+
+    let (features, start) = match proven.outcome.map(|outcome| (outcome.begun, outcome.failed)) {
+        None => {
+            wire = wire.restart(opening(login)).await?;
+            let features = expect_features(&mut wire).await?;
+            let start = start(&mut wire, &features, login, None, setting.draw).await?;
+            (features, start)
+        }
+        Some((Begun::Resumed(answer), _)) => {
+            let old = login.resume.clone().ok_or(UNUSABLE)?;
+            // No features follow this one (XEP-0198 §9.2): what is known stands before.
+            let mut known = offered;
+            known.append_child(Element::bare("sm", xml::SM));
+            if csi {
+                known.append_child(Element::bare("csi", xml::CSI));
+            }
+            (known, Start::resumed(old, &answer)?)
+        }
+        Some((Begun::Bound(bound), failed)) => {
+            let features = expect_features(&mut wire).await?;
+            facts.bind2 = true;
+            facts.carbons = bound.carbons && inline.bind.is_some_and(|bind| bind.carbons);
+            (
+                features.clone(),
+                start_bound(&mut wire, &features, login, bound, failed.as_ref()).await?,
+            )
+        }
+        Some((Begun::Nothing, failed)) => {
+            let features = expect_features(&mut wire).await?;
+            let start = start(&mut wire, &features, login, failed.as_ref(), setting.draw).await?;
+            (features, start)
+        }
+    };
+    facts.round_trips = wire.round_trips();
+    let told = facts.bind2 && csi;
+    if login.inactive && !told && (csi || features.has_child("csi", xml::CSI)) {
+        wire.write(&format!("<inactive xmlns='{}'/>", xml::CSI)).await?;
+    }
+    let opened = Opened {
+        bound: start.bound.clone(),
+        resumed: start.resumed,
+        mechanism: proven.mechanism,
+        facts,
+        features,
+        session: start.session.clone(),
+        location: start.location.clone(),
+        token: proven.token,
+    };
+    Ok(Session { wire, opened, start })
+}
+
+/// How the account was proven to be ours.
+struct Proven {
+    /// The strongest way on offer.
+    mechanism: Mechanism,
+    /// The way that was taken.
+    by: &'static str,
+    binding: Option<Binding>,
+    /// What came along with it, if the server does XEP-0388.
+    outcome: Option<Outcome>,
+    token: TokenNews,
+}
+
+/// By the token, if it has been shown already; else, or if that is refused, by the password.
+async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
+    wire: &mut Wire<S>,
+    features: &Element,
+    inline: &Inline,
+    setting: &Setting,
+    shown: Option<Along>,
+    login: &Login,
+) -> Result<Proven, ConnectError> {
+    let (classic, extensible) = (Offer::classic(features), Offer::extensible(features));
+    let strongest = |offer: &Offer| offer.strongest(&setting.channel, false).map(|c| c.mechanism);
+    let (profile, offer) = if strongest(&extensible) >= strongest(&classic) {
+        (Profile::Extensible, &extensible)
     } else {
-        Err(ConnectError::Protocol("bound to a foreign address"))
-    }
-}
-
-/// RFC 6120 §7.7.2 and what servers send besides.
-fn bind_error(answer: &Element) -> ConnectError {
-    let error = answer.children().find(|child| child.name() == "error");
-    let conditions = error.into_iter().flat_map(Element::children);
-    let text = error
-        .and_then(|e| e.get_child("text", xml::STANZA_ERRORS))
-        .map(Element::text)
-        .unwrap_or_default();
-    let condition = conditions
-        .filter(|c| c.ns() == xml::STANZA_ERRORS && c.name() != "text")
-        .map(Element::name)
-        .next();
-    match condition {
-        Some("conflict") => ConnectError::ResourceConflict,
-        Some("not-allowed" | "forbidden" | "policy-violation" | "resource-constraint") => {
-            ConnectError::Policy(xml::excerpt(&text))
+        (Profile::Classic, &classic)
+    };
+    let mut spent = fast::is_spent(login, setting.now);
+    if let (Some(along), Some(ticket)) = (shown, Ticket::of(login, &setting.channel, setting.now)) {
+        if !inline.tokens.iter().any(|name| name == ticket.mechanism) {
+            return Err(STUMBLED);
         }
-        _ => ConnectError::Protocol("the resource could not be bound"),
-    }
-}
-
-/// Turns stream management on. `None`: refused; `Some(None)`: on, but not resumable.
-async fn enable(
-    wire: &mut SecureWire,
-    early: &mut Vec<Element>,
-) -> Result<Option<Option<String>>, ConnectError> {
-    wire.write(&format!("<enable xmlns='{}' resume='true'/>", xml::SM))
-        .await?;
-    while early.len() < EARLY {
-        let element = expect_element(wire).await?;
-        if element.is("failed", xml::SM) {
-            return Ok(None);
+        match converse(wire, Profile::Extensible, Exchange::Token(ticket), login).await? {
+            Verdict::Success(success) => {
+                let mut outcome = along.read(&success, login, Some(ticket.mechanism))?;
+                return Ok(Proven {
+                    mechanism: strongest(offer)
+                        .or(login.strongest_seen)
+                        .unwrap_or(Mechanism::Plain),
+                    by: ticket.mechanism,
+                    binding: ticket.binding,
+                    token: outcome.token.take().map_or(TokenNews::Same, TokenNews::New),
+                    outcome: Some(outcome),
+                });
+            }
+            Verdict::Refused {
+                error: error @ (ConnectError::AccountDisabled | ConnectError::TemporaryAuthFailure),
+                ..
+            } => return Err(error),
+            Verdict::Refused { .. } => spent = true,
         }
-        if element.is("enabled", xml::SM) {
-            let resumable = matches!(element.attr("resume"), Some("true" | "1"));
-            let id = element.attr("id").filter(|id| resumable && !id.is_empty());
-            return Ok(Some(id.map(str::to_owned)));
-        }
-        early.push(element);
     }
-    Err(ConnectError::Protocol("no answer about stream management"))
-}
-
-fn random_id() -> String {
-    let random = getrandom::u64().expect("no system that this runs on is without randomness");
-    format!("{random:016x}")
+    let along = match profile {
+        Profile::Classic => Along::default(),
+        Profile::Extensible => Along::ask(inline, login, &setting.channel, goes_on(login), None),
+    };
+    let extra = (along.xml.as_str(), setting.draw);
+    let (choice, success) = by_password(wire, (profile, offer), &setting.channel, login, extra).await?;
+    let mut outcome = match profile {
+        Profile::Classic => None,
+        Profile::Extensible => Some(along.read(&success, login, None)?),
+    };
+    let granted = outcome.as_mut().and_then(|outcome| outcome.token.take());
+    Ok(Proven {
+        mechanism: choice.mechanism,
+        by: choice.mechanism.name(),
+        binding: choice.binding,
+        outcome,
+        token: match granted {
+            Some(token) => TokenNews::New(token),
+            None if spent => TokenNews::Refused,
+            None => TokenNews::Same,
+        },
+    })
 }

@@ -1,5 +1,6 @@
 //! Writing the few elements that the stream itself needs.
 
+use jid::BareJid;
 use minidom::Element;
 
 pub(crate) const CLIENT: &str = "jabber:client";
@@ -8,6 +9,12 @@ pub(crate) const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub(crate) const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub(crate) const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 pub(crate) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+pub(crate) const SASL2: &str = "urn:xmpp:sasl:2";
+pub(crate) const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
+pub(crate) const FAST: &str = "urn:xmpp:fast:0";
+pub(crate) const BIND2: &str = "urn:xmpp:bind:0";
+pub(crate) const CARBONS: &str = "urn:xmpp:carbons:2";
+pub(crate) const CSI: &str = "urn:xmpp:csi:0";
 pub(crate) const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 pub(crate) const SM: &str = "urn:xmpp:sm:3";
 pub(crate) const PING: &str = "urn:xmpp:ping";
@@ -30,12 +37,14 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The opening of a stream to `domain` (RFC 6120 §4.7).
-pub(crate) fn stream_header(domain: &str) -> String {
+/// The opening of a stream to `domain` (RFC 6120 §4.7). Who it is `from` is for the server only, inside TLS.
+pub(crate) fn stream_header(domain: &str, from: Option<&BareJid>) -> String {
+    let from = from.map(|from| format!(" from='{}'", escape(from.as_str())));
     format!(
-        "<?xml version='1.0'?><stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}' to='{}' version='1.0' \
+        "<?xml version='1.0'?><stream:stream xmlns='{CLIENT}' xmlns:stream='{STREAM}' to='{}'{} version='1.0' \
          xml:lang='en'>",
-        escape(domain)
+        escape(domain),
+        from.unwrap_or_default()
     )
 }
 

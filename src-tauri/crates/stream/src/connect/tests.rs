@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::dns::tests::{NameServer, Said};
-use crate::{CertificateProblem, Endpoint};
+use crate::{CertificateProblem, Endpoint, Resumption};
 use common::authority::Authority;
 use common::scripted::{HEADER, Secure, Server};
 use common::{DOMAIN, LIMIT};
