@@ -1,6 +1,8 @@
 //! Servers to talk to: a real Prosody, a scripted one, and a wire that can be cut.
 
 pub(crate) mod authority;
+pub(crate) mod features;
+pub(crate) mod host;
 pub(crate) mod prosody;
 pub(crate) mod proxy;
 pub(crate) mod scram;

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use rustls::{HandshakeKind, ServerConfig};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use waxwing_stream::Element;
 
 use super::{DOMAIN, LIMIT};
 
@@ -70,21 +71,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         format!("{}{}", self.heard, String::from_utf8_lossy(&rest))
     }
 
-    /// Like [`Peer::hear`], or false if the client leaves instead.
-    pub(crate) async fn hear_or_leave(&mut self, end: &str) -> bool {
+    /// Like [`Peer::hear`], or none if the client leaves instead.
+    pub(crate) async fn hear_or_leave(&mut self, end: &str) -> Option<String> {
+        while !self.heard.contains(end) {
+            self.listen().await?;
+        }
+        Some(self.hear(end).await)
+    }
+
+    /// The next element, or none if the client leaves or closes the stream instead.
+    pub(crate) async fn element(&mut self) -> Option<Element> {
         loop {
-            if self.heard.contains(end) {
-                self.hear(end).await;
-                return true;
+            for (position, _) in self.heard.match_indices('>') {
+                if let Ok(element) = self.heard[..=position].parse() {
+                    self.heard.drain(..=position);
+                    return Some(element);
+                }
             }
-            let mut buffer = [0; 4096];
-            let reading = tokio::time::timeout(LIMIT, self.io.read(&mut buffer));
-            match reading.await.expect("the client speaks or leaves") {
-                Ok(length @ 1..) => self
-                    .heard
-                    .push_str(std::str::from_utf8(&buffer[..length]).unwrap()),
-                _ => return false,
+            if self.heard.starts_with("</stream:stream>") {
+                return None;
             }
+            self.listen().await?;
+        }
+    }
+
+    /// Takes in what the client says; none if it leaves.
+    async fn listen(&mut self) -> Option<()> {
+        let mut buffer = [0; 4096];
+        let reading = tokio::time::timeout(LIMIT, self.io.read(&mut buffer));
+        match reading.await.expect("the client speaks or leaves") {
+            Ok(length @ 1..) => {
+                self.heard
+                    .push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+                Some(())
+            }
+            _ => None,
         }
     }
 
@@ -114,7 +135,16 @@ impl Peer<TcpStream> {
 impl Secure {
     /// How TLS came about.
     pub(crate) fn handshake(&self) -> Option<HandshakeKind> {
-        self.io.get_ref().1.handshake_kind()
+        self.tls().handshake_kind()
+    }
+
+    /// The bytes themselves.
+    pub(crate) fn io(&mut self) -> &mut TlsStream<TcpStream> {
+        &mut self.io
+    }
+
+    pub(crate) fn tls(&self) -> &ServerConnection {
+        self.io.get_ref().1
     }
 
     /// Lets the client in by PLAIN, up to the features of the second stream.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use waxwing_stream::{
-    CertificateProblem, ConnectError, Lie, Login, Mechanism, Retry, StreamCondition, Tls, read_ca_file,
+    CertificateProblem, ConnectError, Login, Mechanism, Retry, StreamCondition, Tls, read_ca_file,
 };
 
 use crate::common::authority::Authority;
-use crate::common::scram::{Exchange, OFFER, Proof};
+use crate::common::host::Host;
 use crate::common::scripted::{HEADER, Server};
 use crate::common::{DOMAIN, PASSWORD, connect, login, refused};
 
@@ -16,93 +16,6 @@ const YEARS: (i32, i32) = (2020, 2090);
 const PLAIN_ONLY: &str =
     "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>";
 const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
-
-async fn scram_server(authority: &Authority, exchange: Exchange) -> Server {
-    Server::secure(authority.server_config(DOMAIN, YEARS), move |_, mut peer| {
-        let exchange = exchange.clone();
-        async move {
-            exchange.play(&mut peer).await;
-            if peer.hear_or_leave("xml:lang='en'>").await {
-                peer.say(&format!("{HEADER}<stream:features/>")).await;
-                peer.bind().await;
-                peer.hear_out().await;
-            }
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_honest_server_is_believed_wherever_it_puts_its_proof() {
-    let authority = Authority::new();
-    for proof in [Proof::Right, Proof::InChallenge] {
-        let server = scram_server(
-            &authority,
-            Exchange {
-                proof,
-                ..Exchange::default()
-            },
-        )
-        .await;
-        let connection = connect(&login("alice", &authority, server.port, Tls::Direct))
-            .await
-            .unwrap();
-        assert_eq!(connection.mechanism(), Mechanism::ScramSha256);
-        assert!(!connection.acknowledges());
-        server.check();
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_cannot_prove_that_it_knows_the_password_is_refused() {
-    let authority = Authority::new();
-    for proof in [Proof::Missing, Proof::Wrong, Proof::Skipped] {
-        let server = scram_server(
-            &authority,
-            Exchange {
-                proof,
-                ..Exchange::default()
-            },
-        )
-        .await;
-        let error = refused(&login("alice", &authority, server.port, Tls::Direct)).await;
-        assert_eq!(error, ConnectError::ServerLied(Lie::Signature));
-        assert_eq!(error.retry(), Retry::Ask);
-        server.check();
-    }
-}
-
-#[tokio::test]
-async fn a_foreign_nonce_is_refused() {
-    let authority = Authority::new();
-    let server = scram_server(
-        &authority,
-        Exchange {
-            foreign_nonce: true,
-            ..Exchange::default()
-        },
-    )
-    .await;
-    let error = refused(&login("alice", &authority, server.port, Tls::Direct)).await;
-    assert_eq!(error, ConnectError::ServerLied(Lie::Nonce));
-}
-
-#[tokio::test]
-async fn too_few_and_too_many_iterations_are_refused() {
-    let authority = Authority::new();
-    for iterations in [1, 4_095, 1_000_001, 2_147_483_648] {
-        let server = scram_server(
-            &authority,
-            Exchange {
-                iterations,
-                ..Exchange::default()
-            },
-        )
-        .await;
-        let error = refused(&login("alice", &authority, server.port, Tls::Direct)).await;
-        assert_eq!(error, ConnectError::ServerLied(Lie::IterationCount(iterations)));
-    }
-}
 
 #[tokio::test]
 async fn a_server_that_knew_better_before_does_not_get_the_password() {
@@ -141,8 +54,10 @@ async fn a_server_without_starttls_hears_nothing_of_the_account() {
         let heard = Arc::clone(&script_heard);
         async move {
             let header = peer.hear("xml:lang='en'>").await;
-            peer.say(&format!("{HEADER}<stream:features>{OFFER}</stream:features>"))
-                .await;
+            peer.say(&format!(
+                "{HEADER}<stream:features>{PLAIN_ONLY}</stream:features>"
+            ))
+            .await;
             let rest = peer.hear_out().await;
             *heard.lock().unwrap() = header + &rest;
         }
@@ -354,7 +269,7 @@ fn a_file_of_certificate_authorities_is_read_and_its_faults_are_told() {
 async fn a_machine_without_any_certificate_authority_works_with_the_given_ones() {
     if std::env::var_os("WAXWING_ALONE").is_some() {
         let authority = Authority::new();
-        let server = scram_server(&authority, Exchange::default()).await;
+        let server = Host::classic().listen(&authority, false).await;
         connect(&login("alice", &authority, server.port, Tls::Direct))
             .await
             .unwrap();

@@ -13,7 +13,11 @@ mod common;
 
 mod flow;
 mod hostile;
+mod inline;
+mod login;
 mod prosody;
 mod proxy;
 mod session;
+mod tap;
+mod token;
 mod trust;
