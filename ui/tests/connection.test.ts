@@ -172,6 +172,14 @@ describe("a weaker sign-in", () => {
   });
 });
 
+test("that the password itself may be sent can be taken back", async () => {
+  core.changeAccount(account, { plain_allowed: true });
+  await openConnection();
+  await click("forbid-plain");
+  await gone("forbid-plain");
+  expect(asked("forbid_plain_login")).toEqual([{ account }]);
+});
+
 describe("remedies", () => {
   test("what mends itself is quiet and asks for nothing", async () => {
     core.addContact(account, "ben@b.example", { name: "Ben" });

@@ -415,6 +415,7 @@ export class FakeCore implements Core {
       this.#weakened.add(account);
       return this.#reconnect(account, code === "plain_only" ? { plain_allowed: true } : {});
     },
+    forbid_plain_login: ({ account }) => this.#reconnect(account, { plain_allowed: false }),
     connection_report: ({ account }) => this.#report(need(this.accounts.get(account))),
     set_console: ({ account, on }) => {
       if (!on) this.consoles.delete(account);

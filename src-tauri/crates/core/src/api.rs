@@ -72,6 +72,8 @@ requests! {
     set_authorities(SetAuthorities) -> Nothing = connection::set_authorities;
     /// Allows what the last attempt refused, a weaker login than before or the password itself, and signs in again.
     allow_weaker_login(OfAccount) -> Nothing = connection::allow_weaker_login;
+    /// Takes back that the password itself may be sent, and signs in again.
+    forbid_plain_login(OfAccount) -> Nothing = connection::forbid_plain_login;
     /// How the account is connected and what its server can do.
     connection_report(OfAccount) -> ConnectionReport = connection::report;
     /// Begins or ends showing what goes over the account's wire; ending it forgets what was shown.

@@ -365,6 +365,8 @@ export interface Requests {
   set_authorities: { params: SetAuthorities; result: Nothing };
   /** Allows what the last attempt refused, a weaker login than before or the password itself, and signs in again. */
   allow_weaker_login: { params: OfAccount; result: Nothing };
+  /** Takes back that the password itself may be sent, and signs in again. */
+  forbid_plain_login: { params: OfAccount; result: Nothing };
   /** How the account is connected and what its server can do. */
   connection_report: { params: OfAccount; result: ConnectionReport };
   /** Begins or ends showing what goes over the account's wire; ending it forgets what was shown. */

@@ -131,6 +131,13 @@ pub(crate) async fn allow_weaker_login(core: &Arc<Core>, params: OfAccount) -> R
     .await
 }
 
+pub(crate) async fn forbid_plain_login(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
+    change(core, params.account, async |write| {
+        accounts::forbid_plain(write, params.account).await
+    })
+    .await
+}
+
 /// Stores a change of how the account connects and connects anew.
 async fn change(
     core: &Arc<Core>,

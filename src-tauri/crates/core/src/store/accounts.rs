@@ -296,6 +296,15 @@ pub(crate) async fn allow_weaker_login(write: &mut Write, account: AccountId, pl
     found(done.rows_affected())
 }
 
+/// The password itself may not be sent any more. Errors: `not_found`.
+pub(crate) async fn forbid_plain(write: &mut Write, account: AccountId) -> Result<()> {
+    let done = sqlx::query("UPDATE account SET plain_allowed = 0 WHERE id = ?")
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    found(done.rows_affected())
+}
+
 /// Keeps or drops what stands for the password.
 pub(crate) async fn set_token(write: &mut Write, account: AccountId, token: Option<&Token>) -> Result<()> {
     sqlx::query("DELETE FROM token WHERE account = ?")

@@ -279,6 +279,11 @@ async fn a_new_password_is_unproven_and_drops_what_stood_for_the_old_one() {
         .expect("allowed");
     let row = accounts::get(&mut write, account).await.expect("a row");
     assert_eq!((row.strongest_mechanism, row.plain_allowed), (None, true));
+    accounts::forbid_plain(&mut write, account)
+        .await
+        .expect("forbidden");
+    let row = accounts::get(&mut write, account).await.expect("a row");
+    assert!(!row.plain_allowed);
 }
 
 #[tokio::test]
