@@ -231,4 +231,51 @@ mod tests {
             }
         }
     }
+
+    /// The committed seeds of a target with their names.
+    fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus");
+        let files = std::fs::read_dir(folder.join(target)).unwrap();
+        let seed = |file: std::fs::DirEntry| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            (name, std::fs::read(file.path()).unwrap())
+        };
+        files.map(|file| seed(file.unwrap())).collect()
+    }
+
+    #[test]
+    fn the_seeds_of_the_fuzzer_break_nothing() {
+        for (_, seed) in seeds("guard") {
+            guard(&seed);
+        }
+        for (_, seed) in seeds("login") {
+            login(&seed);
+        }
+    }
+
+    /// As long as these get in, the fuzzer begins at every kind of login.
+    #[test]
+    fn the_honest_seeds_of_the_fuzzer_sign_in() {
+        let honest = [
+            "classic_plain",
+            "classic_resumed",
+            "classic_resumption_refused",
+            "classic_scram",
+            "modern_bound_to_the_channel",
+            "modern_long_hash",
+            "modern_plain",
+            "modern_resumption_refused",
+            "modern_without_bind",
+            "token_bound_and_resumed",
+            "token_refused_then_password",
+            "token_unbound",
+        ];
+        let mut signed_in: Vec<String> = seeds("login")
+            .into_iter()
+            .filter(|(_, seed)| begins(seed[0], std::str::from_utf8(&seed[1..]).unwrap()).is_ok())
+            .map(|(name, _)| name)
+            .collect();
+        signed_in.sort();
+        assert_eq!(signed_in, honest);
+    }
 }
