@@ -206,6 +206,8 @@ async fn one_of(
                 match sign_in(stream, facts, login).await {
                     Ok(connection) => return Ok(connection),
                     Err(error) if of_the_account(&error) => return Err((error, Some(target))),
+                    // Not the network's trouble as far as anybody can tell: a login costs the server something.
+                    Err(ConnectError::Io(text)) => (ConnectError::BrokenOff(text), Some(target)),
                     Err(error) => (error, Some(target)),
                 }
             }

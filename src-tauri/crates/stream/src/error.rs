@@ -231,9 +231,12 @@ pub enum ConnectError {
     /// A step took too long.
     #[error("timed out: {0:?}")]
     Timeout(Step),
-    /// The connection broke while logging in.
+    /// The connection broke before the server had proven itself.
     #[error("the connection broke: {0}")]
     Io(String),
+    /// The server that had proven itself broke off in the midst of the login.
+    #[error("the login was broken off: {0}")]
+    BrokenOff(String),
 }
 
 impl ConnectError {
@@ -262,6 +265,7 @@ impl ConnectError {
             Self::Protocol(_) => "protocol",
             Self::Timeout(_) => "timeout",
             Self::Io(_) => "io",
+            Self::BrokenOff(_) => "broken-off",
         }
     }
 
@@ -277,6 +281,7 @@ impl ConnectError {
             | Self::Tls(_)
             | Self::TemporaryAuthFailure
             | Self::Protocol(_)
+            | Self::BrokenOff(_)
             | Self::Timeout(Step::Login) => Retry::BackOff,
             Self::Stream { condition, .. } => condition.retry(),
             Self::Certificate { .. }

@@ -10,6 +10,7 @@ pub(super) fn of_connect(error: &ConnectError, pinned: bool) -> Fault {
     let code = match error {
         ConnectError::Dns(_) | ConnectError::NoServer | ConnectError::HostUnknown => Code::ServerNotFound,
         ConnectError::Unreachable(_) | ConnectError::Io(_) => Code::Unreachable,
+        ConnectError::BrokenOff(_) => Code::Disconnected,
         ConnectError::Timeout(_) => Code::Timeout,
         ConnectError::Certificate {
             problem,
