@@ -185,3 +185,42 @@ async fn a_connection_that_breaks_is_made_again() {
     }
     alice.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_of_today_is_signed_in_to_in_one_step_and_by_a_token_from_then_on() {
+    let server = Prosody::modern(&[ALICE]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let first = connection(&mut alice).await;
+    assert_eq!(
+        (&first["sasl2"], &first["bind2"], &first["resumable"]),
+        (&json!(true), &json!(true), &json!(true)),
+        "{first}"
+    );
+    assert_eq!(first["channel_binding"], json!("tls-exporter"));
+    assert_eq!(first["round_trips"], json!(3), "header, challenge, success");
+    alice.restart().await;
+    let again = connection(&mut alice).await;
+    assert_eq!(again["mechanism"], json!("HT-SHA-256-EXPR"), "{again}");
+    assert_eq!(
+        (&again["round_trips"], &again["resumed"]),
+        (&json!(1), &json!(false))
+    );
+    alice.kill().await;
+    alice.start_again().await;
+    alice.wait_online().await;
+    let resumed = connection(&mut alice).await;
+    assert_eq!(
+        (&resumed["round_trips"], &resumed["resumed"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(resumed["resource"], again["resource"]);
+}
+
+/// How Alice is connected.
+async fn connection(alice: &mut Person) -> Value {
+    let account = alice.account.clone();
+    let report = alice
+        .get("connection_report", json!({ "account": account }))
+        .await;
+    report["connection"].clone()
+}
