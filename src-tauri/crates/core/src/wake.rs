@@ -85,7 +85,7 @@ async fn network(tell: mpsc::Sender<&'static str>) {
         }
         before = Some(now);
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What the system itself says about sleep.
@@ -94,12 +94,12 @@ async fn system(tell: mpsc::Sender<&'static str>) {
     if let Err(error) = login_daemon(&tell).await {
         tracing::debug!(%error, "the system does not say when it wakes up");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(not(target_os = "linux"))]
 async fn system(_: mpsc::Sender<&'static str>) {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// systemd's login daemon, and others that speak like it, say `PrepareForSleep(false)` after waking up.

@@ -32,6 +32,8 @@ use crate::{Core, log_failure, publish};
 
 /// A password that was good before is tried so often before the person is asked.
 const PASSWORDS: u32 = 3;
+/// So often the server may find its rules broken before the person is asked.
+const BREACHES: u32 = 3;
 /// Attempts that somebody writing a message sets off keep this distance.
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// A connection that breaks sooner than this was hardly one.
@@ -234,6 +236,17 @@ impl Failures {
         *count += 1;
         *count - 1
     }
+
+    /// A server that finds its rules broken may mean one thing that we did and not do again; one that finds it every
+    /// time is not asked for ever.
+    fn breach(&mut self) -> Retry {
+        self.policy += 1;
+        if self.policy < BREACHES {
+            Retry::BackOff
+        } else {
+            Retry::Ask
+        }
+    }
 }
 
 impl Task {
@@ -398,7 +411,7 @@ impl Task {
                 failures.passwords += 1;
                 Retry::BackOff
             }
-            ConnectError::Policy(_) => self.policy(failures),
+            ConnectError::Policy(_) => failures.breach(),
             other => other.retry(),
         };
         {
@@ -431,24 +444,13 @@ impl Task {
             Disconnected::Stream {
                 condition: StreamCondition::PolicyViolation,
                 ..
-            } => self.policy(failures),
+            } => failures.breach(),
             // Not the network: the server lets us in and throws us out.
             other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),
         };
         self.troubled(retry, faults::of_loss(lost)).await;
         retry
-    }
-
-    /// A server that finds its rules broken may mean one thing that we did and not do again; one that finds it every
-    /// time is not asked for ever.
-    fn policy(&self, failures: &mut Failures) -> Retry {
-        failures.policy += 1;
-        if failures.policy < PASSWORDS {
-            Retry::BackOff
-        } else {
-            Retry::Ask
-        }
     }
 
     async fn troubled(&self, retry: Retry, fault: Fault) {

@@ -140,23 +140,29 @@ pub(crate) async fn get(db: &mut Connection, account: AccountId) -> Result<Accou
 
 /// What only the login needs. Errors: `not_found`.
 pub(crate) async fn secrets(db: &mut Connection, account: AccountId) -> Result<Secrets> {
-    let row: Option<(String, Option<String>, Option<String>, Option<String>)> =
+    #[derive(FromRow)]
+    struct Row {
+        password: String,
+        proxy_password: Option<String>,
+        authorities: Option<String>,
+        user_agent: Option<String>,
+    }
+    let row: Option<Row> =
         sqlx::query_as("SELECT password, proxy_password, authorities, user_agent FROM account WHERE id = ?")
             .bind(account)
             .fetch_optional(&mut *db)
             .await?;
-    let (password, proxy_password, authorities, user_agent) =
-        row.ok_or_else(|| Error::not_found("account"))?;
+    let row = row.ok_or_else(|| Error::not_found("account"))?;
     let token: Option<(String, String, Option<i64>)> =
         sqlx::query_as("SELECT mechanism, secret, expiry FROM token WHERE account = ?")
             .bind(account)
             .fetch_optional(db)
             .await?;
     Ok(Secrets {
-        password: Secret::from(password),
-        proxy_password: proxy_password.map(Secret::from),
-        authorities,
-        user_agent,
+        password: Secret::from(row.password),
+        proxy_password: row.proxy_password.map(Secret::from),
+        authorities: row.authorities,
+        user_agent: row.user_agent,
         token: token.map(|(mechanism, secret, expiry)| Token {
             mechanism,
             secret: Secret::from(secret),
