@@ -195,7 +195,15 @@ impl Ledger {
             .unacknowledged
             .front()
             .map_or(self.sent, |first| first.number.0 - 1);
-        let has = lowest + u64::from(h.wrapping_sub(low(lowest - self.base)));
+        let news = h.wrapping_sub(low(lowest - self.base));
+        let has = if news > u32::MAX / 2 {
+            // What was sent before and not stored did not get there either.
+            lowest
+                .saturating_sub(u64::from(news.wrapping_neg()))
+                .max(self.base)
+        } else {
+            lowest + u64::from(news)
+        };
         let before = self.unacknowledged.len();
         self.unacknowledged.retain(|stanza| stanza.number.0 > has);
         self.sent = self.sent.max(has);
@@ -421,6 +429,19 @@ mod tests {
         assert_eq!(nothing_stored.acknowledged(3), Ok(None));
         nothing_stored.close_gaps();
         assert_eq!(nothing_stored.send("x".into()), StanzaNumber(14));
+    }
+
+    #[test]
+    fn what_is_stored_goes_out_again_where_the_server_lacks_even_what_was_sent_before_it() {
+        // 11 and 12 were sent and not stored.
+        for (h, numbers) in [(0, [11, 12]), (1, [12, 13]), (2, [13, 14])] {
+            let mut ledger = restored(&[13, 14]);
+            assert_eq!(ledger.acknowledged(h), Ok(None), "{h}");
+            assert_eq!(left(&ledger), [13, 14], "{h}");
+            ledger.close_gaps();
+            assert_eq!(left(&ledger), numbers, "{h}");
+            assert_eq!(ledger.acknowledged(h + 2), Ok(Some(StanzaNumber(numbers[1]))));
+        }
     }
 
     #[test]
