@@ -232,7 +232,7 @@ impl Connection {
         self.ledger.managed()
     }
 
-    /// The mechanism that was used, the strongest on offer; remember it for [`crate::Login::strongest_seen`].
+    /// The strongest mechanism on offer, now or as [`crate::Login::strongest_seen`] has it; to be remembered there.
     pub fn mechanism(&self) -> Mechanism {
         self.opened.mechanism
     }

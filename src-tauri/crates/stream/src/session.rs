@@ -332,8 +332,9 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
             Verdict::Success(success) => {
                 let mut outcome = along.read(&success, login, Some(ticket.mechanism))?;
                 return Ok(Proven {
+                    // A token proves nothing about the offer, so the memory of a better one stays.
                     mechanism: strongest(offer)
-                        .or(login.strongest_seen)
+                        .max(login.strongest_seen)
                         .unwrap_or(Mechanism::Plain),
                     by: ticket.mechanism,
                     binding: ticket.binding,
