@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::dns::Names;
-use crate::session::{self, Setting, expect_element, expect_features};
+use crate::session::{self, NO_STREAM, Setting, expect_element, expect_features};
 use crate::targets::{self, Elsewhere, Found, FoundBy};
 use crate::tls::{self, Refused, Secured, TlsSetup};
 use crate::wire::Wire;
@@ -233,7 +233,7 @@ fn of_the_account(error: &ConnectError) -> bool {
         ConnectError::Io(_)
             | ConnectError::Timeout(_)
             | ConnectError::HostUnknown
-            | ConnectError::Protocol("broken XML")
+            | ConnectError::Protocol("broken XML" | NO_STREAM)
             | ConnectError::Stream {
                 condition: StreamCondition::SystemShutdown
                     | StreamCondition::ResourceConstraint

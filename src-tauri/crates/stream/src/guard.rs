@@ -421,8 +421,13 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for Guard<R> {
                 continue;
             }
             let bytes = buf.filled();
-            if bytes.is_empty() {
+            if bytes.is_empty() && this.scan.ended {
                 return Poll::Ready(Ok(&[]));
+            }
+            if bytes.is_empty() {
+                // The parser would call it broken XML, but it is a broken connection.
+                this.broken = Some(io::ErrorKind::UnexpectedEof.into());
+                continue;
             }
             this.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             this.failed = this.scan.take(bytes).err();

@@ -30,10 +30,15 @@ pub(crate) const STUMBLED: ConnectError = ConnectError::Protocol("an unusable to
 /// How long a login by token may take before it is done without.
 const TOKEN_LIMIT: Duration = Duration::from_secs(15);
 
+/// What answers is no XMPP server.
+pub(crate) const NO_STREAM: &str = "no XMPP stream";
+
 impl From<io::Error> for ConnectError {
     fn from(error: io::Error) -> Self {
         match fatal(&error) {
             Some(_) => Self::Protocol("broken XML"),
+            // A stream header that is none, for example: somebody is there, and it is no XMPP server.
+            None if error.kind() == io::ErrorKind::InvalidData => Self::Protocol(NO_STREAM),
             None => Self::Io(error.to_string()),
         }
     }

@@ -336,3 +336,23 @@ async fn a_fatal_fault_does_not_take_the_stanza_before_it_along() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_stream_does_is_not_taken_for_broken_xml() {
+    for (end, wanted) in [
+        ("", Some(io::ErrorKind::UnexpectedEof)),
+        ("<message><bo", Some(io::ErrorKind::UnexpectedEof)),
+        ("</stream:stream>", None),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        theirs
+            .write_all(format!("{HEADER}{NEXT}{end}").as_bytes())
+            .await
+            .unwrap();
+        theirs.shutdown().await.unwrap();
+        let mut wire: Wire<DuplexStream> = Wire::open(ours, "b").await.unwrap();
+        assert!(wire.element().await.unwrap().is_some(), "{end}");
+        let outcome = wire.element().await;
+        assert_eq!(outcome.as_ref().err().map(io::Error::kind), wanted, "{end}");
+    }
+}
