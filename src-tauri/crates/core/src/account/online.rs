@@ -33,6 +33,8 @@ use crate::{Core, log_failure};
 
 /// So many stanzas are stored in one transaction at most.
 const BATCH: usize = 512;
+/// And after this time no further one is taken into it: large stanzas take long, and all accounts share one writer.
+const BATCH_TIME: Duration = Duration::from_millis(50);
 /// When our keys could not be published, it is tried again after so long.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait for the server's last acknowledgements when ending.
@@ -338,6 +340,7 @@ impl Online<'_> {
     async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
         let now = Timestamp::now();
         let mut batch = Batch::begin(&self.core.store).await?;
+        let until = Instant::now() + BATCH_TIME;
         let mut handled = 0;
         let mut next = Some(first);
         let mut count = 0;
@@ -347,7 +350,7 @@ impl Online<'_> {
             }
             self.apply(&mut batch, incoming, now).await?;
             count += 1;
-            if count < BATCH {
+            if count < BATCH && Instant::now() < until {
                 // A disconnection is repeated by the next call, after this batch is stored.
                 next = self.connection.try_next().and_then(std::result::Result::ok);
             }
