@@ -1,0 +1,346 @@
+//! A server as it should be, up to the point where a test wants something else: TLS and login.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use minidom::Element;
+use rustls::ServerConfig;
+
+use crate::authority::{Authority, VALID};
+use crate::peer::{Gone, Peer, Played, Said};
+use crate::scram::{self, Exchange, Hash, Proof};
+use crate::server::Shared;
+use crate::{header, mechanisms};
+
+const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+pub(crate) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+/// How TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// With the first byte (XEP-0368).
+    Direct,
+    /// After `<starttls/>` (RFC 6120 §5).
+    StartTls,
+}
+
+/// Where a server can do something else than an honest one, named by what has just happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The TCP connection was accepted.
+    Accepted,
+    /// The client opened a stream before TLS.
+    ClearHeader,
+    /// The client asked for TLS.
+    StartTls,
+    /// The client opened its first stream inside TLS.
+    Header,
+    /// The client began to authenticate.
+    Auth,
+    /// The client has proven that it knows the password.
+    Response,
+    /// The client opened its stream anew.
+    SecondHeader,
+    /// The client asked for a resource.
+    Bind,
+    /// The client asked for stream management.
+    Enable,
+    /// The client wants its old session back.
+    Resume,
+    /// The client asked for its contacts.
+    Roster,
+    /// The client wants copies of what its other devices send.
+    Carbons,
+    /// The client asked what its own account can do.
+    Disco,
+    /// The client asked for or published personal data.
+    Personal,
+    /// The client made sure that the server is there.
+    Ping,
+    /// The client asked for anything else.
+    Iq,
+    /// The client showed its presence for the first time in the session.
+    Presence,
+    /// The client sent a message.
+    Message,
+    /// The client asked what the server has.
+    AckRequest,
+}
+
+/// What the server does at a point. In text `{id}` stands for the id of what is answered, `{address}` for the
+/// client's full address, `{bare}` for its bare one, `{domain}` for the server's and `{friend}` for a contact's.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Says this instead and goes on as if it had been honest.
+    Say(Vec<u8>),
+    /// Is honest, and says this right behind it.
+    Add(Vec<u8>),
+    /// Says this instead, closes its side and listens until the client leaves.
+    End(Vec<u8>),
+    /// Closes the connection in order.
+    Close,
+    /// Breaks the connection.
+    Reset,
+    /// Says nothing more and listens until the client leaves.
+    Silence,
+    /// Says the first once and the second until the client leaves.
+    Flood(Vec<u8>, Vec<u8>),
+}
+
+impl Act {
+    /// [`Act::Say`].
+    pub fn say(text: impl AsRef<[u8]>) -> Self {
+        Self::Say(text.as_ref().to_vec())
+    }
+    /// [`Act::Add`].
+    pub fn add(text: impl AsRef<[u8]>) -> Self {
+        Self::Add(text.as_ref().to_vec())
+    }
+    /// [`Act::End`].
+    pub fn end(text: impl AsRef<[u8]>) -> Self {
+        Self::End(text.as_ref().to_vec())
+    }
+    /// [`Act::Flood`].
+    pub fn flood(once: impl AsRef<[u8]>, again: impl AsRef<[u8]>) -> Self {
+        Self::Flood(once.as_ref().to_vec(), again.as_ref().to_vec())
+    }
+}
+
+/// An honest server for one account, with what it does otherwise.
+#[derive(Clone)]
+pub struct Honest {
+    /// The account's local part.
+    pub user: String,
+    /// The server's domain.
+    pub domain: String,
+    /// The account's password.
+    pub password: String,
+    /// How TLS begins.
+    pub begins: Begins,
+    /// The certificate and its key.
+    pub tls: Arc<ServerConfig>,
+    /// The mechanisms on offer.
+    pub mechanisms: Vec<&'static str>,
+    /// How it proves itself.
+    pub exchange: Exchange,
+    /// Whether it offers stream management (XEP-0198).
+    pub acknowledges: bool,
+    /// The items of its roster; `{friend}` is one of them unless they say otherwise.
+    pub roster: String,
+    /// What it does otherwise, and on which connections; the first one that fits counts.
+    pub instead: Vec<(Point, RangeInclusive<usize>, Act)>,
+}
+
+impl Honest {
+    /// An honest server for the account at this address, reached by direct TLS.
+    pub fn new(authority: &Authority, address: &str, password: &str) -> Self {
+        let (user, domain) = address.split_once('@').expect("name@domain");
+        Self {
+            user: user.to_owned(),
+            domain: domain.to_owned(),
+            password: password.to_owned(),
+            begins: Begins::Direct,
+            tls: authority.tls(domain, VALID),
+            mechanisms: vec!["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"],
+            exchange: Exchange::default(),
+            acknowledges: true,
+            roster: "<item jid='{friend}' subscription='both'/>".to_owned(),
+            instead: Vec::new(),
+        }
+    }
+
+    /// Does something else at this point, on every connection.
+    #[must_use]
+    pub fn at(self, point: Point, act: Act) -> Self {
+        self.on(0..=usize::MAX, point, act)
+    }
+
+    /// Does something else at this point, on the connections with these running numbers, from 0. What was said last
+    /// counts.
+    #[must_use]
+    pub fn on(mut self, connections: RangeInclusive<usize>, point: Point, act: Act) -> Self {
+        self.instead.insert(0, (point, connections, act));
+        self
+    }
+
+    /// The account's contact who sees it and is seen.
+    pub fn friend(&self) -> String {
+        format!("friend@{}", self.domain)
+    }
+
+    pub(crate) fn bare(&self) -> String {
+        format!("{}@{}", self.user, self.domain)
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(&self, peer: &mut Peer, shared: &Shared) -> Played {
+        self.answer(peer, Point::Accepted, "", "").await?;
+        if self.begins == Begins::StartTls {
+            peer.hear_header().await?;
+            let features =
+                format!("<stream:features><starttls xmlns='{TLS}'><required/></starttls></stream:features>");
+            self.answer(peer, Point::ClearHeader, &(header(&self.domain) + &features), "")
+                .await?;
+            peer.hear("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+                .await?;
+            self.answer(peer, Point::StartTls, &format!("<proceed xmlns='{TLS}'/>"), "")
+                .await?;
+        }
+        peer.secure(&self.tls).await?;
+        peer.hear_header().await?;
+        let features = header(&self.domain) + &mechanisms(&self.mechanisms);
+        self.answer(peer, Point::Header, &features, "").await?;
+        self.authenticate(peer).await?;
+        peer.hear_header().await?;
+        let managed = if self.acknowledges {
+            "<sm xmlns='urn:xmpp:sm:3'/>"
+        } else {
+            ""
+        };
+        let features = format!(
+            "{}<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>{managed}</stream:features>",
+            header(&self.domain)
+        );
+        self.answer(peer, Point::SecondHeader, &features, "").await?;
+        shared.sessions.serve(self, peer).await
+    }
+
+    /// SASL (RFC 6120 §6) by SCRAM or PLAIN, until a success is out.
+    async fn authenticate(&self, peer: &mut Peer) -> Played {
+        let success = format!("<success xmlns='{SASL}'/>");
+        let auth = sasl(peer).await?;
+        let mechanism = auth.attr("mechanism").unwrap_or_default().to_owned();
+        let first = scram::decode(&auth.text()).ok_or(Gone)?;
+        if mechanism == "PLAIN" {
+            let right = first == format!("\0{}\0{}", self.user, self.password);
+            let answer = if right { success } else { refusal() };
+            self.answer(peer, Point::Auth, &answer, "").await?;
+            return if right { Ok(()) } else { self.refused(peer).await };
+        }
+        if self.exchange.proof == Proof::Skipped {
+            return peer.say(success).await;
+        }
+        let hash = Hash::named(&mechanism).ok_or(Gone)?;
+        let exchange = self.exchange.first(hash, &first).ok_or(Gone)?;
+        self.answer(
+            peer,
+            Point::Auth,
+            &scram::element("challenge", &exchange.challenge),
+            "",
+        )
+        .await?;
+        let response = scram::decode(&sasl(peer).await?.text()).ok_or(Gone)?;
+        let Some(mut signature) = exchange.last(&response, &self.password) else {
+            self.answer(peer, Point::Response, &refusal(), "").await?;
+            return self.refused(peer).await;
+        };
+        if self.exchange.proof == Proof::Wrong {
+            signature[0] ^= 1;
+        }
+        let proof = scram::proof(&signature);
+        match self.exchange.proof {
+            Proof::Missing => {
+                self.answer(peer, Point::Response, &success, "").await?;
+            }
+            Proof::InChallenge => {
+                self.answer(peer, Point::Response, &scram::element("challenge", &proof), "")
+                    .await?;
+                sasl(peer).await?;
+                peer.say(success).await?;
+            }
+            _ => {
+                let proven = scram::element("success", &proof);
+                self.answer(peer, Point::Response, &proven, "").await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn refused(&self, peer: &mut Peer) -> Played {
+        peer.hear_out().await;
+        Err(Gone)
+    }
+
+    /// Whether nothing else stands for this point, or only something more.
+    pub(crate) fn is_honest_at(&self, point: Point, connection: usize) -> bool {
+        matches!(self.act(point, connection), None | Some(Act::Add(_)))
+    }
+
+    fn act(&self, point: Point, connection: usize) -> Option<&Act> {
+        self.instead
+            .iter()
+            .find(|(at, connections, _)| *at == point && connections.contains(&connection))
+            .map(|(_, _, act)| act)
+    }
+
+    /// Does what stands for this point, or says what an honest server says. Gives what was said.
+    pub(crate) async fn answer(
+        &self,
+        peer: &mut Peer,
+        point: Point,
+        honest: &str,
+        id: &str,
+    ) -> Played<Vec<u8>> {
+        let honest = honest.as_bytes();
+        let said = match self.act(point, peer.number) {
+            None => self.filled(peer, honest, id),
+            Some(Act::Say(text)) => self.filled(peer, text, id),
+            Some(Act::Add(text)) => self.filled(peer, &[honest, text].concat(), id),
+            Some(other) => {
+                self.part(peer, other, id).await?;
+                return Err(Gone);
+            }
+        };
+        peer.say(&said).await?;
+        Ok(said)
+    }
+
+    /// Does what leaves nothing more to say.
+    async fn part(&self, peer: &mut Peer, act: &Act, id: &str) -> Played {
+        match act {
+            Act::Say(_) | Act::Add(_) => {}
+            Act::End(text) => {
+                peer.say(self.filled(peer, text, id)).await?;
+                peer.close().await;
+            }
+            Act::Close => peer.close().await,
+            Act::Reset => peer.reset(),
+            Act::Silence => peer.hear_out().await,
+            Act::Flood(once, again) => {
+                peer.say(self.filled(peer, once, id)).await?;
+                let again = self.filled(peer, again, id);
+                peer.say_without_end(&again).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The text with its placeholders filled in, if it is text.
+    fn filled(&self, peer: &Peer, bytes: &[u8], id: &str) -> Vec<u8> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text
+                .replace("{id}", &crate::escape(id))
+                .replace(
+                    "{address}",
+                    &format!("{}/{}", self.bare(), crate::escape(&peer.resource)),
+                )
+                .replace("{bare}", &self.bare())
+                .replace("{domain}", &self.domain)
+                .replace("{friend}", &self.friend())
+                .into_bytes(),
+            Err(_) => bytes.to_vec(),
+        }
+    }
+}
+
+fn refusal() -> String {
+    format!("<failure xmlns='{SASL}'><not-authorized/></failure>")
+}
+
+/// The next SASL element.
+async fn sasl(peer: &mut Peer) -> Played<Element> {
+    match peer.next().await? {
+        Said::Element(element) if element.ns() == SASL => Ok(element),
+        _ => Err(Gone),
+    }
+}

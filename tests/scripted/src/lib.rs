@@ -1,0 +1,56 @@
+//! A scripted XMPP server on loopback, for what a real one will not do.
+//!
+//! [`Honest`] is a server as it should be: TLS, SCRAM, bind, stream management with resumption, a roster and a friend
+//! who answers. A test says at which [`Point`] it does something else ([`Act`]), on the first connection or on all of
+//! them. Everything that clients say is kept, for each connection, and what they said before TLS apart.
+//! [`Server::run`] takes any other script.
+
+mod authority;
+mod honest;
+mod peer;
+mod scram;
+mod server;
+mod session;
+mod socks;
+mod told;
+
+pub use authority::{Authority, VALID};
+pub use honest::{Act, Begins, Honest, Point};
+pub use peer::{Gone, Peer, Played, Said};
+pub use scram::{Exchange, Hash, Proof};
+pub use server::{Heard, Server};
+pub use socks::Socks;
+pub use told::names_told;
+
+/// The server's stream header, up to its features.
+pub fn header(domain: &str) -> String {
+    format!(
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+         id='s' from='{domain}' version='1.0'>"
+    )
+}
+
+/// Stream features that offer these SASL mechanisms (RFC 6120 §6).
+pub fn mechanisms(names: &[&str]) -> String {
+    let names = format!("<mechanism>{}</mechanism>", names.join("</mechanism><mechanism>"));
+    format!(
+        "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{names}</mechanisms></stream:features>"
+    )
+}
+
+/// A stream error (RFC 6120 §4.9) and the end of the stream.
+pub fn stream_error(condition: &str) -> String {
+    let namespace = "urn:ietf:params:xml:ns:xmpp-streams";
+    format!(
+        "<stream:error><{condition} xmlns='{namespace}'/><text xmlns='{namespace}'>because</text></stream:error>\
+         </stream:stream>"
+    )
+}
+
+/// Text for an attribute value or between tags.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('\'', "&apos;")
+}

@@ -1,0 +1,348 @@
+//! What follows a login: bind, stream management, a roster, a friend.
+
+use std::sync::Mutex;
+
+use minidom::Element;
+use tokio::sync::watch;
+
+use crate::escape;
+use crate::honest::{Honest, Point};
+use crate::peer::{Gone, Peer, Played, Said, element_length};
+use crate::server::lock;
+
+const CLIENT: &str = "jabber:client";
+const SM: &str = "urn:xmpp:sm:3";
+
+/// One session of the account; it outlives its connections (XEP-0198 §5).
+#[derive(Clone, Default)]
+struct Session {
+    /// The resource that the client asked for.
+    resource: String,
+    /// Stanzas of the client that the server has.
+    handled: u32,
+    /// Stanzas for the client since stream management was enabled.
+    sent: Vec<String>,
+    /// Whether the client has shown presence.
+    present: bool,
+}
+
+/// The sessions of a server.
+pub(crate) struct Sessions {
+    all: Mutex<Vec<Session>>,
+    /// Counts what the connections must look after.
+    changed: watch::Sender<usize>,
+    /// Counts the times that all connections were to break.
+    cuts: watch::Sender<usize>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            all: Mutex::default(),
+            changed: watch::Sender::new(0),
+            cuts: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn deliver(&self, stanza: String) {
+        if let Some(session) = lock(&self.all).last_mut() {
+            session.sent.push(stanza);
+        }
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cuts.send_modify(|count| *count += 1);
+    }
+
+    fn begin(&self, resource: &str) -> usize {
+        let mut sessions = lock(&self.all);
+        sessions.push(Session {
+            resource: resource.to_owned(),
+            ..Session::default()
+        });
+        sessions.len() - 1
+    }
+
+    fn with<T>(&self, session: usize, work: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        lock(&self.all).get_mut(session).map(work)
+    }
+
+    /// Serves a client that has logged in.
+    pub(crate) async fn serve(&self, honest: &Honest, peer: &mut Peer) -> Played {
+        let (mut changed, mut cuts) = (self.changed.subscribe(), self.cuts.subscribe());
+        let mut line = Line {
+            honest,
+            peer,
+            sessions: self,
+            session: None,
+            counts: false,
+            written: 0,
+        };
+        loop {
+            tokio::select! {
+                said = line.peer.next() => match said? {
+                    Said::Element(element) => line.take(&element).await?,
+                    Said::End => {
+                        line.peer.say("</stream:stream>").await?;
+                        line.peer.close().await;
+                        return Err(Gone);
+                    }
+                    Said::Header(_) | Said::Other(_) => {}
+                },
+                _ = changed.changed() => line.write().await?,
+                _ = cuts.changed() => {
+                    line.peer.reset();
+                    return Err(Gone);
+                }
+            }
+        }
+    }
+}
+
+/// One connection of a session.
+struct Line<'a> {
+    honest: &'a Honest,
+    peer: &'a mut Peer,
+    sessions: &'a Sessions,
+    /// Which one, once there is one.
+    session: Option<usize>,
+    /// Stream management is on.
+    counts: bool,
+    /// How much of [`Session::sent`] has gone out over this connection, or before it.
+    written: usize,
+}
+
+impl Line<'_> {
+    async fn take(&mut self, element: &Element) -> Played {
+        if element.ns() == SM {
+            return self.manage(element).await;
+        }
+        if element.ns() != CLIENT {
+            return Ok(());
+        }
+        if self.counts
+            && let Some(session) = self.session
+        {
+            self.sessions.with(session, |session| session.handled += 1);
+        }
+        match element.name() {
+            "iq" => self.iq(element).await,
+            "presence" => self.presence(element).await,
+            "message" => self.message(element).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn answer(&mut self, point: Point, text: &str, id: &str) -> Played {
+        let said = self.honest.answer(self.peer, point, text, id).await?;
+        if let Some(session) = self.session.filter(|_| self.counts) {
+            let stanzas = stanzas(&said);
+            self.written += stanzas.len();
+            self.sessions
+                .with(session, |session| session.sent.extend(stanzas));
+        }
+        Ok(())
+    }
+
+    /// Sends what was delivered and has not gone out.
+    async fn write(&mut self) -> Played {
+        let Some(session) = self.session else {
+            return Ok(());
+        };
+        let from = self.written;
+        let stanzas = self
+            .sessions
+            .with(session, |session| {
+                session.sent.get(from..).unwrap_or_default().to_vec()
+            })
+            .unwrap_or_default();
+        for stanza in stanzas {
+            self.written += 1;
+            self.peer.say(stanza).await?;
+        }
+        Ok(())
+    }
+
+    async fn manage(&mut self, element: &Element) -> Played {
+        match element.name() {
+            "enable" => {
+                self.counts = true;
+                let id = self.session.unwrap_or_default();
+                self.answer(
+                    Point::Enable,
+                    &format!("<enabled xmlns='{SM}' id='session-{id}' resume='true'/>"),
+                    "",
+                )
+                .await
+            }
+            "resume" => self.resume(element).await,
+            "r" => {
+                let handled = self
+                    .session
+                    .and_then(|session| self.sessions.with(session, |session| session.handled))
+                    .unwrap_or_default();
+                self.answer(Point::AckRequest, &format!("<a xmlns='{SM}' h='{handled}'/>"), "")
+                    .await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn resume(&mut self, element: &Element) -> Played {
+        let previous = element.attr("previd").unwrap_or_default();
+        let session = previous
+            .strip_prefix("session-")
+            .and_then(|number| number.parse().ok())
+            .filter(|number| self.sessions.with(*number, |_| ()).is_some());
+        let got: usize = element.attr("h").and_then(|h| h.parse().ok()).unwrap_or_default();
+        let Some(session) = session else {
+            let failed = format!(
+                "<failed xmlns='{SM}'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
+            );
+            return self.answer(Point::Resume, &failed, previous).await;
+        };
+        let handled = self.sessions.with(session, |session| session.handled);
+        let resumed = format!(
+            "<resumed xmlns='{SM}' h='{}' previd='{previous}'/>",
+            handled.unwrap_or_default()
+        );
+        // If a test wants it refused, this session is not the one that goes on.
+        let before = self.peer.number;
+        self.answer(Point::Resume, &resumed, previous).await?;
+        if self.honest.is_honest_at(Point::Resume, before) {
+            let resource = self.sessions.with(session, |session| session.resource.clone());
+            self.peer.resource = resource.unwrap_or_default();
+            self.session = Some(session);
+            self.counts = true;
+            let sent = self.sessions.with(session, |session| session.sent.len());
+            self.written = got.min(sent.unwrap_or_default());
+            return self.write().await;
+        }
+        Ok(())
+    }
+
+    async fn iq(&mut self, iq: &Element) -> Played {
+        let id = iq.attr("id").unwrap_or_default();
+        let Some(payload) = iq.children().next() else {
+            return Ok(());
+        };
+        let to = iq.attr("to").map(|to| format!(" from='{}'", escape(to)));
+        let result = |content: &str| {
+            let from = to.as_deref().unwrap_or_default();
+            format!("<iq type='result' id='{{id}}'{from}>{content}</iq>")
+        };
+        if !matches!(iq.attr("type"), Some("get" | "set")) {
+            return Ok(());
+        }
+        match (payload.ns().as_str(), payload.name()) {
+            ("urn:ietf:params:xml:ns:xmpp-bind", _) => {
+                let resource = payload.children().next().map(Element::text).unwrap_or_default();
+                self.session = Some(self.sessions.begin(&resource));
+                self.peer.resource = resource;
+                let bound = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>{address}</jid></bind>";
+                self.answer(Point::Bind, &result(bound), id).await
+            }
+            ("jabber:iq:roster", _) if iq.attr("type") == Some("get") => {
+                let roster = format!("<query xmlns='jabber:iq:roster'>{}</query>", self.honest.roster);
+                self.answer(Point::Roster, &result(&roster), id).await
+            }
+            ("urn:xmpp:carbons:2", _) => self.answer(Point::Carbons, &result(""), id).await,
+            ("http://jabber.org/protocol/disco#info", _) => {
+                let features = "<feature var='urn:xmpp:sid:0'/>\
+                                <feature var='http://jabber.org/protocol/pubsub#publish-options'/>";
+                let info = format!(
+                    "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='pep'/>\
+                     {features}</query>"
+                );
+                self.answer(Point::Disco, &result(&info), id).await
+            }
+            ("http://jabber.org/protocol/disco#items", _) => {
+                self.answer(
+                    Point::Iq,
+                    &result("<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+                    id,
+                )
+                .await
+            }
+            ("jabber:iq:version", _) => {
+                let version =
+                    "<query xmlns='jabber:iq:version'><name>Scripted</name><version>1</version></query>";
+                self.answer(Point::Iq, &result(version), id).await
+            }
+            ("http://jabber.org/protocol/pubsub", _) if iq.attr("type") == Some("get") => {
+                let from = to.as_deref().unwrap_or_default();
+                let nothing = format!(
+                    "<iq type='error' id='{{id}}'{from}><error type='cancel'>\
+                     <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+                );
+                self.answer(Point::Personal, &nothing, id).await
+            }
+            ("http://jabber.org/protocol/pubsub", _) => self.answer(Point::Personal, &result(""), id).await,
+            ("urn:xmpp:ping", _) => self.answer(Point::Ping, &result(""), id).await,
+            _ => self.answer(Point::Iq, &result(""), id).await,
+        }
+    }
+
+    async fn presence(&mut self, presence: &Element) -> Played {
+        let first = presence.attr("type").is_none()
+            && presence.attr("to").is_none()
+            && self
+                .session
+                .and_then(|session| {
+                    self.sessions
+                        .with(session, |session| !std::mem::replace(&mut session.present, true))
+                })
+                .unwrap_or_default();
+        if first {
+            return self
+                .answer(Point::Presence, "<presence from='{friend}/there'/>", "")
+                .await;
+        }
+        Ok(())
+    }
+
+    /// The friend confirms what can be confirmed, and answers what begins with `echo`.
+    async fn message(&mut self, message: &Element) -> Played {
+        let id = message.attr("id").unwrap_or_default().to_owned();
+        self.answer(Point::Message, "", &id).await?;
+        let friend = self.honest.friend();
+        if message.attr("to").is_none_or(|to| !to.starts_with(&friend)) {
+            return Ok(());
+        }
+        if message.has_child("request", "urn:xmpp:receipts") {
+            self.sessions.deliver(format!(
+                "<message from='{friend}/there' type='chat'><received xmlns='urn:xmpp:receipts' id='{}'/></message>",
+                escape(&id)
+            ));
+        }
+        let body = message.get_child("body", CLIENT).map(Element::text);
+        if let Some(body) = body.filter(|body| body.starts_with("echo")) {
+            self.sessions.deliver(format!(
+                "<message from='{friend}/there' type='chat' id='of-{}'><body>{}</body></message>",
+                escape(&id),
+                escape(&body.replacen("echo", "answer to", 1))
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The stanzas in what was said, for the counting (XEP-0198 §4).
+fn stanzas(said: &[u8]) -> Vec<String> {
+    let (mut rest, mut found) = (said, Vec::new());
+    while let Some(length) = element_length(rest) {
+        let (first, behind) = rest.split_at(length);
+        let first = String::from_utf8_lossy(first);
+        if ["<iq", "<message", "<presence"]
+            .iter()
+            .any(|name| first.starts_with(name))
+        {
+            found.push(first.into_owned());
+        }
+        rest = behind;
+    }
+    found
+}
