@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use waxwing_tests::{Headless, Profile, items};
+use waxwing_tests::{Authority, Headless, Profile, items};
 
 /// A profile with two accounts whose server cannot be reached, and a chat with one message in each.
 struct Scene {
@@ -12,6 +12,8 @@ struct Scene {
     accounts: [Value; 2],
     chats: [Value; 2],
     messages: [Value; 2],
+    /// An authority's certificate.
+    pem: String,
 }
 
 async fn scene() -> Scene {
@@ -37,6 +39,7 @@ async fn scene() -> Scene {
         accounts: pair(accounts),
         chats: pair(chats),
         messages: pair(messages),
+        pem: Authority::new("An authority").pem().to_owned(),
     }
 }
 
@@ -66,6 +69,35 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({ "account": account, "password": "x" }),
             &["account", "password"],
         ),
+        (
+            "set_connection",
+            json!({
+                "account": account, "host": "127.0.0.1", "port": 1, "tls": "direct",
+                "proxy": { "kind": "socks5", "host": "127.0.0.1", "port": 1, "user": "x", "password": "x" },
+            }),
+            &["account"],
+        ),
+        (
+            "accept_certificate",
+            json!({ "account": account, "fingerprint": fingerprint }),
+            &["account", "fingerprint"],
+        ),
+        ("forget_certificate", json!({ "account": account }), &["account"]),
+        (
+            "set_authorities",
+            json!({ "account": account, "pem": scene.pem }),
+            &["account"],
+        ),
+        ("allow_weaker_login", json!({ "account": account }), &["account"]),
+        ("connection_report", json!({ "account": account }), &["account"]),
+        (
+            "set_console",
+            json!({ "account": account, "on": true }),
+            &["account", "on"],
+        ),
+        ("list_console", json!({ "account": account }), &["account"]),
+        ("set_active", json!({ "active": true }), &["active"]),
+        ("check_connections", json!({}), &[]),
         ("remove_account", json!({ "account": account }), &["account"]),
         (
             "set_presence",
@@ -181,6 +213,28 @@ fn absurd(param: &str) -> Vec<Value> {
             json!(1.5),
             json!("5"),
         ],
+        "pem" => vec![
+            json!("hello"),
+            json!("-----BEGIN CERTIFICATE-----\n!"),
+            json!("-----BEGIN CERTIFICATE-----\n".repeat(20_000)),
+        ],
+        "proxy" => {
+            let proxy =
+                json!({ "kind": "socks5", "host": "127.0.0.1", "port": 1, "user": "x", "password": "x" });
+            vec![
+                with(&proxy, "kind", Some(json!("socks4"))),
+                with(&proxy, "kind", None),
+                with(&proxy, "host", Some(json!(""))),
+                with(&proxy, "host", Some(json!("a b"))),
+                with(&proxy, "host", None),
+                with(&proxy, "port", Some(json!(0))),
+                with(&proxy, "port", Some(json!(65_536))),
+                with(&proxy, "port", None),
+                with(&proxy, "user", Some(json!("x".repeat(256)))),
+                with(&proxy, "password", Some(json!(7))),
+            ]
+        }
+        "on" | "active" => vec![json!("true"), json!(1), json!("")],
         "body" => vec![json!(""), json!("x".repeat(3 * 1024 * 1024))],
         _ => Vec::new(),
     }
@@ -286,6 +340,8 @@ async fn the_good_params_of_the_table_are_accepted() {
         "answer_request",
         "retry_message",
         "set_trust",
+        "accept_certificate",
+        "allow_weaker_login",
     ];
     for (method, good, _) in table(&scene) {
         if !needs_more.contains(&method) {

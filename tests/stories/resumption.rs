@@ -174,3 +174,26 @@ async fn a_session_that_the_server_lost_begins_anew_and_loses_nothing() {
         assert_eq!(heard["body"], json!(format!("line {line}")));
     }
 }
+
+#[tokio::test]
+async fn killed_in_the_midst_of_a_stream_of_messages_it_has_each_of_them_once() {
+    const MESSAGES: usize = 40;
+    let mut scene = Scene::set().await;
+    let mut written = Vec::new();
+    for round in 0..3 {
+        for number in 0..MESSAGES {
+            let body = format!("round {round}, line {number}");
+            scene.bob.send(ALICE, &body, "none").await;
+            written.push(body);
+        }
+        // Some are stored by now and some are on their way.
+        scene.alice.kill().await;
+        scene.alice.start_again().await;
+        scene.alice.wait_online().await;
+        assert_eq!(scene.connection().await["resumed"], json!(true), "round {round}");
+    }
+    scene.bob.send(ALICE, "the end", "none").await;
+    written.push("the end".to_owned());
+    scene.alice.hears("the end").await;
+    assert_eq!(scene.bodies().await, written);
+}
