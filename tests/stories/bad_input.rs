@@ -89,6 +89,7 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["account"],
         ),
         ("allow_weaker_login", json!({ "account": account }), &["account"]),
+        ("forbid_plain_login", json!({ "account": account }), &["account"]),
         ("connection_report", json!({ "account": account }), &["account"]),
         (
             "set_console",

@@ -437,3 +437,123 @@ async fn a_proxy_is_told_the_name_of_the_server_and_its_own_trouble_is_told_apar
     scene.suffers(&account, "proxy_failed").await;
     scene.app.stop().await;
 }
+
+#[tokio::test]
+async fn the_password_itself_goes_only_to_a_server_that_the_person_allowed_to_have_it() {
+    let mut scene = scene().await;
+    let only_plain = |honest: Honest| Honest {
+        mechanisms: vec!["PLAIN"],
+        ..honest
+    };
+    let server = Server::start(only_plain(scene.honest())).await;
+    let bob = Honest::new(&scene.authority, "bob@odd.test", SECRET);
+    let elsewhere = Server::start(only_plain(bob)).await;
+    let account = scene.add(ADDRESS, &server).await;
+    let other = scene.add("bob@odd.test", &elsewhere).await;
+    scene.asks(&account, "plain_only").await;
+    scene.asks(&other, "plain_only").await;
+    assert_eq!((server.count("<auth"), elsewhere.count("<auth")), (0, 0));
+    scene
+        .app
+        .get("allow_weaker_login", json!({ "account": account }))
+        .await;
+    scene.app.online(&account).await;
+    assert_eq!(server.count("mechanism='PLAIN'"), 1);
+    let report = scene.report(&account).await;
+    assert_eq!(report["connection"]["mechanism"], "PLAIN", "{report}");
+    scene.asks(&other, "plain_only").await;
+    assert_eq!(elsewhere.count("<auth"), 0);
+    scene
+        .app
+        .get("forbid_plain_login", json!({ "account": account }))
+        .await;
+    scene.asks(&account, "plain_only").await;
+    assert_eq!(server.count("mechanism='PLAIN'"), 1);
+    scene.app.stop().await;
+}
+
+#[tokio::test]
+async fn the_console_shows_what_goes_over_the_wire_without_secrets_and_forgets_it() {
+    let mut scene = scene().await;
+    let server = Server::start(scene.honest()).await;
+    let account = scene.add(ADDRESS, &server).await;
+    scene.app.online(&account).await;
+    let of = json!({ "account": account });
+    assert_eq!(
+        scene.app.get("list_console", of.clone()).await,
+        json!([]),
+        "nobody asked for it"
+    );
+    scene
+        .app
+        .get("set_console", json!({ "account": account, "on": true }))
+        .await;
+    // The next login is seen whole.
+    for enabled in [false, true] {
+        scene
+            .app
+            .get(
+                "set_account_enabled",
+                json!({ "account": account, "enabled": enabled }),
+            )
+            .await;
+    }
+    scene.app.online(&account).await;
+    let friend = "friend@odd.test";
+    let chat = scene.app.open_plain_chat(&account, friend).await;
+    scene.app.send(&chat, "echo into the console").await;
+    scene.app.message(&account, "answer to into the console").await;
+    let shows = |list: &Value, way: &str, text: &str| {
+        items(list)
+            .iter()
+            .any(|entry| entry["way"] == way && entry["xml"].as_str().is_some_and(|xml| xml.contains(text)))
+    };
+    let list = scene
+        .app
+        .until(
+            "the console shows the answer",
+            "list_console",
+            of.clone(),
+            |list| shows(list, "in", "answer to into the console"),
+        )
+        .await;
+    for (way, text) in [
+        ("out", "<stream:stream"),
+        ("in", "SCRAM-SHA-256"),
+        ("out", "<auth"),
+        ("in", "<success"),
+        ("in", "jabber:iq:roster"),
+        ("out", "echo into the console"),
+    ] {
+        assert!(
+            shows(&list, way, text),
+            "the console lacks {text} {way}: {list:#}"
+        );
+    }
+    // Whatever the server got of the proof of the password must not be on screen.
+    let secure = server.heard().pop().expect("a connection").secure;
+    let secrets = ["</auth>", "</response>"].map(|end| {
+        let before = secure.split(end).next().expect("the login");
+        before.rsplit('>').next().expect("its text").to_owned()
+    });
+    for secret in secrets.iter().map(String::as_str).chain([SECRET]) {
+        assert!(secret.len() > 8, "nothing was found to look for: {secret:?}");
+        assert!(!list.to_string().contains(secret), "{secret:?} is shown");
+    }
+    scene
+        .app
+        .get("set_console", json!({ "account": account, "on": false }))
+        .await;
+    assert_eq!(scene.app.get("list_console", of.clone()).await, json!([]));
+    scene.app.forget_events();
+    scene.app.send(&chat, "echo behind the curtain").await;
+    scene.app.message(&account, "answer to behind the curtain").await;
+    assert_eq!(scene.app.get("list_console", of).await, json!([]));
+    let told = scene
+        .app
+        .events()
+        .into_iter()
+        .find(|event| event["type"] == "console_seen");
+    assert_eq!(told, None);
+    scene.app.stop().await;
+}

@@ -191,10 +191,17 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row(
             "A server that breaks off in the midst of the login",
-            Tries("unreachable"),
+            Tries("disconnected"),
             |honest| honest.at(Point::Auth, Act::Close),
         )
-        .connections(2),
+        .connections(2)
+        .at_most(12),
+        row(
+            "A server that wants the password itself",
+            Asks("plain_only"),
+            not_known(&["PLAIN"]),
+        )
+        .unheard("<auth"),
         row(
             "A server that lets us in and never opens the stream anew",
             Tries("timeout"),

@@ -80,7 +80,7 @@ fn instead_of_a_stream() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ),
         (
             "A server whose stream ends as soon as it is open",
-            "unreachable",
+            "disconnected",
             format!("{open}</stream:stream>").into(),
         ),
     ]
