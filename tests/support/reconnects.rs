@@ -12,7 +12,7 @@ const FRIEND: &str = "heron@waxwing.test";
 /// What a process holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Footprint {
-    /// Proportional set size in MiB.
+    /// Its own memory in MiB: what it shares with others, such as its code, changes when others of its kind end.
     pub memory: f64,
     /// Open files, sockets among them.
     pub files: usize,
@@ -24,9 +24,9 @@ impl Footprint {
         let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the process lives");
         let kilobytes: f64 = text
             .lines()
-            .find_map(|line| line.strip_prefix("Pss:"))
+            .find_map(|line| line.strip_prefix("Pss_Anon:"))
             .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
-            .expect("Linux tells the proportional set size");
+            .expect("Linux tells the proportional set size of what no file stands behind");
         let files = fs::read_dir(format!("/proc/{process}/fd"))
             .expect("the process lives")
             .count();
