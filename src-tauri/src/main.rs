@@ -15,6 +15,8 @@ use crate::opening::Door;
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
+        // A log that cannot be written is no reason to fail.
+        .log_internal_errors(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
                 .unwrap_or_else(|_| "warn,waxwing=info".into()),

@@ -111,9 +111,12 @@ async fn targets(route: &Route<'_>, login: &Login) -> Result<(Vec<Target>, Found
     };
     let by = found.by;
     let mut targets = targets::arranged(found, wanted(login), login.last_good.as_ref());
+    // Where a person says where to go, the server does not.
+    let named = endpoint.is_some_and(|endpoint| endpoint.host.is_some());
     if let Some(elsewhere) = login
         .resume
         .as_ref()
+        .filter(|_| !named)
         .and_then(|r| Elsewhere::parse(r.location.as_ref()?))
     {
         let before = login.last_good.as_ref().map_or(Tls::StartTls, |good| good.tls);

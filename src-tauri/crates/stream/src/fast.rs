@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::{Binding, Channel};
 use crate::hash::Hash;
-use crate::{ConnectError, FastToken, Lie, Login, Password, xml};
+use crate::{ConnectError, FastToken, Lie, Login, Mechanism, Password, xml};
 
 /// With less than this left of a token's life, in seconds, a new one is asked for along with using it. How long its
 /// whole life was is not known; servers give weeks, and renew by themselves too.
@@ -19,8 +19,10 @@ const LONGEST: usize = 4_096;
 const MECHANISMS: [(&str, Option<Binding>); 3] = [
     ("HT-SHA-256-EXPR", Some(Binding::Exporter)),
     ("HT-SHA-256-ENDP", Some(Binding::ServerEndPoint)),
-    ("HT-SHA-256-NONE", None),
+    (UNBOUND, None),
 ];
+/// The mechanism that binds to nothing: whoever ends TLS on the way can use it again.
+pub(crate) const UNBOUND: &str = "HT-SHA-256-NONE";
 
 /// The best of the server's mechanisms to ask a token for.
 pub(crate) fn best(offered: &[String], channel: &Channel) -> Option<&'static str> {
@@ -69,6 +71,9 @@ impl<'a> Ticket<'a> {
             Some(binding) => channel.value(binding)?,
             None => &[],
         };
+        if binding.is_none() && login.strongest_seen.is_some_and(Mechanism::is_bound) {
+            return None;
+        }
         let left = token.expiry.map(|expiry| expiry.saturating_sub(now));
         if left.is_some_and(|left| left <= 0) {
             return None;
@@ -151,6 +156,13 @@ mod tests {
             let login = login(mechanism, None);
             let found = [&both, &old, &none].map(|channel| usable(&login, channel));
             assert_eq!(found, [on_both, on_old, on_none], "{mechanism}");
+        }
+        for (seen, on_both) in [(Mechanism::ScramSha512, true), (Mechanism::ScramSha1Plus, false)] {
+            let bound_before = Login {
+                strongest_seen: Some(seen),
+                ..login("HT-SHA-256-NONE", None)
+            };
+            assert_eq!(usable(&bound_before, &both), on_both, "{seen:?}");
         }
         let nameless = Login {
             user_agent: None,

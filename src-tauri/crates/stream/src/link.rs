@@ -23,8 +23,8 @@ pub(crate) type SecureWire = Wire<TlsStream<TcpStream>>;
 const IDLE: Duration = Duration::from_secs(28);
 /// Idle links are looked after at the same moments, so that several accounts wake the machine once.
 const BEAT: Duration = Duration::from_secs(14);
-/// How long it may then, or after something was sent, stay silent.
-const ANSWER: Duration = Duration::from_secs(12);
+/// How long it may then, or after something was sent, stay silent: it shall be noticed within 12 seconds, all told.
+const ANSWER: Duration = Duration::from_secs(11);
 /// Servers read at a limited rate (Prosody 10 kB a second by default) and answer only behind what was sent.
 const BYTES_A_SECOND: u64 = 8 * 1024;
 /// However much was sent, silence is noticed within 40 seconds.

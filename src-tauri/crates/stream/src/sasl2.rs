@@ -48,6 +48,12 @@ impl Inline {
         }
     }
 
+    /// Without tokens that bind to nothing, where the password's proof is bound: they would undo that.
+    pub(crate) fn with_tokens(mut self, bound: bool) -> Self {
+        self.tokens.retain(|name| !bound || name != fast::UNBOUND);
+        self
+    }
+
     /// What a server is taken to do that once gave us a token, before it has said so this time.
     pub(crate) fn assumed() -> Self {
         Self {

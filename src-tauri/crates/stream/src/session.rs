@@ -356,7 +356,11 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let along = match profile {
         Profile::Classic => Along::default(),
-        Profile::Extensible => Along::ask(inline, login, &setting.channel, goes_on(login), None),
+        Profile::Extensible => {
+            let bound = strongest(offer).is_some_and(Mechanism::is_bound);
+            let inline = inline.clone().with_tokens(bound);
+            Along::ask(&inline, login, &setting.channel, goes_on(login), None)
+        }
     };
     let extra = (along.xml.as_str(), setting.draw);
     let (choice, success) = by_password(wire, (profile, offer), &setting.channel, login, extra).await?;

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use waxwing_stream::{ConnectError, Connection, Disconnected, Retry, StreamCondition};
+use waxwing_stream::{ConnectError, Connection, Disconnected, Resumption, Retry, StreamCondition};
 
 use self::online::{End, Left, Online};
 pub(crate) use self::report::Report;
@@ -36,6 +36,10 @@ const PASSWORDS: u32 = 3;
 const BREACHES: u32 = 3;
 /// Attempts that somebody writing a message sets off keep this distance.
 const AT_LEAST: Duration = Duration::from_secs(2);
+/// After so long an attempt to connect is given up if the network is another one by then.
+const STALE: Duration = Duration::from_secs(15);
+/// So many sessions that were taken up again and stayed silent are enough.
+const MUTE: u32 = 2;
 /// A connection that breaks sooner than this was hardly one.
 const BRIEF: Duration = Duration::from_secs(5);
 /// Only after so long a connection counts as good, and the next failure as the first one again.
@@ -150,9 +154,17 @@ pub(crate) async fn start(core: &Arc<Core>, account: AccountId) -> bool {
         outbox: Arc::clone(&outbox),
         left: Left::default(),
     };
+    let own = Arc::clone(core);
     let task = tokio::spawn(async move {
-        task.run().await;
-        tracing::info!(account = account.0, "the account's task has ended");
+        // In a task of its own, so that its failure is seen and shown.
+        match tokio::spawn(task.run()).await {
+            Ok(()) => tracing::info!(account = account.0, "the account's task has ended"),
+            Err(error) => {
+                tracing::error!(account = account.0, %error, "the account's task failed");
+                let fault = Fault::new(Code::Internal, "the account's task failed");
+                set_state(&own, account, ConnectionState::Failed, Set(Some(fault))).await;
+            }
+        }
     });
     running.insert(
         account,
@@ -220,6 +232,8 @@ struct Failures {
     server: u32,
     /// Connections one after another that broke as soon as they stood.
     brief: u32,
+    /// Sessions one after another that the server took up again and left without a word.
+    mute: u32,
     /// Refused passwords among them.
     passwords: u32,
     /// Breaches of the server's rules among them.
@@ -262,8 +276,13 @@ impl Task {
                 Ok(login) => login,
                 Err(error) => {
                     log_failure("reading the account", &error);
-                    self.set_state(ConnectionState::Failed, Set(Some(error))).await;
-                    return;
+                    self.set_state(ConnectionState::Connecting, Set(Some(error)))
+                        .await;
+                    let failed = failures.count(Retry::BackOff);
+                    match self.pause(Retry::BackOff, failed, Instant::now()).await {
+                        Some(Told::Stop) => break,
+                        _ => continue,
+                    }
                 }
             };
             let began = Instant::now();
@@ -273,8 +292,8 @@ impl Task {
                     tokio::select! {
                         connected = &mut connecting => break Ok(connected),
                         told = self.told() => match told {
-                            // An attempt that has just begun is one over the new network already.
-                            Told::Check if began.elapsed() < AT_LEAST => {}
+                            // A young attempt finds its way over the new network by itself.
+                            Told::Check if began.elapsed() < STALE => {}
                             told => break Err(told),
                         },
                     }
@@ -288,9 +307,22 @@ impl Task {
             let retry = match connected {
                 Ok(connection) => {
                     let since = Instant::now();
+                    let resumed = connection.resumed();
                     let end = self.serve(login.address, connection).await;
                     if since.elapsed() >= STABLE {
                         failures = Failures::default();
+                    }
+                    if resumed && matches!(end, End::Lost(Disconnected::Silent)) {
+                        failures.mute += 1;
+                        if failures.mute >= MUTE {
+                            tracing::warn!(
+                                account = self.account.0,
+                                "the session is mute, a new one is begun"
+                            );
+                            self.left.resumption = self.left.resumption.take().map(Resumption::given_up);
+                        }
+                    } else {
+                        failures.mute = 0;
                     }
                     match end {
                         End::Stopped => break,

@@ -111,6 +111,8 @@ pub(super) struct Session {
     announced: bool,
     /// How often we put ourselves back on the device list.
     pub(super) repairs: u32,
+    /// How many of the server's stanzas are stored, as the database has it.
+    counted: Option<u32>,
     /// The stanzas beside the outbox that are stored until the server acknowledges them.
     beside: BTreeSet<StanzaNumber>,
     /// The server gave something that stands for the password (XEP-0484).
@@ -445,8 +447,10 @@ impl Online<'_> {
         let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
         let numbered = self.numbered(&send);
         if let Some(session) = self.connection.session(handled) {
-            if handled > 0 {
+            // Also what was swallowed counts, with nothing to be stored.
+            if self.session.counted != Some(session.handled) {
                 sessions::set_handled(&mut write, self.account, session.handled).await?;
+                self.session.counted = Some(session.handled);
             }
             if !presences.is_empty() {
                 sessions::put_presences(&mut write, self.account, &presences).await?;

@@ -39,27 +39,29 @@ pub(super) fn port(port: Option<u16>) -> Result<Option<u16>> {
 pub(crate) async fn set(core: &Arc<Core>, params: SetConnection) -> Result<Nothing> {
     let (host, port) = (host(params.host.as_deref())?, port(params.port)?);
     let proxy = params.proxy.as_ref().map(read_proxy).transpose()?;
-    change(core, params.account, async |write| {
-        let given = params.proxy.as_ref().and_then(|proxy| proxy.password.clone());
-        let before = accounts::get(write, params.account).await?.proxy();
-        let kept = match (&proxy, before) {
-            (Some(now), Some(before))
-                if given.is_none() && now.host == before.host && now.user == before.user =>
-            {
-                accounts::secrets(write, params.account).await?.proxy_password
-            }
-            _ => None,
-        };
-        let new = NewConnection {
-            host,
-            port,
-            tls: params.tls,
-            proxy: proxy.as_ref(),
-            proxy_password: given.as_ref().or(kept.as_ref()),
-        };
-        accounts::set_connection(write, params.account, &new).await
-    })
-    .await
+    let _one_at_a_time = core.lifecycle.lock().await;
+    let mut write = core.store.write().await?;
+    let given = params.proxy.as_ref().and_then(|proxy| proxy.password.clone());
+    let before = accounts::get(&mut write, params.account).await?.proxy();
+    let kept = match (&proxy, before) {
+        (Some(now), Some(before))
+            if given.is_none() && now.host == before.host && now.user == before.user =>
+        {
+            accounts::secrets(&mut write, params.account)
+                .await?
+                .proxy_password
+        }
+        _ => None,
+    };
+    let new = NewConnection {
+        host,
+        port,
+        tls: params.tls,
+        proxy: proxy.as_ref(),
+        proxy_password: given.as_ref().or(kept.as_ref()),
+    };
+    accounts::set_connection(&mut write, params.account, &new).await?;
+    connect_anew(core, params.account, write).await
 }
 
 /// A proxy as it was filled in. Errors: `invalid_params`.
@@ -87,17 +89,17 @@ pub(crate) async fn accept_certificate(core: &Arc<Core>, params: AcceptCertifica
     if !shown {
         return Err(Error::not_found("refused certificate"));
     }
-    change(core, params.account, async |write| {
-        accounts::set_accepted_certificate(write, params.account, Some(fingerprint)).await
-    })
-    .await
+    let _one_at_a_time = core.lifecycle.lock().await;
+    let mut write = core.store.write().await?;
+    accounts::set_accepted_certificate(&mut write, params.account, Some(fingerprint)).await?;
+    connect_anew(core, params.account, write).await
 }
 
 pub(crate) async fn forget_certificate(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
-    change(core, params.account, async |write| {
-        accounts::set_accepted_certificate(write, params.account, None).await
-    })
-    .await
+    let _one_at_a_time = core.lifecycle.lock().await;
+    let mut write = core.store.write().await?;
+    accounts::set_accepted_certificate(&mut write, params.account, None).await?;
+    connect_anew(core, params.account, write).await
 }
 
 pub(crate) async fn set_authorities(core: &Arc<Core>, params: SetAuthorities) -> Result<Nothing> {
@@ -109,10 +111,10 @@ pub(crate) async fn set_authorities(core: &Arc<Core>, params: SetAuthorities) ->
         waxwing_stream::read_authorities(pem.as_bytes())
             .map_err(|error| Error::invalid(format!("the text of certificates {error}")))?;
     }
-    change(core, params.account, async |write| {
-        accounts::set_authorities(write, params.account, pem).await
-    })
-    .await
+    let _one_at_a_time = core.lifecycle.lock().await;
+    let mut write = core.store.write().await?;
+    accounts::set_authorities(&mut write, params.account, pem).await?;
+    connect_anew(core, params.account, write).await
 }
 
 pub(crate) async fn allow_weaker_login(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
@@ -125,28 +127,21 @@ pub(crate) async fn allow_weaker_login(core: &Arc<Core>, params: OfAccount) -> R
     let Some(weaker) = weaker else {
         return Err(Error::not_found("refused login"));
     };
-    change(core, params.account, async |write| {
-        accounts::allow_weaker_login(write, params.account, weaker.plain).await
-    })
-    .await
+    let _one_at_a_time = core.lifecycle.lock().await;
+    let mut write = core.store.write().await?;
+    accounts::allow_weaker_login(&mut write, params.account, weaker.plain).await?;
+    connect_anew(core, params.account, write).await
 }
 
 pub(crate) async fn forbid_plain_login(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
-    change(core, params.account, async |write| {
-        accounts::forbid_plain(write, params.account).await
-    })
-    .await
-}
-
-/// Stores a change of how the account connects and connects anew.
-async fn change(
-    core: &Arc<Core>,
-    account: AccountId,
-    store: impl AsyncFnOnce(&mut Write) -> Result<()>,
-) -> Result<Nothing> {
     let _one_at_a_time = core.lifecycle.lock().await;
     let mut write = core.store.write().await?;
-    store(&mut write).await?;
+    accounts::forbid_plain(&mut write, params.account).await?;
+    connect_anew(core, params.account, write).await
+}
+
+/// Commits a change of how the account connects, and connects anew. The caller holds [`Core::lifecycle`].
+async fn connect_anew(core: &Arc<Core>, account: AccountId, mut write: Write) -> Result<Nothing> {
     let enabled = accounts::get(&mut write, account).await?.enabled;
     write.commit().await?;
     publish::account(core, account).await?;

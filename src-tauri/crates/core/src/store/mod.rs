@@ -75,7 +75,16 @@ impl Store {
 
     /// Begins the one write; waits for the one under way.
     pub(crate) async fn write(&self) -> Result<Write> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        match self.writer.begin_with(BEGIN).await {
+            // SQLite has rolled back by itself, as it does when the disk is full, and the connection still counts that
+            // transaction: nothing could ever be written over it again.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with(BEGIN).await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// A connection that sees what is committed.

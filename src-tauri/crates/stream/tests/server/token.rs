@@ -28,6 +28,14 @@ async fn with_token(host: &Host) -> (Server, Login) {
     (server, login)
 }
 
+/// What a server offers that binds nothing to the TLS channel.
+fn without_binding() -> Offer {
+    Offer {
+        mechanisms: vec!["SCRAM-SHA-512"],
+        bindings: None,
+    }
+}
+
 fn forget(host: &Host) {
     let mut memory = host.memory();
     memory.exchanges.clear();
@@ -39,17 +47,22 @@ fn forget(host: &Host) {
 async fn a_token_is_asked_for_with_the_password_by_what_can_be_bound() {
     let unbound = &["HT-SHA-256-NONE"][..];
     let all = &["HT-SHA-256-NONE", "HT-SHA-256-ENDP", "HT-SHA-256-EXPR"][..];
-    for (tokens, old, mechanism) in [
-        (all, false, Some("HT-SHA-256-EXPR")),
-        (all, true, Some("HT-SHA-256-ENDP")),
-        (unbound, false, Some("HT-SHA-256-NONE")),
-        (&["HT-SHA-512-UNIQ"], false, None),
-        (&[], false, None),
+    for (tokens, old, plus, mechanism) in [
+        (all, false, true, Some("HT-SHA-256-EXPR")),
+        (all, true, true, Some("HT-SHA-256-ENDP")),
+        // It would undo what binds the password's proof.
+        (unbound, false, true, None),
+        (unbound, false, false, Some("HT-SHA-256-NONE")),
+        (&["HT-SHA-512-UNIQ"], false, true, None),
+        (&[], false, true, None),
     ] {
-        let host = Host {
+        let mut host = Host {
             tokens: tokens.to_vec(),
             ..Host::new()
         };
+        if !plus {
+            host.offer = without_binding();
+        }
         let (server, login) = at_tls(&host, old).await;
         let mut connection = connect(&login).await.unwrap();
         match connection.token() {
@@ -78,15 +91,26 @@ async fn without_a_name_of_the_installation_no_token_is_asked_for() {
 
 #[tokio::test]
 async fn a_login_by_token_takes_one_round_trip_and_binds_as_the_token_says() {
-    for (tokens, bound) in [
-        ("HT-SHA-256-EXPR", Some("tls-exporter")),
-        ("HT-SHA-256-ENDP", Some("tls-server-end-point")),
-        ("HT-SHA-256-NONE", None),
+    for (tokens, bound, strongest) in [
+        (
+            "HT-SHA-256-EXPR",
+            Some("tls-exporter"),
+            Mechanism::ScramSha512Plus,
+        ),
+        (
+            "HT-SHA-256-ENDP",
+            Some("tls-server-end-point"),
+            Mechanism::ScramSha512Plus,
+        ),
+        ("HT-SHA-256-NONE", None, Mechanism::ScramSha512),
     ] {
-        let host = Host {
+        let mut host = Host {
             tokens: vec![tokens],
             ..Host::new()
         };
+        if bound.is_none() {
+            host.offer = without_binding();
+        }
         let (server, login) = with_token(&host).await;
         forget(&host);
         let mut connection = connect(&login).await.unwrap();
@@ -100,7 +124,7 @@ async fn a_login_by_token_takes_one_round_trip_and_binds_as_the_token_says() {
         assert!(connection.acknowledges());
         assert_eq!(
             connection.mechanism(),
-            Mechanism::ScramSha512Plus,
+            strongest,
             "what is on offer, not what was used"
         );
         assert!(matches!(connection.token(), TokenNews::Same));

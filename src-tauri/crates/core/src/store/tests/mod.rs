@@ -1,6 +1,7 @@
 //! Queries against a freshly migrated database.
 
 mod connection;
+mod full;
 
 use jiff::Timestamp;
 use sqlx::types::Json;
