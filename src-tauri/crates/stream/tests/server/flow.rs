@@ -120,7 +120,7 @@ async fn a_server_that_does_not_answer_a_stanza_is_given_up_after_12_seconds() {
     connection.send(&message("b@c", "one")).await.unwrap();
     let (reason, after) = given_up_after(&mut connection).await;
     assert_eq!(reason, Disconnected::Silent);
-    assert!((12..14).contains(&after.as_secs()), "{after:?}");
+    assert!((11..13).contains(&after.as_secs()), "{after:?}");
 }
 
 #[tokio::test]
