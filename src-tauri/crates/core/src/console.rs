@@ -14,6 +14,8 @@ use crate::model::{AccountId, ConsoleEntry, Way};
 
 /// So many entries are kept for each account.
 const ENTRIES: usize = 1_000;
+/// And so many bytes of XML.
+const BYTES: usize = 8 * 1024 * 1024;
 /// So many may be on their way from the wire to here.
 const UNDER_WAY: usize = 1_024;
 
@@ -132,8 +134,10 @@ async fn listen(
         {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.extend(entries.iter().cloned());
-            let surplus = kept.len().saturating_sub(ENTRIES);
-            kept.drain(..surplus);
+            let mut bytes: usize = kept.iter().map(|entry| entry.xml.len()).sum();
+            while kept.len() > ENTRIES || bytes > BYTES {
+                bytes -= kept.pop_front().map_or(bytes, |entry| entry.xml.len());
+            }
         }
         // That nobody watches is no error.
         let _ = events.send(Event::ConsoleSeen { account, entries });

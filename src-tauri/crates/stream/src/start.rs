@@ -12,7 +12,7 @@ use crate::wire::Wire;
 use crate::{ConnectError, Login, StanzaNumber, Unacknowledged, xml};
 
 /// More elements than this before the session stands are not waited through.
-const EARLY: usize = 1_000;
+const EARLY: usize = 64;
 
 /// Which session it is, and what is known of the one before.
 pub(crate) struct Start {

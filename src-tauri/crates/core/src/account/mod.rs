@@ -327,7 +327,14 @@ impl Task {
                     match end {
                         End::Stopped => break,
                         End::Again => continue,
-                        End::Failed => Retry::BackOff,
+                        End::Failed => {
+                            // What was taken in and not stored is forgotten again.
+                            match session::restore(&self.core, self.account).await {
+                                Ok(left) => self.left = left,
+                                Err(error) => log_failure("reading the last session", &error),
+                            }
+                            Retry::BackOff
+                        }
                         End::Lost(lost) => {
                             failures.brief = if since.elapsed() < BRIEF {
                                 failures.brief + 1

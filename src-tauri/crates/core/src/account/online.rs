@@ -219,6 +219,8 @@ impl Online<'_> {
                 self.session.pump.restore(&sent);
                 let beside = sent.iter().filter(|stanza| stanza.row.is_none());
                 self.session.beside = beside.map(|stanza| StanzaNumber(stanza.number)).collect();
+            } else {
+                session::only_sent(self.core, self.account, &self.session.pump.under_way()).await?;
             }
         } else {
             // The server may have had some of what was sent before the break, and says so first.

@@ -53,6 +53,11 @@ impl Pump {
         }
     }
 
+    /// The rows that were sent and not confirmed.
+    pub(super) fn under_way(&self) -> Vec<i64> {
+        self.in_flight.iter().copied().collect()
+    }
+
     /// These rows are done.
     pub(super) fn confirmed(&mut self, rows: &[i64]) {
         for row in rows {
@@ -223,8 +228,7 @@ impl Online<'_> {
             match self.connection.send_raw(stanza).await {
                 Ok(number) => self.session.pump.sent(number, row),
                 Err(lost) => {
-                    // With stream management the stanza is queued all the same and goes out when the stream resumes.
-                    // If it does not resume, the row is still in the outbox.
+                    // The row is still in the outbox; it gets another number when the stream goes on.
                     return Err(Stop::Lost(lost));
                 }
             }

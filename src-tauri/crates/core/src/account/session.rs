@@ -65,6 +65,15 @@ pub(super) async fn go_on(
     Ok(sent)
 }
 
+/// The session goes on in the same process: rows that were numbered when the connection broke, and not sent, are so no
+/// more, before something else takes their numbers.
+pub(super) async fn only_sent(core: &Core, account: AccountId, sent: &[i64]) -> Result<()> {
+    let mut write = core.store.write().await?;
+    sessions::only_sent(&mut write, account, sent).await?;
+    write.commit().await?;
+    Ok(())
+}
+
 /// A new session has begun.
 pub(super) async fn begin(core: &Core, account: AccountId, connection: &Connection) -> Result<()> {
     let mut write = core.store.write().await?;

@@ -121,6 +121,19 @@ pub(crate) async fn number_rows(write: &mut Write, rows: &[(i64, StanzaNumber)])
     Ok(())
 }
 
+/// Takes the numbers back from rows that were to be sent and were not, because the connection broke.
+pub(crate) async fn only_sent(write: &mut Write, account: AccountId, sent: &[i64]) -> Result<()> {
+    sqlx::query(
+        "UPDATE outbox SET number = NULL WHERE account = ? AND number IS NOT NULL
+             AND id NOT IN (SELECT value FROM json_each(?))",
+    )
+    .bind(account)
+    .bind(Json(sent))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 /// Keeps stanzas beside the outbox that are about to be sent. Nothing happens if there is no session to go on with.
 pub(crate) async fn put_stanzas(
     write: &mut Write,

@@ -109,6 +109,18 @@ async fn a_session_is_stored_with_what_was_sent_in_it_and_ends_with_all_of_it() 
         .expect("renumbered");
     assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), again);
 
+    sessions::only_sent(&mut write, account, &[row])
+        .await
+        .expect("kept");
+    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), again);
+    sessions::only_sent(&mut write, account, &[])
+        .await
+        .expect("taken back");
+    assert_eq!(
+        sessions::stanzas(&mut write, account).await.expect("read"),
+        again[1..]
+    );
+
     sessions::begin(&mut write, account, Some(&session("two")))
         .await
         .expect("begun");
