@@ -421,11 +421,12 @@ async fn a_proxy_is_told_the_name_of_the_server_and_its_own_trouble_is_told_apar
     again["proxy"]["password"].take();
     again["port"] = json!(5224);
     scene.app.get("set_connection", again).await;
+    // Until then the account is online over the connection before.
+    until("the proxy is asked for the new port", LONG, async || {
+        (proxy.asked() == ["hidden.onion:5223", "hidden.onion:5224"]).then_some(())
+    })
+    .await;
     scene.app.online(&account).await;
-    assert_eq!(
-        proxy.asked().last().map(String::as_str),
-        Some("hidden.onion:5224")
-    );
 
     // Nobody listens behind the proxy, and then there is no proxy.
     let lost = Socks::to(1).await;

@@ -6,7 +6,6 @@
     reason = "this is test code: a failed expectation ends the test"
 )]
 
-mod certificates;
 mod headless;
 mod peer;
 mod person;
@@ -19,12 +18,12 @@ pub mod window;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use certificates::Authority;
 pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use peer::{Peer, Tls};
 pub use person::Person;
 pub use prosody::{DOMAIN, MISNAMED_DOMAIN, OTHER_DOMAIN, Prosody, RosterItem};
 pub use proxy::{Fault, Proxy};
+pub use waxwing_scripted::Authority;
 
 /// The password of every account, unless a test says otherwise.
 pub const PASSWORD: &str = "correct horse battery staple";

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::certificates::Authority;
 use crate::process::{log_tail, terminate};
 use crate::{SHORT, until};
+use waxwing_scripted::Authority;
 
 /// The domain of most accounts.
 pub const DOMAIN: &str = "waxwing.test";

@@ -37,6 +37,15 @@ impl Authority {
         &self.pem
     }
 
+    /// Certificate and key for a server name, both as PEM.
+    pub fn sign(&self, name: &str) -> (String, String) {
+        let (params, key) = of(name, VALID);
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .expect("a signed certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// TLS for a server by this name, with a certificate that is valid from January of the first year to January of
     /// the second one.
     pub fn tls(&self, name: &str, years: (i32, i32)) -> Arc<ServerConfig> {
