@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use waxwing_stream::{ConnectError, Connection, Disconnected, Resumption, Retry, StreamCondition};
+use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Resumption, Retry, StreamCondition};
 
 use self::online::{End, Left, Online};
 pub(crate) use self::report::Report;
@@ -308,7 +308,7 @@ impl Task {
                 Ok(connection) => {
                     let since = Instant::now();
                     let resumed = connection.resumed();
-                    let end = self.serve(login.address, connection).await;
+                    let end = self.serve(login, connection).await;
                     if since.elapsed() >= STABLE {
                         failures = Failures::default();
                     }
@@ -356,18 +356,18 @@ impl Task {
         self.set_state(ConnectionState::Offline, Set(None)).await;
     }
 
-    async fn serve(&mut self, own: BareJid, connection: Connection) -> End {
+    async fn serve(&mut self, login: Login, connection: Connection) -> End {
         let Left {
             session, restored, ..
         } = std::mem::take(&mut self.left);
         let online = Online {
             core: &self.core,
             account: self.account,
-            own,
+            own: login.address,
             connection,
             session,
             since: jiff::Timestamp::now(),
-            active: true,
+            active: !login.inactive,
         };
         let (end, left) = online.run(&mut self.commands, &self.outbox, restored).await;
         self.left = left;

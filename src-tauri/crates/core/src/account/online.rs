@@ -26,7 +26,7 @@ use crate::inbound::{self, Context, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Show};
 use crate::publish::{Changes, publish};
 use crate::store::sessions::{self, SentStanza};
-use crate::store::{Write, accounts, outbox};
+use crate::store::{accounts, outbox};
 use crate::xep::element::{text, wrap};
 use crate::xep::{disco, ns, pubsub};
 use crate::{Core, log_failure};
@@ -39,11 +39,6 @@ const BATCH_TIME: Duration = Duration::from_millis(50);
 const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Whether a stanza says something to somebody, so that it must not be lost.
-fn is_message(xml: &str) -> bool {
-    xml.starts_with("<message")
-}
 
 /// How a connection ended.
 pub(super) enum End {
@@ -114,7 +109,7 @@ pub(super) struct Session {
     /// How many of the server's stanzas are stored, as the database has it.
     counted: Option<u32>,
     /// The stanzas beside the outbox that are stored until the server acknowledges them.
-    beside: BTreeSet<StanzaNumber>,
+    pub(super) beside: BTreeSet<StanzaNumber>,
     /// The server gave something that stands for the password (XEP-0484).
     pub(super) has_token: bool,
     /// What is being found out for somebody who wants to know how we are connected.
@@ -236,7 +231,7 @@ impl Online<'_> {
             session::begin(self.core, self.account, &self.connection).await?;
         }
         self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
-        // Whoever resumes counts as looking again (XEP-0352 §5).
+        // The login has told it already, if it has not changed since.
         self.show_activity().await?;
         if self.session.begun {
             self.session.questions.extend();
@@ -247,7 +242,7 @@ impl Online<'_> {
         }
         // Receipts and the like; answers and presence belong to the session that is over.
         let lost = lost.into_iter().map(|stanza| stanza.xml);
-        self.send_beside(lost.filter(|xml| is_message(xml)).collect())
+        self.send_beside(lost.filter(|xml| session::is_message(xml)).collect())
             .await?;
         self.pump().await
     }
@@ -478,43 +473,6 @@ impl Online<'_> {
             self.pump().await?;
         }
         self.go_on_with_report().await
-    }
-
-    /// Messages beside the outbox, with the numbers that they will have if they are the next to be sent.
-    fn numbered(&self, send: &[Arc<str>]) -> Vec<(StanzaNumber, Arc<str>)> {
-        let numbers = (self.connection.next_number().0..).map(StanzaNumber);
-        let all = numbers.zip(send.iter().cloned());
-        all.filter(|(_, xml)| is_message(xml)).collect()
-    }
-
-    async fn keep_beside(&mut self, write: &mut Write, messages: &[(StanzaNumber, Arc<str>)]) -> Result<()> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<(StanzaNumber, &str)> =
-            messages.iter().map(|(number, xml)| (*number, &**xml)).collect();
-        sessions::put_stanzas(write, self.account, &rows).await?;
-        self.session
-            .beside
-            .extend(messages.iter().map(|(number, _)| *number));
-        Ok(())
-    }
-
-    /// Sends messages beside the outbox that no transaction stands behind.
-    async fn send_beside(&mut self, messages: Vec<Arc<str>>) -> std::result::Result<(), Stop> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        if self.connection.session(0).is_some() {
-            let numbered = self.numbered(&messages);
-            let mut write = self.core.store.write().await?;
-            self.keep_beside(&mut write, &numbered).await?;
-            write.commit().await.map_err(Error::from)?;
-        }
-        for xml in messages {
-            self.connection.send_raw(xml).await?;
-        }
-        Ok(())
     }
 
     /// Asks for what is not being asked for already.

@@ -1,12 +1,15 @@
 //! The stream-managed session in the database, so that the next process goes on with it (XEP-0198 §5).
 
+use std::sync::Arc;
+
 use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
 
-use super::online::{Left, Session};
+use super::online::{Left, Online, Session, Stop};
 use crate::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::live::Presence;
 use crate::model::AccountId;
+use crate::store::Write;
 use crate::store::sessions::{self, SentStanza};
 
 /// What a process that was ended in the midst of a session left for this one; nothing if it ended in order.
@@ -88,4 +91,52 @@ pub(super) async fn end(core: &Core, account: AccountId) -> Result<()> {
     sessions::end(&mut write, account).await?;
     write.commit().await?;
     Ok(())
+}
+
+/// Whether a stanza says something to somebody, so that it must not be lost.
+pub(super) fn is_message(xml: &str) -> bool {
+    xml.starts_with("<message")
+}
+
+impl Online<'_> {
+    /// Messages beside the outbox, with the numbers that they will have if they are the next to be sent.
+    pub(super) fn numbered(&self, send: &[Arc<str>]) -> Vec<(StanzaNumber, Arc<str>)> {
+        let numbers = (self.connection.next_number().0..).map(StanzaNumber);
+        let all = numbers.zip(send.iter().cloned());
+        all.filter(|(_, xml)| is_message(xml)).collect()
+    }
+
+    pub(super) async fn keep_beside(
+        &mut self,
+        write: &mut Write,
+        messages: &[(StanzaNumber, Arc<str>)],
+    ) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(StanzaNumber, &str)> =
+            messages.iter().map(|(number, xml)| (*number, &**xml)).collect();
+        sessions::put_stanzas(write, self.account, &rows).await?;
+        self.session
+            .beside
+            .extend(messages.iter().map(|(number, _)| *number));
+        Ok(())
+    }
+
+    /// Sends messages beside the outbox that no transaction stands behind.
+    pub(super) async fn send_beside(&mut self, messages: Vec<Arc<str>>) -> std::result::Result<(), Stop> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        if self.connection.session(0).is_some() {
+            let numbered = self.numbered(&messages);
+            let mut write = self.core.store.write().await?;
+            self.keep_beside(&mut write, &numbered).await?;
+            write.commit().await.map_err(Error::from)?;
+        }
+        for xml in messages {
+            self.connection.send_raw(xml).await?;
+        }
+        Ok(())
+    }
 }
