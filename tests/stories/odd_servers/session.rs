@@ -66,11 +66,23 @@ fn binding() -> Vec<Row> {
             .unheard("<presence"),
         );
     }
-    rows.push(row(
-        "A server that gives another resource than asked for",
-        Online(&["still here"]),
-        |honest| speaks(honest, "").at(Point::Bind, Act::say(bound("<jid>{bare}/bird of theirs</jid>"))),
-    ));
+    for (what, resource) in [
+        ("another resource than asked for", "bird of theirs"),
+        (
+            "a resource with a bird newer than Unicode 3.2",
+            "\u{1f426}\u{1fae8}",
+        ),
+        ("a resource with a slash", "one/two"),
+    ] {
+        rows.push(row(
+            format!("A server that gives us {what}"),
+            Online(&["still here"]),
+            move |honest| {
+                let jid = format!("<jid>{{bare}}/{resource}</jid>");
+                speaks(honest, "").at(Point::Bind, Act::say(bound(&jid)))
+            },
+        ));
+    }
     rows
 }
 

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use jid::FullJid;
 use minidom::Element;
 
 use crate::ledger::{Arrival, Ledger};
 use crate::link::{Alarm, Link, SecureWire};
 use crate::{
-    Certificate, Disconnected, Fatal, Mechanism, Resumption, StoredSession, StreamCondition, Target,
-    TokenNews, xml,
+    BoundAddress, Certificate, Disconnected, Fatal, Mechanism, Resumption, StoredSession, StreamCondition,
+    Target, TokenNews, xml,
 };
 
 /// With more than this queued, [`Connection::send`] waits.
@@ -149,7 +148,7 @@ pub struct Connection {
 
 /// What the login found out.
 pub(crate) struct Opened {
-    pub(crate) bound: FullJid,
+    pub(crate) bound: BoundAddress,
     pub(crate) resumed: bool,
     pub(crate) mechanism: Mechanism,
     pub(crate) facts: Facts,
@@ -216,7 +215,7 @@ impl Connection {
     }
 
     /// Our full address.
-    pub fn bound(&self) -> &FullJid {
+    pub fn bound(&self) -> &BoundAddress {
         &self.opened.bound
     }
 

@@ -142,7 +142,7 @@ fn session() -> StoredSession {
     StoredSession {
         id: "session".to_owned(),
         location: None,
-        bound: jid::FullJid::new("alice@waxwing.test/1").expect("an address"),
+        bound: "alice@waxwing.test/1".parse().expect("an address"),
         base: 0,
         handled: 0,
     }

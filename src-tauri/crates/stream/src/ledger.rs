@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use jid::FullJid;
-
-use crate::{Disconnected, StanzaNumber, Unacknowledged};
+use crate::{BoundAddress, Disconnected, StanzaNumber, Unacknowledged};
 
 /// What is needed to go on with a stream-managed session on a new connection (XEP-0198 §5).
 #[derive(Clone)]
@@ -15,7 +13,7 @@ pub struct Resumption {
     /// Where the server would like to be resumed.
     pub(crate) location: Option<String>,
     /// The address that the session was bound to.
-    pub(crate) bound: FullJid,
+    pub(crate) bound: BoundAddress,
     pub(crate) base: u64,
     pub(crate) sent: u64,
     pub(crate) handled: u32,
@@ -32,7 +30,7 @@ pub struct StoredSession {
     /// Where the server would like to be resumed.
     pub location: Option<String>,
     /// The address that it was bound to.
-    pub bound: FullJid,
+    pub bound: BoundAddress,
     /// The number that the server's count 0 stands for.
     pub base: u64,
     /// How many of the server's stanzas are stored, modulo 2^32.
@@ -128,7 +126,7 @@ impl Ledger {
 
     pub(crate) fn into_resumption(
         self,
-        bound: FullJid,
+        bound: BoundAddress,
         id: Option<String>,
         location: Option<String>,
     ) -> Option<Resumption> {
@@ -298,8 +296,8 @@ mod tests {
         ledger
     }
 
-    fn bound() -> FullJid {
-        FullJid::new("a@b/c").unwrap()
+    fn bound() -> BoundAddress {
+        "a@b/c".parse().unwrap()
     }
 
     fn left(ledger: &Ledger) -> Vec<u64> {

@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate self as waxwing_stream;
 
+mod address;
 mod auth;
 mod backoff;
 mod binding;
@@ -42,6 +43,7 @@ mod trust;
 mod wire;
 mod xml;
 
+pub use address::{BoundAddress, NotBound};
 pub use backoff::{backoff, pause};
 pub use certificate::{Certificate, Fingerprint};
 pub use connect::connect;

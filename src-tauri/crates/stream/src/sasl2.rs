@@ -1,14 +1,14 @@
 //! What goes along with an authentication (XEP-0388): resuming (XEP-0198 §9) or binding (XEP-0386), stream management,
 //! carbons and client state with it, and a token for the next time (XEP-0484).
 
-use jid::{FullJid, Jid};
+use jid::BareJid;
 use minidom::Element;
 
 use crate::binding::Channel;
 use crate::fast::{self, Ticket};
 use crate::offer::texts;
 use crate::start::Enabled;
-use crate::{ConnectError, FastToken, Login, xml};
+use crate::{BoundAddress, ConnectError, FastToken, Login, xml};
 
 /// What is seen in lists of devices and at the beginning of the resource.
 const SOFTWARE: &str = "Waxwing";
@@ -160,9 +160,12 @@ impl Along {
         ticket: Option<&str>,
     ) -> Result<Outcome, ConnectError> {
         let identifier = success.get_child("authorization-identifier", xml::SASL2);
-        let identifier = identifier.and_then(|jid| Jid::new(jid.text().trim()).ok());
-        let identifier = identifier.ok_or(ConnectError::Protocol("a login without an address"))?;
-        if identifier.to_bare() != login.address {
+        let identifier = identifier.map(Element::text).unwrap_or_default();
+        let bare = identifier.trim().split('/').next().unwrap_or_default();
+        let bare: BareJid = bare
+            .parse()
+            .map_err(|_| ConnectError::Protocol("a login without an address"))?;
+        if bare != login.address {
             return Err(ConnectError::Protocol("logged in as somebody else"));
         }
         let mechanism = self.token.as_deref().or(ticket);
@@ -179,7 +182,8 @@ impl Along {
             };
             Begun::Bound(Bound {
                 jid: identifier
-                    .try_into_full()
+                    .trim()
+                    .parse()
                     .map_err(|_| ConnectError::Protocol("a resource binding without an address"))?,
                 enabled: bound.get_child("enabled", xml::SM).map(Enabled::of),
                 refused: bound.has_child("failed", xml::SM),
@@ -216,7 +220,7 @@ pub(crate) enum Begun {
 
 /// A new session.
 pub(crate) struct Bound {
-    pub(crate) jid: FullJid,
+    pub(crate) jid: BoundAddress,
     pub(crate) enabled: Option<Enabled>,
     /// Stream management was asked for in vain.
     pub(crate) refused: bool,

@@ -1,6 +1,5 @@
 //! The session after authentication: going on with the old one, or a new one with stream management (XEP-0198).
 
-use jid::{FullJid, Jid};
 use minidom::Element;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -9,14 +8,14 @@ use crate::ledger::{Ledger, Resumption};
 use crate::sasl2::Bound;
 use crate::session::{UNUSABLE, expect_element};
 use crate::wire::Wire;
-use crate::{ConnectError, Login, StanzaNumber, Unacknowledged, xml};
+use crate::{BoundAddress, ConnectError, Login, StanzaNumber, Unacknowledged, xml};
 
 /// More elements than this before the session stands are not waited through.
 const EARLY: usize = 64;
 
 /// Which session it is, and what is known of the one before.
 pub(crate) struct Start {
-    pub(crate) bound: FullJid,
+    pub(crate) bound: BoundAddress,
     pub(crate) resumed: bool,
     /// Its name at the server, if it can be resumed.
     pub(crate) session: Option<String>,
@@ -54,7 +53,7 @@ impl Start {
     /// A new session. A server that remembers how far it got with the old one says so in its `failed`, which spares
     /// stanzas from doubt.
     fn fresh(
-        bound: FullJid,
+        bound: BoundAddress,
         old: Option<Resumption>,
         failed: Option<&Element>,
         enabled: Option<Enabled>,
@@ -182,7 +181,7 @@ async fn bind<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     login: &Login,
     draw: Draw,
-) -> Result<FullJid, ConnectError> {
+) -> Result<BoundAddress, ConnectError> {
     let id = draw.id();
     wire.write(&format!(
         "<iq xmlns='{}' type='set' id='{id}'><bind xmlns='{}'><resource>{}</resource></bind></iq>",
@@ -201,11 +200,9 @@ async fn bind<S: AsyncRead + AsyncWrite + Unpin>(
     let jid = answer
         .get_child("bind", xml::BIND)
         .and_then(|bind| bind.get_child("jid", xml::BIND));
-    let jid = jid
-        .and_then(|jid| Jid::new(jid.text().trim()).ok())
-        .and_then(|jid| jid.try_into_full().ok());
+    let jid = jid.and_then(|jid| jid.text().trim().parse::<BoundAddress>().ok());
     let jid = jid.ok_or(ConnectError::Protocol("a resource binding without an address"))?;
-    if jid.to_bare() == login.address {
+    if *jid.bare() == login.address {
         Ok(jid)
     } else {
         Err(ConnectError::Protocol("bound to a foreign address"))

@@ -51,7 +51,7 @@ async fn the_classic_way_takes_six_round_trips_and_says_as_much() {
     let facts = connection.facts();
     assert!(!facts.sasl2 && !facts.bind2 && !facts.carbons);
     assert_eq!(facts.round_trips, 6);
-    assert_eq!(connection.bound().resource().as_str(), "test");
+    assert_eq!(connection.bound().resource(), "test");
     assert!(connection.acknowledges());
     login.resume = connection.into_resumption();
     let connection = connect(&login).await.unwrap();
