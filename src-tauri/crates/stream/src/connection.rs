@@ -141,6 +141,8 @@ pub struct Connection {
     /// The id of our own pings, unguessable for others.
     ping: String,
     write_error: Option<io::Error>,
+    /// The session was resumed, and the server has answered nothing since.
+    unheard: bool,
     /// Our `</stream:stream>` is out.
     closing: bool,
     dead: Option<Disconnected>,
@@ -164,6 +166,7 @@ impl Connection {
     pub(crate) fn new(wire: SecureWire, opened: Opened, ledger: Ledger, ping: String) -> Self {
         Self {
             link: Link::new(wire),
+            unheard: opened.resumed,
             opened,
             ledger,
             inbox: VecDeque::new(),
@@ -196,13 +199,12 @@ impl Connection {
         self.lost = lost;
     }
 
-    /// Sends again what the server of a resumed session has not got, byte for byte.
+    /// Sends again what the server of a resumed session has not got, byte for byte, and asks whether it came. The
+    /// server is asked in any case: some take a session up and hear nothing of it, such as Prosody 0.12 if the old
+    /// connection broke in the midst of a stanza.
     pub(crate) fn resend(&mut self) {
         self.ledger.close_gaps();
-        if self.ledger.unacknowledged().next().is_none() {
-            return;
-        }
-        self.link.expect_answer();
+        self.link.expect_hearing();
         for stanza in self.ledger.unacknowledged() {
             self.link.queue(&stanza.xml);
         }
@@ -329,10 +331,18 @@ impl Connection {
         }
     }
 
-    /// What [`crate::Login::resume`] of the next connection needs; nothing if the server offered none.
+    /// What [`crate::Login::resume`] of the next connection needs; nothing if the server offered none. A session that
+    /// the server took up and never answered in is not to be gone on with: it would be as deaf again.
     pub fn into_resumption(self) -> Option<Resumption> {
-        self.ledger
-            .into_resumption(self.opened.bound, self.opened.session, self.opened.location)
+        let deaf = self.unheard && self.dead == Some(Disconnected::Silent);
+        if deaf {
+            tracing::warn!("the server does not hear us in the resumed session, a new one is to begin");
+        }
+        self.ledger.into_resumption(
+            self.opened.bound,
+            self.opened.session.filter(|_| !deaf),
+            self.opened.location,
+        )
     }
 
     /// The session to be stored, with the count as it will be when `stored` more stanzas are; none if it cannot be
@@ -484,6 +494,10 @@ impl Connection {
             ("r", _) => self.owes_count = true,
             ("a", Some(h)) => match self.ledger.acknowledged(h) {
                 Ok(news) => {
+                    if self.asked.is_some() {
+                        self.unheard = false;
+                        self.link.hears();
+                    }
                     self.inbox.extend(news.map(|up_to| Incoming::Acked { up_to }));
                     // What was sent since the question needs a new one.
                     if self.asked.take().is_some_and(|asked| asked < self.ledger.sent()) {

@@ -30,6 +30,9 @@ const BYTES_A_SECOND: u64 = 8 * 1024;
 /// However much was sent, silence is noticed within 40 seconds.
 const MOST_PATIENCE: u64 = 28;
 
+/// So long the server of a resumed session may speak without ever answering. What came in between may be a lot.
+const HEARING: Duration = Duration::from_secs(60);
+
 /// What the clock says.
 pub(crate) enum Alarm {
     /// Ask whether the server is there.
@@ -70,6 +73,8 @@ pub(crate) struct Link {
     received: u64,
     heard: Instant,
     expectation: Option<Expectation>,
+    /// By then the server must have shown that it hears us.
+    hears_by: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -85,6 +90,7 @@ impl Link {
             queued: 0,
             heard: now,
             expectation: None,
+            hears_by: None,
             timer: Box::pin(tokio::time::sleep_until(now + IDLE)),
         }
     }
@@ -116,6 +122,17 @@ impl Link {
             since: Instant::now(),
             queued,
         });
+    }
+
+    /// From now on the server owes us an answer; that it speaks is not enough.
+    pub(crate) fn expect_hearing(&mut self) {
+        self.expect_answer();
+        self.hears_by = Some(Instant::now() + HEARING);
+    }
+
+    /// It answered.
+    pub(crate) fn hears(&mut self) {
+        self.hears_by = None;
     }
 
     /// Writes as much as can be written now.
@@ -166,11 +183,13 @@ impl Link {
             }
             None => idle_until(self.heard, epoch()),
         };
+        let deadline = self.hears_by.map_or(deadline, |by| by.min(deadline));
         if self.timer.deadline() != deadline {
             self.timer.as_mut().reset(deadline);
         }
         std::task::ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(if self.expectation.is_some() {
+        let deaf = self.hears_by.is_some_and(|by| by <= deadline);
+        Poll::Ready(if self.expectation.is_some() || deaf {
             Alarm::Dead
         } else {
             Alarm::Probe

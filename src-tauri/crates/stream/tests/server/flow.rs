@@ -6,8 +6,9 @@ use tokio::time::Instant;
 use waxwing_stream::{Connection, Disconnected, Element, Incoming, Tls};
 
 use crate::common::authority::Authority;
-use crate::common::{connect, login, message, next, stanza};
-use crate::session::{WITH_SM, session};
+use crate::common::scripted::{SM, Secure};
+use crate::common::{connect, login, message, next, refused, stanza};
+use crate::session::{R, WITH_SM, over, session};
 
 #[tokio::test]
 async fn a_burst_is_taken_without_waiting() {
@@ -141,6 +142,75 @@ async fn a_server_that_reads_slowly_gets_more_time_for_much_but_no_more_than_40_
         assert!((seconds..seconds + 2).contains(&after.as_secs()), "{after:?}");
         tokio::time::resume();
     }
+}
+
+/// A session that is taken up again; what the server says in it, and whether the next connection asks for it.
+async fn taken_up<F>(says: impl Fn(Secure) -> F + Clone + Send + Sync + 'static) -> (Duration, bool)
+where
+    F: Future<Output = ()> + Send,
+{
+    let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let (_server, mut login) = session(WITH_SM, move |number, mut peer| {
+        let (says, asks) = (says.clone(), asks.clone());
+        async move {
+            match number {
+                0 => peer.enable().await,
+                1 => {
+                    peer.hear("previd='session'/>").await;
+                    peer.say(&format!("<resumed xmlns='{SM}' h='0' previd='session'/>"))
+                        .await;
+                    says(peer).await;
+                }
+                _ => {
+                    let first = peer.element().await.unwrap();
+                    asks.send(first.name() == "resume").unwrap();
+                }
+            }
+        }
+    })
+    .await;
+    let mut connection = connect(&login).await.unwrap();
+    over(&mut connection).await;
+    login.resume = connection.into_resumption();
+    let mut connection = connect(&login).await.unwrap();
+    assert!(connection.resumed());
+    tokio::time::pause();
+    let (reason, after) = given_up_after(&mut connection).await;
+    assert_eq!(reason, Disconnected::Silent);
+    tokio::time::resume();
+    login.resume = connection.into_resumption();
+    refused(&login).await;
+    (after, asked.recv().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_session_that_is_taken_up_and_never_heard_in_is_given_up_at_once() {
+    let (after, again) = taken_up(|mut peer| async move { peer.hear_quietly().await }).await;
+    assert!((11..13).contains(&after.as_secs()), "{after:?}");
+    assert!(!again, "it is taken up once more");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_in_a_session_and_does_not_hear_is_noticed_within_a_minute() {
+    let (after, again) = taken_up(|mut peer| async move {
+        while peer.try_say("<presence/>").await {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    })
+    .await;
+    assert!((59..62).contains(&after.as_secs()), "{after:?}");
+    assert!(!again, "it is taken up once more");
+}
+
+#[tokio::test]
+async fn a_session_that_was_taken_up_and_heard_in_is_gone_on_with_after_a_silence() {
+    let (_, again) = taken_up(|mut peer| async move {
+        peer.hear(R).await;
+        peer.say(&format!("<a xmlns='{SM}' h='0'/>")).await;
+        peer.hear_quietly().await;
+    })
+    .await;
+    assert!(again, "a new one is begun");
 }
 
 #[test]

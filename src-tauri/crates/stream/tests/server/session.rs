@@ -12,7 +12,7 @@ use crate::common::scripted::{SM, Secure, Server};
 use crate::common::{DOMAIN, connect, login, message, next, stanza};
 
 const YEARS: (i32, i32) = (2020, 2090);
-const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+pub(crate) const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 
 /// A connection to a server whose script begins after it has let the client in.
 pub(crate) async fn session<F>(
@@ -38,7 +38,7 @@ where
 
 pub(crate) const WITH_SM: &str = "<sm xmlns='urn:xmpp:sm:3'/>";
 
-async fn over(connection: &mut Connection) -> Disconnected {
+pub(crate) async fn over(connection: &mut Connection) -> Disconnected {
     loop {
         if let Err(reason) = next(connection).await {
             return reason;
