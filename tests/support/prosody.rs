@@ -170,6 +170,25 @@ impl Prosody {
         self.write_stored(domain, "roster", name, &text);
     }
 
+    /// Deletes an account's archive, and what was kept for it while it was away. The server must not run.
+    pub fn purge_archive(&self, address: &str) {
+        assert!(self.child.is_none(), "the server still runs");
+        let (name, domain) = address
+            .split_once('@')
+            .expect("an address of the form name@domain");
+        let domain = self.directory.path().join("data").join(path_encoded(domain));
+        for (store, kind) in [
+            ("archive", "list"),
+            ("archive", "xml"),
+            ("archive-xml", "list"),
+            ("offline", "list"),
+        ] {
+            let file = domain.join(store).join(format!("{}.{kind}", path_encoded(name)));
+            // Which of them there are depends on what was kept.
+            let _ = fs::remove_file(file);
+        }
+    }
+
     fn write_stored(&self, domain: &str, store: &str, name: &str, text: &str) {
         let folder = self
             .directory

@@ -3,6 +3,8 @@
 use minidom::Element;
 
 use crate::error::Result;
+use crate::inbound::Text;
+use crate::model::ChatId;
 use crate::publish::Changes;
 use crate::store::sessions::DevicePresence;
 use crate::store::{Store, Write};
@@ -21,6 +23,10 @@ pub(super) struct Batch {
     pub(super) presences: Vec<DevicePresence>,
     /// A prekey was used: the bundles on the server are behind.
     pub(super) bundles_behind: bool,
+    /// What came in a page of the archive and is still to be acknowledged.
+    pub(super) owed: Vec<(ChatId, Text)>,
+    /// The server is to be told that we are there.
+    pub(super) greet: bool,
     /// Everything that the server held for us has been read.
     pub(super) caught_up: bool,
 }
@@ -35,6 +41,8 @@ impl Batch {
             confirmed: Vec::new(),
             presences: Vec::new(),
             bundles_behind: false,
+            owed: Vec::new(),
+            greet: false,
             caught_up: false,
         })
     }

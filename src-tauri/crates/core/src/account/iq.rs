@@ -27,6 +27,8 @@ pub(super) enum Ask {
     OwnFeatures,
     /// A ping right behind our first presence: whatever the server held for us comes before its answer.
     CaughtUp,
+    /// A page of our own archive (XEP-0313).
+    Archive,
     /// A change that somebody waits for.
     Change(oneshot::Sender<Result<()>>),
     DeviceList {
@@ -111,6 +113,13 @@ impl Questions {
             .collect()
     }
 
+    /// What was asked with this stanza is being answered: it has its full time again.
+    pub(super) fn postpone(&mut self, id: &str) {
+        if let Some(question) = self.open.get_mut(id) {
+            question.until = Instant::now() + LIMIT;
+        }
+    }
+
     /// The connection was away: answers have their full time again.
     pub(super) fn extend(&mut self) {
         let until = Instant::now() + LIMIT;
@@ -143,7 +152,7 @@ mod tests {
 
     fn asked(questions: &mut Questions, to: Option<&BareJid>) -> String {
         let stanza = questions
-            .ask(to, "get", Element::bare("ping", ns::PING), Ask::CaughtUp)
+            .ask(to, "get", Element::bare("ping", ns::PING), Ask::Carbons)
             .expect("a question");
         stanza.attr("id").expect("it has an id").to_owned()
     }

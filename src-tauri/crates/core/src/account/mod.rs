@@ -1,6 +1,7 @@
 //! One task per account owns its connection: it connects, tries again, and while online selects over a closed set:
 //! what comes from the server, commands, a full outbox, time.
 
+mod archive;
 mod batch;
 mod encryption;
 mod faults;

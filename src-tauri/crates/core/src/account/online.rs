@@ -14,6 +14,7 @@ use waxwing_stream::{
     Connection, Disconnected, Header, Incoming, Resumption, StanzaNumber, StreamCondition, Violation,
 };
 
+use super::archive::Archive;
 use super::batch::Batch;
 use super::encryption::{ListOutcome, Listed, Lists, Want, lists_wanted};
 use super::iq::{Ask, Questions};
@@ -25,6 +26,7 @@ use crate::error::{Code, Error, Fault, Result};
 use crate::inbound::{self, Context, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Show};
 use crate::publish::{Changes, publish};
+use crate::store::archive;
 use crate::store::sessions::{self, SentStanza};
 use crate::store::{accounts, outbox};
 use crate::xep::element::{text, wrap};
@@ -90,8 +92,10 @@ pub(super) struct Session {
     begun: bool,
     /// The presence that the server has of us.
     presence: Option<Element>,
+    /// How far our archive has been read.
+    pub(super) archive: Archive,
     /// Whether archive ids can be believed.
-    stanza_ids: bool,
+    pub(super) stanza_ids: bool,
     /// Device lists that were asked for.
     pub(super) lists: Lists,
     /// Questions about devices without an answer yet.
@@ -114,6 +118,16 @@ pub(super) struct Session {
     pub(super) has_token: bool,
     /// What is being found out for somebody who wants to know how we are connected.
     pub(super) report: Option<Pending>,
+}
+
+impl Session {
+    /// A session of which nothing is known yet but what the server said in earlier ones.
+    pub(super) async fn begin(db: &mut crate::store::Connection, account: AccountId) -> Result<Self> {
+        Ok(Self {
+            stanza_ids: archive::stanza_ids(db, account).await?,
+            ..Self::default()
+        })
+    }
 }
 
 /// One connection and the session that it carries.
@@ -180,7 +194,12 @@ impl Online<'_> {
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, outbox: &Notify) -> Stop {
         loop {
-            let deadline = [self.session.questions.deadline(), self.session.publish_again]
+            let deadlines = [
+                self.session.questions.deadline(),
+                self.session.publish_again,
+                self.session.archive.again(),
+            ];
+            let deadline = deadlines
                 .into_iter()
                 .flatten()
                 .min()
@@ -223,12 +242,12 @@ impl Online<'_> {
             let of_outbox = self.session.pump.forget();
             lost = self.connection.lost();
             lost.retain(|stanza| !of_outbox.contains(&stanza.number));
-            self.session = Session::default();
+            self.session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
             if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
                 live.presences.clear();
             }
             drained?;
-            session::begin(self.core, self.account, &self.connection).await?;
+            session::begin(self.core, self.account, &self.connection, Timestamp::now()).await?;
         }
         self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
         // The login has told it already, if it has not changed since.
@@ -254,7 +273,7 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Asks for all that a new session needs and shows our presence.
+    /// Asks for all that a new session needs. Our presence follows when the server has said what it can do.
     async fn introduce(&mut self) -> std::result::Result<(), Stop> {
         let mut batch = Batch::begin(&self.core.store).await?;
         keys::ensure(&mut batch.write, self.account, Timestamp::now()).await?;
@@ -275,17 +294,24 @@ impl Online<'_> {
                 .push(self.session.questions.ask(to, kind, payload, ask)?);
         }
         self.finish(batch).await?;
-        self.show_presence().await?;
-        // Whatever the server held for us comes before the answer to this.
-        let ping = Element::bare("ping", ns::PING);
-        let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
-        self.connection.send(&ping).await?;
         let wants = lists_wanted(&self.session.lists, [&own], Instant::now());
         self.ask_for(wants).await?;
         self.session.begun = true;
         // A device that nobody knows yet is online when others can encrypt to it: a moment later.
         if listed {
             self.announce().await;
+        }
+        Ok(())
+    }
+
+    /// Shows our presence for the first time. Without an archive we have caught up when everything that the server kept
+    /// for us has come: it comes before the answer to a ping.
+    async fn greet(&mut self) -> std::result::Result<(), Stop> {
+        self.show_presence().await?;
+        if self.session.archive.is_absent() {
+            let ping = Element::bare("ping", ns::PING);
+            let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
+            self.connection.send(&ping).await?;
         }
         Ok(())
     }
@@ -367,6 +393,7 @@ impl Online<'_> {
                 let context = Context {
                     own: &own,
                     stanza_ids: self.session.stanza_ids,
+                    archive_query: self.session.archive.query(),
                     now,
                 };
                 for inbound in inbound::read(&stanza, &context) {
@@ -430,13 +457,17 @@ impl Online<'_> {
     }
 
     /// Commits, acknowledges, sends and tells, in this order. The session's counts are part of the transaction.
-    async fn finish_handled(&mut self, batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
+    async fn finish_handled(&mut self, mut batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
+        for (chat, text) in std::mem::take(&mut batch.owed) {
+            self.acknowledge(&mut batch, chat, &text).await?;
+        }
         let Batch {
             mut write,
             changes,
             send,
             outbox,
             caught_up,
+            greet,
             confirmed,
             presences,
             ..
@@ -468,6 +499,9 @@ impl Online<'_> {
         }
         for xml in send {
             self.connection.send_raw(xml).await?;
+        }
+        if greet {
+            self.greet().await?;
         }
         if outbox {
             self.pump().await?;
@@ -503,10 +537,6 @@ impl Online<'_> {
         self.session.asking.remove(want);
     }
 
-    pub(super) fn set_stanza_ids(&mut self, announced: bool) {
-        self.session.stanza_ids = announced;
-    }
-
     async fn expire(&mut self) -> std::result::Result<(), Stop> {
         let now = Instant::now();
         let expired = self.session.questions.expired(now);
@@ -514,6 +544,7 @@ impl Online<'_> {
         for ask in expired {
             self.unanswered(&mut batch, ask).await?;
         }
+        self.archive_again(&mut batch, now).await?;
         self.finish(batch).await?;
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;

@@ -111,7 +111,14 @@ impl Online<'_> {
         let Some(after) = self.session.pump.next.take() else {
             return Ok(());
         };
-        let rows = outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
+        let mut rows =
+            outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
+        if !self.session.archive.is_settled() {
+            // What may have been sent already waits until the archive has told whether the server has it.
+            let in_flight = &self.session.pump.in_flight;
+            let doubtful = |row: &OutboxRow| row.stanza.is_some() && !in_flight.contains(&row.id);
+            rows.truncate(rows.iter().position(doubtful).unwrap_or(rows.len()));
+        }
         let Some(last) = rows.last().map(|row| row.id) else {
             return Ok(());
         };

@@ -11,14 +11,15 @@ use super::iq::Ask;
 use super::keys::{self, Envelope, Opened};
 use super::online::Online;
 use super::outbox::fail;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Fault, Result};
 use crate::inbound::{Content, Inbound, Query, Sender, Text};
 use crate::live::Presence;
 use crate::model::{
-    BareJid, ChatId, ContactRequest, Delivery, Direction, Encryption, EncryptionMode, Subscription,
-    UndecryptableReason,
+    BareJid, ChatId, ContactRequest, Delivery, Direction, Encryption, EncryptionMode, MessageId,
+    Subscription, UndecryptableReason,
 };
-use crate::store::messages::NewMessage;
+use crate::store::archive::{self, Place};
+use crate::store::messages::{NewMessage, Stand};
 use crate::store::sessions::DevicePresence;
 use crate::store::{chats, contacts, messages, omemo, outbox};
 use crate::xep::element::{element, wrap};
@@ -34,15 +35,17 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<()> {
         match inbound {
-            Inbound::Text(text) => self.text(batch, text, now).await,
+            Inbound::Text(text) => self.live_text(batch, text, now).await,
+            Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
+            // A receipt in a carbon copy comes behind the message, which no receipt of ours was given for.
+            Inbound::ReceiptElsewhere { .. } => Ok(()),
+            Inbound::Archived(archived) => {
+                self.archived(archived);
+                Ok(())
+            }
             Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
             Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
-            Inbound::Bounce { from, id, fault } => {
-                let Some((message, chat)) = self.own_message(batch, &from, &id).await? else {
-                    return Ok(());
-                };
-                fail(&mut batch.write, message, chat, &fault, &mut batch.changes).await
-            }
+            Inbound::Bounce { from, id, fault } => self.bounce(batch, &from, &id, &fault).await,
             Inbound::DeviceList { of, profile, devices } => {
                 // Anybody can send one; it is kept of those whom we have to do with.
                 if of == self.own || self.is_known(batch, &of).await? {
@@ -103,28 +106,66 @@ impl Online<'_> {
         }
     }
 
-    async fn text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
+    /// A message as it arrives. Whatever the archive still holds for us stands before it.
+    async fn live_text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
         let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
-        let known = messages::known(
-            &mut batch.write,
-            chat,
-            &text.sender,
-            text.origin_id.as_deref(),
-            text.archive_id.as_deref(),
-        )
-        .await?;
         // Before decrypting: a message key can be used once only.
-        if !known {
-            self.new_text(batch, chat, &text, now).await?;
+        if self.known(batch, chat, &text).await?.is_none() {
+            let stand = Stand::End(now.as_microsecond());
+            let stored = self.new_text(batch, chat, &text, stand, true, now).await?;
+            self.reached(batch, &text, stored, now).await?;
         }
         self.acknowledge(batch, chat, &text).await
     }
 
-    async fn new_text(&mut self, batch: &mut Batch, chat: ChatId, text: &Text, now: Timestamp) -> Result<()> {
-        let Some(message) = self.read_content(batch, chat, text, now).await? else {
+    /// All of the archive up to this message is known, but for the gaps. What was held back elsewhere says nothing about
+    /// that.
+    async fn reached(
+        &self,
+        batch: &mut Batch,
+        text: &Text,
+        stored: Option<(MessageId, i64)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (Some(id), Some((_, position))) = (&text.archive_id, stored) else {
             return Ok(());
         };
-        self.store_message(batch, chat, &message, now).await
+        if text.sent_at < now {
+            return Ok(());
+        }
+        let place = Place {
+            id: id.clone(),
+            at: now,
+            position,
+        };
+        archive::end_before(&mut batch.write, self.account, id).await?;
+        archive::set_newest(&mut batch.write, self.account, &place).await
+    }
+
+    /// Stores a message that is not known yet. Says where; none if there is nothing to show.
+    pub(super) async fn new_text(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        stand: Stand,
+        unread: bool,
+        now: Timestamp,
+    ) -> Result<Option<(MessageId, i64)>> {
+        match self.read_content(batch, chat, text, now).await? {
+            Some(message) => self.store_message(batch, chat, &message, stand, unread).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The server has this message of ours.
+    pub(super) async fn arrived(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
+        outbox::remove_message(&mut batch.write, message).await?;
+        if messages::advance_delivery(&mut batch.write, message, Delivery::Sent).await? {
+            batch.changes.messages.insert(message);
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
     }
 
     async fn store_message(
@@ -132,17 +173,38 @@ impl Online<'_> {
         batch: &mut Batch,
         chat: ChatId,
         message: &NewMessage,
-        now: Timestamp,
-    ) -> Result<()> {
-        let unread = message.direction == Direction::In;
-        if let Some(id) = messages::insert(&mut batch.write, chat, message, unread, now).await? {
+        stand: Stand,
+        unread: bool,
+    ) -> Result<Option<(MessageId, i64)>> {
+        let unread = unread && message.direction == Direction::In;
+        let stored = messages::insert(&mut batch.write, chat, message, unread, stand).await?;
+        if let Some((id, _)) = stored {
             batch.changes.messages.insert(id);
             batch.changes.chats.insert(chat);
             batch.changes.account = true;
         }
         // Whoever answers on another device has read what stands before.
-        if !unread {
+        if message.direction == Direction::Out && matches!(stand, Stand::End(_)) {
             chats::mark_read(&mut batch.write, chat).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Another device of ours has shown this message to the person, and with it all before it.
+    pub(super) async fn read_elsewhere(&self, batch: &mut Batch, with: &BareJid, id: &str) -> Result<()> {
+        let Some(chat) = chats::find(&mut batch.write, self.account, with).await? else {
+            return Ok(());
+        };
+        match messages::received_as(&mut batch.write, chat, id).await? {
+            Some(message) => self.read_up_to(batch, chat, message).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn read_up_to(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
+        if chats::read_up_to(&mut batch.write, chat, message).await? {
+            batch.changes.chats.insert(chat);
+            batch.changes.account = true;
         }
         Ok(())
     }
@@ -176,7 +238,9 @@ impl Online<'_> {
             origin_id: None,
             archive_id: None,
         };
-        self.store_message(batch, chat, &message, now).await
+        let stand = Stand::End(now.as_microsecond());
+        self.store_message(batch, chat, &message, stand, true).await?;
+        Ok(())
     }
 
     /// What is to be stored; none if there is nothing to show.
@@ -272,7 +336,7 @@ impl Online<'_> {
     }
 
     /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.
-    async fn acknowledge(&mut self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
+    pub(super) async fn acknowledge(&self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
         let (Some(to), Some(id)) = (&text.receipt_to, &text.stanza_id) else {
             return Ok(());
         };
@@ -297,7 +361,21 @@ impl Online<'_> {
             || messages::wrote_in(&mut batch.write, chat).await?)
     }
 
-    async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+    /// Our message came back with an error.
+    pub(super) async fn bounce(
+        &self,
+        batch: &mut Batch,
+        from: &BareJid,
+        id: &str,
+        fault: &Fault,
+    ) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        fail(&mut batch.write, message, chat, fault, &mut batch.changes).await
+    }
+
+    pub(super) async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
@@ -309,7 +387,7 @@ impl Online<'_> {
     }
 
     /// They have seen this message, and with it all before it (XEP-0333 §2).
-    async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+    pub(super) async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
@@ -452,13 +530,19 @@ impl Online<'_> {
                 Ok(())
             }
             Ask::OwnFeatures => {
-                self.set_stanza_ids(!failed && disco::has_feature(answer, ns::SID));
-                Ok(())
+                let stanza_ids = !failed && disco::has_feature(answer, ns::SID);
+                self.session.stanza_ids = stanza_ids;
+                archive::set_stanza_ids(&mut batch.write, self.account, stanza_ids).await?;
+                // A server that is asked for the archive first need not send what it kept for us as well.
+                batch.greet = true;
+                let archive = !failed && disco::has_feature(answer, ns::MAM);
+                self.catch_up(batch, archive).await
             }
             Ask::CaughtUp => {
                 batch.caught_up = true;
                 Ok(())
             }
+            Ask::Archive => self.archive_page(batch, answer, now).await,
             Ask::Change(done) => {
                 let error = || Error::new(Code::Rejected, stanza_error::read(answer).sentence());
                 let _ = done.send(if failed { Err(error()) } else { Ok(()) });
@@ -589,7 +673,13 @@ impl Online<'_> {
                 self.bundle_outcome(batch, &of, device, false, Timestamp::now())
                     .await?;
             }
-            Ask::Roster | Ask::Carbons | Ask::OwnFeatures | Ask::CaughtUp | Ask::Fence { .. } => {
+            Ask::Archive => self.archive_unanswered(batch),
+            Ask::OwnFeatures => {
+                tracing::warn!("the server does not say what it can do");
+                batch.greet = true;
+                self.archive_unanswered(batch);
+            }
+            Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),

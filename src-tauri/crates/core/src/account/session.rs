@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
 
 use super::online::{Left, Online, Session, Stop};
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::live::Presence;
 use crate::model::AccountId;
 use crate::store::Write;
+use crate::store::archive;
 use crate::store::sessions::{self, SentStanza};
 
 /// What a process that was ended in the midst of a session left for this one; nothing if it ended in order.
@@ -26,7 +28,7 @@ pub(super) async fn restore(core: &Core, account: AccountId) -> Result<Left> {
             xml: stanza.xml.as_str().into(),
         })
         .collect();
-    let mut session = Session::default();
+    let mut session = Session::begin(&mut db, account).await?;
     session.pump.restore(&sent);
     Ok(Left {
         resumption: Some(Resumption::restore(stored, unacknowledged)),
@@ -78,9 +80,15 @@ pub(super) async fn only_sent(core: &Core, account: AccountId, sent: &[i64]) -> 
 }
 
 /// A new session has begun.
-pub(super) async fn begin(core: &Core, account: AccountId, connection: &Connection) -> Result<()> {
+pub(super) async fn begin(
+    core: &Core,
+    account: AccountId,
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<()> {
     let mut write = core.store.write().await?;
     sessions::begin(&mut write, account, connection.session(0).as_ref()).await?;
+    archive::begin(&mut write, account, now).await?;
     write.commit().await?;
     Ok(())
 }

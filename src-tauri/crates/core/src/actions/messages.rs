@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::{AccountId, Delivery, Direction, Encryption, EncryptionMode, Lock, Message, MessageId};
 use crate::publish::{Changes, publish};
 use crate::request::{ListMessages, OfMessage, SendText};
-use crate::store::messages::{self, NewMessage};
+use crate::store::messages::{self, NewMessage, Stand};
 use crate::store::outbox::{self, Encrypt};
 use crate::store::{accounts, chats, omemo};
 
@@ -57,7 +57,8 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         origin_id: Some(id),
         archive_id: None,
     };
-    let message = messages::insert(&mut write, params.chat, &new, false, now)
+    let stand = Stand::End(now.as_microsecond());
+    let (message, _) = messages::insert(&mut write, params.chat, &new, false, stand)
         .await?
         .ok_or_else(|| Error::new(Code::Internal, "the message could not be stored"))?;
     let mode = chats::mode(&mut write, params.chat).await?;

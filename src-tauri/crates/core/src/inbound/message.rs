@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use waxwing_omemo::{Profile, xml};
 
-use super::{Content, Context, Inbound, Sender, Text};
+use super::{Content, Context, Inbound, Sender, Text, archive};
 use crate::error::{Code, Fault};
 use crate::model::Direction;
 use crate::xep::element::{attribute, child_text};
@@ -22,6 +22,9 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
             resource: None,
         },
     };
+    if stanza.has_child("result", ns::MAM) {
+        return archive::read(stanza, &from, context);
+    }
     if let Some((inner, direction)) = carbon(stanza) {
         // XEP-0280 §11: only from our own bare address, else anybody could put words into anybody's mouth.
         if from.bare != *context.own || from.resource.is_some() {
@@ -41,7 +44,7 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
     }
 }
 
-fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
+pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
     let mut out = Vec::new();
     let named = |name: &str, namespace: &str| {
         stanza
@@ -93,7 +96,10 @@ fn carbon(stanza: &Element) -> Option<(Option<&Element>, Direction)> {
 
 fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<'_>) -> Vec<Inbound> {
     let Some(inner) = inner else { return Vec::new() };
-    if matches!(inner.attr("type"), Some("groupchat" | "error" | "headline")) || carbon(inner).is_some() {
+    if matches!(inner.attr("type"), Some("groupchat" | "error" | "headline"))
+        || carbon(inner).is_some()
+        || inner.has_child("result", ns::MAM)
+    {
         return Vec::new();
     }
     let from = attribute(inner, "from").and_then(Sender::read);
@@ -110,28 +116,15 @@ fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<
                 other => other,
             })
             .collect(),
-        (Direction::Out, Some(from), Some(to)) if from.bare == *context.own => content(inner)
-            .map(|content| {
-                Inbound::Text(Text {
-                    chat: to.bare,
-                    sender: from.bare,
-                    direction: Direction::Out,
-                    content,
-                    sent_at: sent_at(inner, context),
-                    stanza_id: attribute(inner, "id").map(str::to_owned),
-                    origin_id: origin_id(inner),
-                    archive_id: archive_id(inner, context),
-                    receipt_to: None,
-                })
-            })
-            .into_iter()
-            .collect(),
+        (Direction::Out, Some(from), Some(to)) if from.bare == *context.own => {
+            archive::sent(inner, &from, &to, context)
+        }
         _ => Vec::new(),
     }
 }
 
 /// The plain body is never looked at beside something encrypted: it is only a note for other clients.
-fn content(stanza: &Element) -> Option<Content> {
+pub(super) fn content(stanza: &Element) -> Option<Content> {
     // One for each generation: a second one could only be there to cost us work.
     let encrypted: Vec<&Element> = Profile::ALL
         .into_iter()
@@ -160,7 +153,7 @@ fn content(stanza: &Element) -> Option<Content> {
         .map(Content::Plain)
 }
 
-fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {
+pub(super) fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {
     let id = attribute(stanza, "id")?.to_owned();
     let fault = Fault::new(Code::Rejected, stanza_error::read(stanza).sentence());
     Some(Inbound::Bounce {
@@ -185,7 +178,7 @@ fn device_list(stanza: &Element, from: Sender) -> Option<Inbound> {
 }
 
 /// When it was sent (XEP-0203), if it was delayed; never in the future.
-fn sent_at(stanza: &Element, context: &Context<'_>) -> Timestamp {
+pub(super) fn sent_at(stanza: &Element, context: &Context<'_>) -> Timestamp {
     stanza
         .get_child("delay", ns::DELAY)
         .and_then(|delay| attribute(delay, "stamp"))
@@ -193,7 +186,7 @@ fn sent_at(stanza: &Element, context: &Context<'_>) -> Timestamp {
         .map_or(context.now, |stamp: Timestamp| stamp.min(context.now))
 }
 
-fn origin_id(stanza: &Element) -> Option<String> {
+pub(super) fn origin_id(stanza: &Element) -> Option<String> {
     stanza
         .get_child("origin-id", ns::SID)
         .and_then(|id| attribute(id, "id"))
@@ -201,7 +194,7 @@ fn origin_id(stanza: &Element) -> Option<String> {
 }
 
 /// XEP-0359 §6: only what our own account gave, and only if the server says that it removes forged ones.
-fn archive_id(stanza: &Element, context: &Context<'_>) -> Option<String> {
+pub(super) fn archive_id(stanza: &Element, context: &Context<'_>) -> Option<String> {
     if !context.stanza_ids {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Pure: a stanza and what we know become a decision. Every rule about who may say what lives and is tested here
 //! (`security.md`: the gate). Nothing is stored or sent here.
 
+mod archive;
 mod message;
 mod presence;
 mod roster;
@@ -24,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) own: &'a BareJid,
     /// Our server announces that it checks `<stanza-id/>` (XEP-0359 §6); only then are archive ids believed.
     pub(crate) stanza_ids: bool,
+    /// The id of the question that our archive is being asked, unguessable for others.
+    pub(crate) archive_query: Option<&'a str>,
     pub(crate) now: Timestamp,
 }
 
@@ -73,6 +76,18 @@ pub(crate) enum Inbound {
         profile: Profile,
         devices: Vec<Device>,
     },
+    /// A message of ours was read on another device of ours: the one with this stanza id in the chat with `with`.
+    ReadElsewhere {
+        with: BareJid,
+        id: String,
+    },
+    /// Another device of ours confirmed that it received the message with this stanza id in the chat with `with`.
+    ReceiptElsewhere {
+        with: BareJid,
+        id: String,
+    },
+    /// A message out of our own archive, for the question that is open.
+    Archived(Archived),
     Presence {
         from: Sender,
         show: Show,
@@ -102,6 +117,17 @@ pub(crate) enum Inbound {
         from: Option<String>,
         query: Query,
     },
+}
+
+/// A message as our archive tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Archived {
+    /// Its id in the archive.
+    pub(crate) id: String,
+    /// When the archive got it.
+    pub(crate) at: Timestamp,
+    /// What it says; nothing if there is nothing in it for us.
+    pub(crate) holds: Vec<Inbound>,
 }
 
 /// What an IQ asks us.

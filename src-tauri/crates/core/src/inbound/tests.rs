@@ -25,6 +25,7 @@ fn read_with(xml: &str, stanza_ids: bool) -> Vec<Inbound> {
         &Context {
             own: &own,
             stanza_ids,
+            archive_query: Some("open"),
             now,
         },
     )
@@ -486,4 +487,111 @@ fn a_question_is_answered_and_one_without_id_is_not() {
         "{read:?}"
     );
     assert!(read_xml(&format!("<iq from='a@b.c/d' type='get'>{ping}</iq>")).is_empty());
+}
+
+/// A result as our archive gives it.
+fn archived(outer_from: &str, query: &str, inner: &str) -> String {
+    format!(
+        "<message{outer_from} to='{OWN}/x'><result xmlns='urn:xmpp:mam:2' queryid='{query}' id='a7'>\
+         <forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-11-20T10:00:00Z'/>{inner}\
+         </forwarded></result></message>"
+    )
+}
+
+#[test]
+fn a_result_counts_only_from_the_archive_that_was_asked_and_for_the_open_question() {
+    for from in ["", " from='romeo@montague.lit'"] {
+        let read = read_xml(&archived(from, "open", FROM_JULIET));
+        let [Inbound::Archived(result)] = read.as_slice() else {
+            panic!("{read:?}")
+        };
+        let [Inbound::Text(text)] = result.holds.as_slice() else {
+            panic!("{result:?}")
+        };
+        assert_eq!(
+            (result.id.as_str(), text.archive_id.as_deref()),
+            ("a7", Some("a7"))
+        );
+        assert_eq!(text.sent_at.to_string(), "2026-11-20T10:00:00Z");
+        assert_eq!(
+            (text.chat.as_str(), text.direction),
+            ("juliet@capulet.lit", Direction::In)
+        );
+        assert_eq!(
+            text.receipt_to, None,
+            "whoever waited for a receipt got it long ago"
+        );
+    }
+    for (from, query) in [
+        ("", "guessed"),
+        (" from='romeo@montague.lit/other'", "open"),
+        (" from='juliet@capulet.lit'", "open"),
+        (" from='montague.lit'", "open"),
+        (" from='mallory@evil.lit/x'", "open"),
+    ] {
+        assert!(
+            read_xml(&archived(from, query, FROM_JULIET)).is_empty(),
+            "{from} {query}"
+        );
+    }
+    let hidden = carbon(
+        OWN,
+        "received",
+        &archived("", "open", FROM_JULIET).replacen(' ', " xmlns='jabber:client' ", 1),
+    );
+    assert!(read_xml(&hidden).is_empty(), "in a carbon copy");
+}
+
+#[test]
+fn the_archive_holds_both_sides_and_nothing_of_others() {
+    let inside = |from: &str, to: &str| {
+        let inner = format!(
+            "<message xmlns='jabber:client' from='{from}' to='{to}' type='chat' id='1'><body>x</body></message>"
+        );
+        match read_xml(&archived("", "open", &inner)).as_slice() {
+            [Inbound::Archived(result)] => match result.holds.as_slice() {
+                [] => None,
+                [Inbound::Text(text)] => Some((text.chat.to_string(), text.direction)),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let juliet = "juliet@capulet.lit";
+    assert_eq!(
+        inside("romeo@montague.lit/x", "juliet@capulet.lit/y"),
+        Some((juliet.to_owned(), Direction::Out))
+    );
+    assert_eq!(
+        inside("juliet@capulet.lit/y", OWN),
+        Some((juliet.to_owned(), Direction::In))
+    );
+    assert_eq!(inside("juliet@capulet.lit/y", "nurse@capulet.lit"), None);
+    assert_eq!(inside("@", OWN), None);
+}
+
+#[test]
+fn only_our_own_devices_say_what_was_read_elsewhere() {
+    let marker = |from: &str, to: &str| {
+        format!(
+            "<message xmlns='jabber:client' from='{from}' to='{to}'>\
+             <displayed xmlns='urn:xmpp:chat-markers:0' id='7'/></message>"
+        )
+    };
+    let ours = read_xml(&carbon(
+        OWN,
+        "sent",
+        &marker("romeo@montague.lit/phone", "juliet@capulet.lit"),
+    ));
+    assert!(
+        matches!(ours.as_slice(), [Inbound::ReadElsewhere { with, id }] if with.as_str() == "juliet@capulet.lit" && id == "7"),
+        "{ours:?}"
+    );
+    let theirs = read_xml(&carbon(OWN, "received", &marker("juliet@capulet.lit/b", OWN)));
+    assert!(
+        matches!(theirs.as_slice(), [Inbound::Displayed { .. }]),
+        "{theirs:?}"
+    );
+    let forged = read_xml(&carbon(OWN, "sent", &marker("juliet@capulet.lit/b", OWN)));
+    assert!(forged.is_empty(), "{forged:?}");
 }

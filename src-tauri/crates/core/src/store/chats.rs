@@ -239,7 +239,24 @@ pub(crate) async fn mark_read(write: &mut Write, chat: ChatId) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// A message was added at the end: it becomes the chat's last one, and counts as unread if `unread`.
+/// The person has seen this message, and all before it. True if that is news.
+pub(crate) async fn read_up_to(write: &mut Write, chat: ChatId, message: MessageId) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE chat SET read_up_to = seen.id,
+             unread = (SELECT count(*) FROM message later WHERE later.chat = chat.id AND later.direction = 'in'
+                 AND later.position > seen.position)
+         FROM (SELECT id, position FROM message WHERE chat = ?1 AND id = ?2) AS seen
+         WHERE chat.id = ?1 AND chat.unread > 0 AND coalesce((SELECT position FROM message WHERE id = chat.read_up_to), 0)
+             < seen.position",
+    )
+    .bind(chat)
+    .bind(message)
+    .execute(&mut **write)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// A message was added: the chat's last one, if it stands at the end; and it counts as unread if `unread`.
 pub(crate) async fn advance(
     write: &mut Write,
     chat: ChatId,
@@ -248,14 +265,29 @@ pub(crate) async fn advance(
     unread: bool,
 ) -> Result<()> {
     sqlx::query(
-        "UPDATE chat SET last_message = ?2, last_position = ?3, unread = unread + ?4,
-             read_up_to = CASE WHEN ?4 OR unread > 0 THEN read_up_to ELSE ?2 END
+        "UPDATE chat SET unread = unread + ?4,
+             read_up_to = CASE WHEN ?4 OR unread > 0 OR ?3 < last_position THEN read_up_to ELSE ?2 END,
+             last_message = iif(last_message IS NULL OR ?3 > last_position, ?2, last_message),
+             last_position = iif(last_message IS NULL OR ?3 > last_position, ?3, last_position)
          WHERE id = ?1",
     )
     .bind(chat)
     .bind(message)
     .bind(position)
     .bind(unread)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// Messages have changed places: which one is the last is found out anew.
+pub(crate) async fn find_last(write: &mut Write, chat: ChatId) -> Result<()> {
+    sqlx::query(
+        "UPDATE chat SET last_message = last.id, last_position = last.position
+         FROM (SELECT id, position FROM message WHERE chat = ?1 ORDER BY position DESC LIMIT 1) AS last
+         WHERE chat.id = ?1",
+    )
+    .bind(chat)
     .execute(&mut **write)
     .await?;
     Ok(())

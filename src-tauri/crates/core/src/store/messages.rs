@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::FromRow;
 
 use super::accounts::Address;
-use super::{Connection, Write, chats, millis, search, time};
+use super::{Connection, Write, archive, chats, millis, search, time};
 use crate::error::{Code, Error, Fault, Result};
 use crate::model::{
     AccountId, BareJid, ChatId, Delivery, Direction, Encryption, Message, MessageId, Trust, Undecryptable,
@@ -94,24 +94,43 @@ pub(crate) struct NewMessage {
     pub(crate) archive_id: Option<String>,
 }
 
-/// Stores a message at the end of its chat; none if it is there already, known by its sender and origin id or by
-/// its archive id. `unread` says whether it counts as such.
+/// Where in its chat a message is to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stand {
+    /// At the end, at this position at least: microseconds since 1970.
+    End(i64),
+    /// Between two positions, both excluded, at `wanted` or the next one to it that is free.
+    Between { wanted: i64, low: i64, high: i64 },
+}
+
+/// Stores a message; none if it is there already, known by its sender and origin id or by its archive id. `unread` says
+/// whether it counts as such.
 pub(crate) async fn insert(
     write: &mut Write,
     chat: ChatId,
     new: &NewMessage,
     unread: bool,
-    now: Timestamp,
-) -> Result<Option<MessageId>> {
+    stand: Stand,
+) -> Result<Option<(MessageId, i64)>> {
+    let (position, exact) = match stand {
+        Stand::End(least) => (least.max(archive::behind_gaps(write, chat).await?), false),
+        Stand::Between { wanted, low, high } => {
+            match archive::free_position(write, chat, wanted, low, high).await? {
+                Some(position) => (position, true),
+                None => (wanted, false),
+            }
+        }
+    };
     let row: Option<(MessageId, i64)> = sqlx::query_as(
         "INSERT INTO message (chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device,
              unprotected, undecryptable, stanza_id, origin_id, archive_id)
-         VALUES (?1, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0)),
+         VALUES (?1,
+             iif(?16, ?2, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0))),
              ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT DO NOTHING RETURNING id, position",
     )
     .bind(chat)
-    .bind(now.as_microsecond())
+    .bind(position)
     .bind(new.sender.as_str())
     .bind(new.direction)
     .bind(new.body.as_deref())
@@ -125,6 +144,7 @@ pub(crate) async fn insert(
     .bind(new.stanza_id.as_deref())
     .bind(new.origin_id.as_deref())
     .bind(new.archive_id.as_deref())
+    .bind(exact)
     .fetch_optional(&mut **write)
     .await?;
     let Some((message, position)) = row else {
@@ -134,27 +154,66 @@ pub(crate) async fn insert(
         search::index(write, message, body).await?;
     }
     chats::advance(write, chat, message, position, unread).await?;
-    Ok(Some(message))
+    Ok(Some((message, position)))
 }
 
-/// Whether a message of that sender with that origin id, or with that archive id, is in the chat.
+/// A message that is stored already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) message: MessageId,
+    pub(crate) position: i64,
+}
+
+/// The message of that sender with that origin id, or with that archive id, if it is in the chat. It has the archive id
+/// from then on.
 pub(crate) async fn known(
-    db: &mut Connection,
+    write: &mut Write,
     chat: ChatId,
     sender: &BareJid,
     origin_id: Option<&str>,
     archive_id: Option<&str>,
-) -> Result<bool> {
-    Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM message WHERE chat = ?1 AND sender = ?2 AND origin_id = ?3)
-             OR EXISTS (SELECT 1 FROM message WHERE chat = ?1 AND archive_id = ?4)",
+) -> Result<Option<Known>> {
+    let known: Option<(MessageId, i64, Option<String>)> = sqlx::query_as(
+        "SELECT id, position, archive_id FROM message WHERE chat = ?1 AND archive_id = ?4
+         UNION ALL SELECT id, position, archive_id FROM message WHERE chat = ?1 AND sender = ?2 AND origin_id = ?3
+         LIMIT 1",
     )
     .bind(chat)
     .bind(sender.as_str())
     .bind(origin_id)
     .bind(archive_id)
-    .fetch_one(db)
-    .await?)
+    .fetch_optional(&mut **write)
+    .await?;
+    let Some((message, position, has)) = known else {
+        return Ok(None);
+    };
+    if let (Some(archive_id), None) = (archive_id, has) {
+        sqlx::query("UPDATE message SET archive_id = ? WHERE id = ?")
+            .bind(archive_id)
+            .bind(message)
+            .execute(&mut **write)
+            .await?;
+    }
+    Ok(Some(Known { message, position }))
+}
+
+/// Moves a message between two others, as `Stand::Between` says. Gives its position; none if there was no room.
+pub(crate) async fn move_between(
+    write: &mut Write,
+    chat: ChatId,
+    message: MessageId,
+    (wanted, low, high): (i64, i64, i64),
+) -> Result<Option<i64>> {
+    let position = archive::free_position(write, chat, wanted, low, high).await?;
+    if let Some(position) = position {
+        sqlx::query("UPDATE message SET position = ? WHERE id = ?")
+            .bind(position)
+            .bind(message)
+            .execute(&mut **write)
+            .await?;
+        chats::find_last(write, chat).await?;
+    }
+    Ok(position)
 }
 
 /// A page of messages, oldest first. `rev` was taken before.
@@ -258,6 +317,21 @@ pub(crate) async fn sent_as(db: &mut Connection, chat: ChatId, stanza_id: &str) 
             .fetch_optional(db)
             .await?,
     )
+}
+
+/// The received message of a chat that a marker names by the stanza's id.
+pub(crate) async fn received_as(
+    db: &mut Connection,
+    chat: ChatId,
+    stanza_id: &str,
+) -> Result<Option<MessageId>> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'in' ORDER BY position DESC LIMIT 1",
+    )
+    .bind(chat)
+    .bind(stanza_id)
+    .fetch_optional(db)
+    .await?)
 }
 
 /// A message could not be sent, or came back. One that the other side has confirmed stays as it is.

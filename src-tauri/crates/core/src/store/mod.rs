@@ -1,6 +1,7 @@
 //! The only SQL. One writer, several readers, everything encrypted by SQLCipher.
 
 pub(crate) mod accounts;
+pub(crate) mod archive;
 pub(crate) mod chats;
 pub(crate) mod contacts;
 pub(crate) mod messages;
@@ -137,6 +138,7 @@ mod tests;
 
 #[cfg(test)]
 async fn test_store() -> (tempfile::TempDir, Store) {
+    tests::wait_for_database_threads_at_end();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(
         &folder.path().join("waxwing.db"),

@@ -2,6 +2,7 @@
 
 pub(crate) mod disco;
 pub(crate) mod element;
+pub(crate) mod mam;
 pub(crate) mod pubsub;
 pub(crate) mod stanza_error;
 
@@ -10,7 +11,7 @@ pub(crate) mod ns {
     pub(crate) use xmpp_parsers::ns::{
         BLOCKING, BOOKMARKS2_COMPAT as BOOKMARK_CONVERSION, CAPS, CARBONS, CSI, DELAY, DISCO_INFO,
         DISCO_ITEMS, EME, FORWARD, HTTP_UPLOAD as UPLOAD, JABBER_CLIENT, MAM, MUC, PING, PUBSUB,
-        PUBSUB_ERRORS, PUBSUB_EVENT, PUBSUB_OWNER, PUSH, RECEIPTS, ROSTER, SID, VERSION, XMPP_STANZAS,
+        PUBSUB_ERRORS, PUBSUB_EVENT, PUBSUB_OWNER, PUSH, RECEIPTS, ROSTER, RSM, SID, VERSION, XMPP_STANZAS,
     };
     /// XEP-0334.
     pub(crate) const HINTS: &str = "urn:xmpp:hints";

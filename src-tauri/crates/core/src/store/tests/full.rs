@@ -18,7 +18,7 @@ async fn after_a_full_disk_everything_can_be_written_again() {
     .await
     .expect("set");
     let large = "x".repeat(1_000_000);
-    let full = messages::insert(
+    let full = add(
         &mut write,
         scene.chat,
         &text("juliet@capulet.lit", &large, None),
@@ -39,7 +39,7 @@ async fn after_a_full_disk_everything_can_be_written_again() {
         .execute(&mut *write)
         .await
         .expect("set");
-    messages::insert(
+    add(
         &mut write,
         scene.chat,
         &text("juliet@capulet.lit", "small", None),

@@ -1,5 +1,6 @@
 //! Queries against a freshly migrated database.
 
+mod archive;
 mod connection;
 mod full;
 
@@ -8,7 +9,7 @@ use sqlx::types::Json;
 
 use super::accounts::{Address, NewAccount};
 use super::contacts::ContactRow;
-use super::messages::NewMessage;
+use super::messages::{NewMessage, Stand};
 use super::outbox::Encrypt;
 use super::*;
 use crate::error::Fault;
@@ -17,6 +18,32 @@ use crate::model::{
     Subscription,
 };
 use crate::secret::Secret;
+
+/// SQLCipher frees what it needs when the process exits, and a database that is being closed in another thread just then
+/// crashes. The program closes its databases before; a test ends with them open, so its thread waits until they are closed.
+pub(super) fn wait_for_database_threads_at_end() {
+    struct Wait;
+    impl Drop for Wait {
+        fn drop(&mut self) {
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+            while database_threads() > 0 && std::time::Instant::now() < until {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+    thread_local!(static WAIT: Wait = const { Wait });
+    WAIT.with(|_| ());
+}
+
+/// How many there are, where the system tells.
+fn database_threads() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("sqlx-sqlite")).count()
+}
 
 fn jid(text: &str) -> BareJid {
     text.parse().expect("an address")
@@ -62,6 +89,18 @@ fn outgoing(body: &str, id: &str) -> NewMessage {
         delivery: Delivery::Waiting,
         ..text("romeo@montague.lit", body, Some(id))
     }
+}
+
+/// Stores a message at the end of its chat.
+async fn add(
+    write: &mut Write,
+    chat: ChatId,
+    message: &NewMessage,
+    unread: bool,
+    at: Timestamp,
+) -> Result<Option<MessageId>> {
+    let stored = messages::insert(write, chat, message, unread, Stand::End(at.as_microsecond())).await?;
+    Ok(stored.map(|(message, _)| message))
 }
 
 struct Scene {
@@ -114,7 +153,7 @@ async fn a_database_opens_again_with_its_key_and_not_with_another() {
 async fn nothing_on_disk_can_be_read_without_the_key() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    messages::insert(
+    add(
         &mut write,
         scene.chat,
         &text("juliet@capulet.lit", "wherefore art thou", None),
@@ -165,7 +204,7 @@ async fn an_account_is_added_once_and_colours_are_spread() {
 async fn removing_an_account_leaves_nothing_of_it() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    messages::insert(
+    add(
         &mut write,
         scene.chat,
         &text("juliet@capulet.lit", "balcony", None),
@@ -267,20 +306,20 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
     let mut write = scene.store.write().await.expect("a write");
     let mine = text("juliet@capulet.lit", "one", Some("same"));
     assert!(
-        messages::insert(&mut write, scene.chat, &mine, true, at(1))
+        add(&mut write, scene.chat, &mine, true, at(1))
             .await
             .expect("stored")
             .is_some()
     );
     assert!(
-        messages::insert(&mut write, scene.chat, &mine, true, at(2))
+        add(&mut write, scene.chat, &mine, true, at(2))
             .await
             .expect("stored")
             .is_none()
     );
     let other = text("nurse@capulet.lit", "two", Some("same"));
     assert!(
-        messages::insert(&mut write, scene.chat, &other, true, at(3))
+        add(&mut write, scene.chat, &other, true, at(3))
             .await
             .expect("stored")
             .is_some()
@@ -290,13 +329,13 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
         ..text("juliet@capulet.lit", "three", None)
     };
     assert!(
-        messages::insert(&mut write, scene.chat, &archived, true, at(4))
+        add(&mut write, scene.chat, &archived, true, at(4))
             .await
             .expect("stored")
             .is_some()
     );
     assert!(
-        messages::insert(&mut write, scene.chat, &archived, true, at(5))
+        add(&mut write, scene.chat, &archived, true, at(5))
             .await
             .expect("stored")
             .is_none()
@@ -309,7 +348,7 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
         None,
     )
     .await;
-    assert!(known.expect("asked"));
+    assert!(known.expect("asked").is_some());
     assert_eq!(
         chats::get(&mut write, scene.chat, 0)
             .await
@@ -326,7 +365,7 @@ async fn pages_come_oldest_first_and_join_without_gap() {
     for number in 0..25 {
         // The clock stands still, and even goes back: the order is that of arrival.
         let message = text("juliet@capulet.lit", &number.to_string(), None);
-        messages::insert(&mut write, scene.chat, &message, true, at(-number))
+        add(&mut write, scene.chat, &message, true, at(-number))
             .await
             .expect("stored");
     }
@@ -354,7 +393,7 @@ async fn the_delivery_state_only_goes_forward() {
     use Delivery::{Delivered, Read, Sent};
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let message = messages::insert(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
         .await
         .expect("stored")
         .expect("new");
@@ -388,7 +427,7 @@ async fn who_has_seen_a_message_has_seen_all_before_it() {
     let mut ids = Vec::new();
     for (at_second, id) in ["1", "2", "3", "4"].into_iter().enumerate() {
         let at_second = i64::try_from(at_second).expect("few");
-        let message = messages::insert(&mut write, scene.chat, &outgoing(id, id), false, at(at_second)).await;
+        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(at_second)).await;
         ids.push(message.expect("stored").expect("new"));
     }
     for id in &ids[1..] {
@@ -449,7 +488,7 @@ async fn invented_devices_do_not_pile_up() {
 async fn a_failed_message_says_why_and_can_wait_again() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let message = messages::insert(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
         .await
         .expect("stored")
         .expect("new");
@@ -475,7 +514,7 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
     let mut write = scene.store.write().await.expect("a write");
     let mut rows = Vec::new();
     for id in ["1", "2", "3"] {
-        let message = messages::insert(&mut write, scene.chat, &outgoing(id, id), false, at(1))
+        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(1))
             .await
             .expect("stored")
             .expect("new");
@@ -519,12 +558,12 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
 async fn unread_counts_and_the_unread_line_follow_reading_and_writing() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let first = messages::insert(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+    let first = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
         .await
         .expect("stored");
     for number in 0..3 {
         let message = text("juliet@capulet.lit", &number.to_string(), None);
-        messages::insert(&mut write, scene.chat, &message, true, at(2))
+        add(&mut write, scene.chat, &message, true, at(2))
             .await
             .expect("stored");
     }
@@ -556,7 +595,7 @@ async fn words_are_found_newest_first_also_without_accents_and_in_other_scripts(
         "東京タワー",
         "\"quoted\" NEAR",
     ] {
-        messages::insert(
+        add(
             &mut write,
             scene.chat,
             &text("juliet@capulet.lit", body, None),

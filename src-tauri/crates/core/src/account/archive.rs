@@ -1,0 +1,439 @@
+//! Reading our own archive on the server (XEP-0313): first what was missed, oldest first; then what is older than all that
+//! is known here, page by page towards the beginning.
+//!
+//! What a page holds waits in memory until the page has ended, and is stored in one transaction with how far we got; if
+//! the program ends before, the page is asked for again.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use minidom::Element;
+use tokio::time::Instant;
+
+use super::batch::Batch;
+use super::iq::Ask;
+use super::online::Online;
+use crate::error::Result;
+use crate::inbound::{Archived, Inbound, Text};
+use crate::model::{ChatId, Direction, MessageId};
+use crate::store::archive::{self, Gap, Place};
+use crate::store::messages::{Known, Stand};
+use crate::store::{chats, messages};
+use crate::xep::{mam, stanza_error};
+
+/// Messages of one page.
+const PAGE: u32 = 250;
+/// More than a page holds is not kept, whatever the server sends.
+const MOST: usize = 1_000;
+/// Receipts that are kept until we have caught up.
+const RECEIPTS: usize = 10_000;
+/// After a failure the archive is left alone for so long.
+const AGAIN: Duration = Duration::from_secs(120);
+
+/// How far the archive has been read in this session.
+#[derive(Default)]
+pub(super) struct Archive {
+    reading: Option<Reading>,
+    /// The server has none.
+    absent: bool,
+    /// Whatever the server had of ours when the session began is known, or never will be.
+    settled: bool,
+    /// Messages that came by themselves before the archive told of them, by chat: they stand too far behind if something
+    /// else comes after them.
+    early: HashMap<ChatId, Vec<MessageId>>,
+    /// Receipts that are still owed for what was missed, by chat and stanza id.
+    owed: HashMap<(ChatId, String), Text>,
+    /// Where pages of this session ended: a server that comes back to one goes in circles.
+    ends: HashSet<String>,
+    /// When to try again after a failure.
+    again: Option<Instant>,
+}
+
+/// A page under way.
+struct Reading {
+    /// The id of the question, which results carry.
+    query: String,
+    /// The id of the stanza that asked.
+    stanza: String,
+    page: mam::Page,
+    gap: i64,
+    messages: Vec<Archived>,
+}
+
+impl Archive {
+    /// The id of the question that is open.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.reading.as_ref().map(|reading| reading.query.as_str())
+    }
+
+    /// The server has said that it has none.
+    pub(super) fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    /// Whether it is known what the server had of ours when the session began.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// When the archive is to be asked again.
+    pub(super) fn again(&self) -> Option<Instant> {
+        self.again
+    }
+}
+
+impl Online<'_> {
+    /// A new session has begun, and the server says whether it has an archive.
+    pub(super) async fn catch_up(&mut self, batch: &mut Batch, supported: bool) -> Result<()> {
+        if supported {
+            return self.next_gap(batch).await;
+        }
+        archive::absent(&mut batch.write, self.account).await?;
+        batch.changes.account = true;
+        batch.outbox = true;
+        self.session.archive.absent = true;
+        self.session.archive.settled = true;
+        Ok(())
+    }
+
+    /// One message of the page under way.
+    pub(super) fn archived(&mut self, archived: Archived) {
+        if let Some(reading) = &mut self.session.archive.reading
+            && reading.messages.len() < MOST
+        {
+            reading.messages.push(archived);
+            self.session.questions.postpone(&reading.stanza);
+        }
+    }
+
+    /// Goes on with what was missed, then with the newest page of an account that is new here; then we have caught up,
+    /// and the rest follows.
+    async fn next_gap(&mut self, batch: &mut Batch) -> Result<()> {
+        let gaps = archive::gaps(&mut batch.write, self.account).await?;
+        let missed = gaps.iter().find(|gap| gap.after.is_some());
+        let new_here = || gaps.iter().find(|gap| gap.before.is_none());
+        let Some(gap) = missed.or_else(new_here).or(gaps.first()) else {
+            self.archive_settled(batch);
+            return Ok(());
+        };
+        let page = match (&gap.after, &gap.before) {
+            (Some((after, _)), _) => mam::Page::After(after.clone()),
+            (None, None) => mam::Page::Newest,
+            (None, Some(before)) => {
+                self.archive_settled(batch);
+                mam::Page::Before(before.clone())
+            }
+        };
+        self.ask_archive(batch, page, gap.id)
+    }
+
+    /// What goes out need not wait any more, and what was missed gets its receipts.
+    fn archive_settled(&mut self, batch: &mut Batch) {
+        if std::mem::replace(&mut self.session.archive.settled, true) {
+            return;
+        }
+        batch.caught_up = true;
+        batch.outbox = true;
+        self.session.archive.early.clear();
+        let owed = std::mem::take(&mut self.session.archive.owed);
+        batch
+            .owed
+            .extend(owed.into_iter().map(|((chat, _), text)| (chat, text)));
+    }
+
+    fn ask_archive(&mut self, batch: &mut Batch, page: mam::Page, gap: i64) -> Result<()> {
+        let query = crate::secret::random_id()?;
+        let payload = mam::query(&query, &page, PAGE);
+        let stanza = self.session.questions.ask(None, "set", payload, Ask::Archive)?;
+        self.session.archive.reading = Some(Reading {
+            query,
+            stanza: stanza.attr("id").unwrap_or_default().to_owned(),
+            page,
+            gap,
+            messages: Vec::new(),
+        });
+        batch.send.push(stanza);
+        Ok(())
+    }
+
+    /// A page has ended.
+    pub(super) async fn archive_page(
+        &mut self,
+        batch: &mut Batch,
+        answer: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        let Some(reading) = self.session.archive.reading.take() else {
+            return Ok(());
+        };
+        let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
+            return self.next_gap(batch).await;
+        };
+        match mam::end(answer).filter(|_| answer.attr("type") == Some("result")) {
+            None => {
+                let condition = stanza_error::read(answer).condition;
+                self.page_refused(batch, &reading, &gap, &condition)
+            }
+            Some(end) if gap.after.is_some() => self.later_page(batch, reading, gap, &end, now).await,
+            Some(end) => self.earlier_page(batch, reading, gap, &end, now).await,
+        }
+    }
+
+    /// The message at the gap's edge is not in the archive any more: its time leads on, or the archive's end.
+    fn page_refused(
+        &mut self,
+        batch: &mut Batch,
+        reading: &Reading,
+        gap: &Gap,
+        condition: &str,
+    ) -> Result<()> {
+        let other = match (&reading.page, &gap.after) {
+            (mam::Page::After(_), Some((_, at))) => Some(mam::Page::Since {
+                start: *at,
+                after: None,
+            }),
+            // What is known already is met again, and passed by.
+            (mam::Page::Before(_), None) => Some(mam::Page::Newest),
+            _ => None,
+        };
+        match other.filter(|_| condition == "item-not-found") {
+            // A server that refuses what it has just named is not asked in circles.
+            Some(page) if self.session.archive.ends.insert(format!("refused {}", gap.id)) => {
+                self.ask_archive(batch, page, gap.id)
+            }
+            _ => {
+                tracing::warn!(condition, "the archive cannot be read");
+                self.archive_unanswered(batch);
+                Ok(())
+            }
+        }
+    }
+
+    /// What was not read now stays a gap, and is tried again later.
+    pub(super) fn archive_unanswered(&mut self, batch: &mut Batch) {
+        self.session.archive.reading = None;
+        self.session.archive.again = Some(Instant::now() + AGAIN);
+        self.archive_settled(batch);
+    }
+
+    /// Tries again after a failure.
+    pub(super) async fn archive_again(&mut self, batch: &mut Batch, now: Instant) -> Result<()> {
+        if self.session.archive.again.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.session.archive.again = None;
+        self.session.archive.ends.clear();
+        self.next_gap(batch).await
+    }
+
+    /// A page behind what is known, on the way to now.
+    async fn later_page(
+        &mut self,
+        batch: &mut Batch,
+        reading: Reading,
+        mut gap: Gap,
+        end: &mam::End,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut messages = reading.messages;
+        let met = messages
+            .iter()
+            .position(|message| Some(&message.id) == gap.before.as_ref());
+        messages.truncate(met.unwrap_or(usize::MAX));
+        let last = messages.last().map(|last| (last.id.clone(), last.at));
+        let highest = self
+            .store_page(batch, messages, &gap, now)
+            .await?
+            .map(|(_, last)| last);
+        gap.low = highest.unwrap_or(gap.low);
+        if let (Some((id, at)), None) = (&last, &gap.before) {
+            let place = Place {
+                id: id.clone(),
+                at: *at,
+                position: gap.low,
+            };
+            archive::set_newest(&mut batch.write, self.account, &place).await?;
+        }
+        // Results that could not be read are passed by.
+        let after = end
+            .last
+            .clone()
+            .filter(|_| met.is_none())
+            .or(last.as_ref().map(|(id, _)| id.clone()));
+        let Some(after) = after.filter(|_| met.is_none() && !end.complete) else {
+            archive::close(&mut batch.write, gap.id).await?;
+            batch.changes.account = true;
+            return self.next_gap(batch).await;
+        };
+        if !self.session.archive.ends.insert(after.clone()) {
+            tracing::warn!("the archive goes in circles");
+            self.archive_unanswered(batch);
+            return Ok(());
+        }
+        let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
+        gap.after = Some((after.clone(), at.unwrap_or(now)));
+        archive::shrink(&mut batch.write, &gap).await?;
+        let page = match reading.page {
+            mam::Page::Since { start, .. } => mam::Page::Since {
+                start,
+                after: Some(after),
+            },
+            _ => mam::Page::After(after),
+        };
+        self.ask_archive(batch, page, gap.id)
+    }
+
+    /// The newest page of an account that is new here, or one before what is known, on the way to the beginning.
+    async fn earlier_page(
+        &mut self,
+        batch: &mut Batch,
+        reading: Reading,
+        mut gap: Gap,
+        end: &mam::End,
+        now: Timestamp,
+    ) -> Result<()> {
+        let messages = reading.messages;
+        let last = messages.last().map(|last| (last.id.clone(), last.at));
+        let first = messages.first().map(|first| first.id.clone());
+        let stored = self.store_page(batch, messages, &gap, now).await?;
+        if let (Some((id, at)), None) = (last, &gap.before) {
+            let position = stored.map_or(0, |(_, last)| last);
+            archive::set_newest(&mut batch.write, self.account, &Place { id, at, position }).await?;
+        }
+        let before = end.first.clone().or(first).filter(|_| !end.complete);
+        batch.changes.account = true;
+        let Some(before) = before else {
+            archive::close(&mut batch.write, gap.id).await?;
+            return self.next_gap(batch).await;
+        };
+        if !self.session.archive.ends.insert(before.clone()) {
+            tracing::warn!("the archive goes in circles");
+            self.archive_unanswered(batch);
+            return Ok(());
+        }
+        gap.before = Some(before);
+        gap.high = stored.map_or(gap.high, |(first, _)| first);
+        archive::shrink(&mut batch.write, &gap).await?;
+        self.next_gap(batch).await
+    }
+
+    /// Stores what a page holds between the edges of its gap. Gives the first and the last position that were taken.
+    async fn store_page(
+        &mut self,
+        batch: &mut Batch,
+        messages: Vec<Archived>,
+        gap: &Gap,
+        now: Timestamp,
+    ) -> Result<Option<(i64, i64)>> {
+        let mut taken: Option<(i64, i64)> = None;
+        for archived in messages {
+            for inbound in archived.holds {
+                let text = match inbound {
+                    Inbound::Text(text) => text,
+                    other => {
+                        self.said_since(batch, other).await?;
+                        continue;
+                    }
+                };
+                let low = taken.map_or(gap.low, |(_, last)| last);
+                let between = (archived.at.as_microsecond(), low, gap.high);
+                if let Some(position) = self.archived_text(batch, text, gap, between, now).await? {
+                    taken = Some((taken.map_or(position, |(first, _)| first), position));
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A message that the archive tells of. Gives the position it was stored at, if it is new.
+    async fn archived_text(
+        &mut self,
+        batch: &mut Batch,
+        text: Text,
+        gap: &Gap,
+        between: (i64, i64, i64),
+        now: Timestamp,
+    ) -> Result<Option<i64>> {
+        let missed = gap.after.is_some();
+        let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
+        if let Some(known) = self.known(batch, chat, &text).await? {
+            if gap.before.is_none() && known.position >= gap.high {
+                self.session
+                    .archive
+                    .early
+                    .entry(chat)
+                    .or_default()
+                    .push(known.message);
+            }
+            return Ok(None);
+        }
+        let low = self.put_early_before(batch, chat, between).await?;
+        let (wanted, _, high) = between;
+        let stand = Stand::Between { wanted, low, high };
+        let Some((message, position)) = self.new_text(batch, chat, &text, stand, missed, now).await? else {
+            return Ok(None);
+        };
+        if missed && text.direction == Direction::Out {
+            self.read_up_to(batch, chat, message).await?;
+        } else if missed
+            && let (Some(_), Some(id)) = (&text.receipt_to, &text.stanza_id)
+            && self.session.archive.owed.len() < RECEIPTS
+        {
+            self.session.archive.owed.insert((chat, id.clone()), text);
+        }
+        Ok(Some(position))
+    }
+
+    /// What came early moves before what the archive tells of after it. Gives the lowest position that is left.
+    async fn put_early_before(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        (wanted, mut low, high): (i64, i64, i64),
+    ) -> Result<i64> {
+        for message in self.session.archive.early.remove(&chat).unwrap_or_default() {
+            let between = (wanted, low, high);
+            if let Some(position) = messages::move_between(&mut batch.write, chat, message, between).await? {
+                low = position;
+                batch.changes.messages.insert(message);
+            }
+        }
+        Ok(low)
+    }
+
+    /// What others and our other devices said about messages that are known.
+    async fn said_since(&mut self, batch: &mut Batch, inbound: Inbound) -> Result<()> {
+        match inbound {
+            Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
+            Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
+            Inbound::Bounce { from, id, fault } => self.bounce(batch, &from, &id, &fault).await,
+            Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
+            Inbound::ReceiptElsewhere { with, id } => {
+                if let Some(chat) = chats::find(&mut batch.write, self.account, &with).await? {
+                    self.session.archive.owed.remove(&(chat, id));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The row of a message that is stored already. What came back from the server need not be sent to it again.
+    pub(super) async fn known(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+    ) -> Result<Option<Known>> {
+        let origin_id = text.origin_id.as_deref();
+        let archive_id = text.archive_id.as_deref();
+        let known = messages::known(&mut batch.write, chat, &text.sender, origin_id, archive_id).await?;
+        if let Some(known) = known
+            && text.direction == Direction::Out
+        {
+            self.arrived(batch, chat, known.message).await?;
+        }
+        Ok(known)
+    }
+}

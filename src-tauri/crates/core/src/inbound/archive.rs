@@ -1,0 +1,82 @@
+//! Messages out of our own archive (XEP-0313).
+
+use minidom::Element;
+
+use super::message::{archive_id, bounce, content, origin_id, received, sent_at};
+use super::{Archived, Context, Inbound, Sender, Text};
+use crate::model::Direction;
+use crate::xep::element::attribute;
+use crate::xep::{mam, ns};
+
+/// XEP-0313 §4.3: a result counts only from the archive that was asked, and only for the question that is open.
+pub(super) fn read(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
+    let ours = from.bare == *context.own && from.resource.is_none();
+    let Some(archived) =
+        mam::result(stanza).filter(|result| ours && Some(result.query) == context.archive_query)
+    else {
+        tracing::warn!("a message out of an archive that was not asked was refused");
+        return Vec::new();
+    };
+    let mut holds = message(archived.message, context);
+    for inbound in &mut holds {
+        if let Inbound::Text(text) = inbound {
+            text.archive_id = Some(archived.id.to_owned());
+            text.sent_at = archived.stamp.min(context.now);
+        }
+    }
+    vec![Inbound::Archived(Archived {
+        id: archived.id.to_owned(),
+        at: archived.stamp,
+        holds,
+    })]
+}
+
+fn message(inner: &Element, context: &Context<'_>) -> Vec<Inbound> {
+    if matches!(inner.attr("type"), Some("groupchat" | "headline")) {
+        return Vec::new();
+    }
+    let from = attribute(inner, "from").and_then(Sender::read);
+    let to = attribute(inner, "to").and_then(Sender::read);
+    match (from, to) {
+        (Some(from), Some(to)) if from.bare == *context.own => sent(inner, &from, &to, context),
+        // Somebody's word to us.
+        (Some(from), to) if to.as_ref().is_none_or(|to| to.bare == *context.own) => {
+            if inner.attr("type") == Some("error") {
+                bounce(inner, from).into_iter().collect()
+            } else {
+                received(inner, &from, context)
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What we ourselves sent, from whatever device.
+pub(super) fn sent(inner: &Element, from: &Sender, to: &Sender, context: &Context<'_>) -> Vec<Inbound> {
+    let mut out = Vec::new();
+    let named = |name: &str, namespace: &str| {
+        let child = inner.get_child(name, namespace)?;
+        attribute(child, "id").map(str::to_owned)
+    };
+    let with = || to.bare.clone();
+    if let Some(id) = named("received", ns::RECEIPTS) {
+        out.push(Inbound::ReceiptElsewhere { with: with(), id });
+    }
+    if let Some(id) = named("displayed", ns::CHAT_MARKERS) {
+        out.push(Inbound::ReadElsewhere { with: with(), id });
+    }
+    if let Some(content) = content(inner) {
+        out.push(Inbound::Text(Text {
+            chat: to.bare.clone(),
+            sender: from.bare.clone(),
+            direction: Direction::Out,
+            content,
+            sent_at: sent_at(inner, context),
+            stanza_id: attribute(inner, "id").map(str::to_owned),
+            origin_id: origin_id(inner),
+            archive_id: archive_id(inner, context),
+            receipt_to: None,
+        }));
+    }
+    out
+}

@@ -1,0 +1,238 @@
+//! Gaps in what is known of the archive, and what is found in them.
+
+use super::*;
+use crate::store::archive::{self, Place, ROOM};
+
+fn place(id: &str, position: i64) -> Place {
+    Place {
+        id: id.to_owned(),
+        at: at(1),
+        position,
+    }
+}
+
+#[tokio::test]
+async fn the_newest_place_is_the_last_one_told_and_its_position_never_goes_back() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let account = scene.account;
+    assert_eq!(archive::newest(&mut write, account).await, Ok(None));
+    for (id, position, now_at) in [("a", 20, 20), ("b", 10, 20), ("c", 30, 30)] {
+        archive::set_newest(&mut write, account, &place(id, position))
+            .await
+            .expect("set");
+        let found = archive::newest(&mut write, account)
+            .await
+            .expect("read")
+            .expect("one");
+        assert_eq!((found.id.as_str(), found.position), (id, now_at));
+    }
+}
+
+#[tokio::test]
+async fn a_session_begins_with_a_gap_that_ends_before_what_comes_live() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let account = scene.account;
+    // New here: everything is missing.
+    archive::begin(&mut write, account, at(100)).await.expect("begun");
+    let gaps = archive::gaps(&mut write, account).await.expect("read");
+    let [first] = gaps.as_slice() else {
+        panic!("{gaps:?}")
+    };
+    assert_eq!((&first.after, first.low, &first.before), (&None, 0, &None));
+    let live = messages::insert(
+        &mut write,
+        scene.chat,
+        &text("juliet@capulet.lit", "live", None),
+        true,
+        Stand::End(at(100).as_microsecond()),
+    )
+    .await
+    .expect("stored")
+    .expect("new");
+    assert!(live.1 >= first.high, "{live:?} stands behind {first:?}");
+    archive::end_before(&mut write, account, "live")
+        .await
+        .expect("ended");
+    archive::end_before(&mut write, account, "later")
+        .await
+        .expect("too late");
+    archive::set_newest(&mut write, account, &place("live", live.1))
+        .await
+        .expect("set");
+
+    // The next session: another gap, behind what was known last. It stays open as long as nothing is known behind it.
+    archive::begin(&mut write, account, at(200)).await.expect("begun");
+    archive::begin(&mut write, account, at(300)).await.expect("begun");
+    let gaps = archive::gaps(&mut write, account).await.expect("read");
+    let [_, second] = gaps.as_slice() else {
+        panic!("{gaps:?}")
+    };
+    assert_eq!(gaps[0].before.as_deref(), Some("live"));
+    assert_eq!(second.after.as_ref().map(|(id, _)| id.as_str()), Some("live"));
+    assert_eq!(second.low, live.1);
+    assert!(second.high >= at(300).as_microsecond());
+
+    let mut smaller = second.clone();
+    smaller.after = Some(("n".to_owned(), at(6)));
+    smaller.low += 1;
+    archive::shrink(&mut write, &smaller).await.expect("shrunk");
+    assert_eq!(
+        archive::gap(&mut write, smaller.id).await,
+        Ok(Some(smaller.clone()))
+    );
+    archive::close(&mut write, first.id).await.expect("closed");
+    assert_eq!(archive::gaps(&mut write, account).await, Ok(vec![smaller]));
+    archive::absent(&mut write, account).await.expect("forgotten");
+    assert_eq!(archive::gaps(&mut write, account).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn what_is_found_in_a_gap_stands_in_order_between_its_edges_whatever_the_servers_clock_says() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let (low, high) = (10 * ROOM, 20 * ROOM);
+    add(
+        &mut write,
+        scene.chat,
+        &text("juliet@capulet.lit", "before", None),
+        true,
+        at(-1_700_000_000),
+    )
+    .await
+    .expect("stored");
+    let live = text("juliet@capulet.lit", "behind", None);
+    messages::insert(&mut write, scene.chat, &live, true, Stand::End(high))
+        .await
+        .expect("stored");
+    // Early, in time, back in time, the same moment twice, after the gap, far in the future.
+    let stamps = [
+        1,
+        12 * ROOM,
+        11 * ROOM,
+        15 * ROOM,
+        15 * ROOM,
+        25 * ROOM,
+        i64::MAX,
+        16 * ROOM,
+    ];
+    let mut low = low;
+    for (number, wanted) in stamps.into_iter().enumerate() {
+        let message = text(
+            "juliet@capulet.lit",
+            &number.to_string(),
+            Some(&number.to_string()),
+        );
+        let (_, position) = messages::insert(
+            &mut write,
+            scene.chat,
+            &message,
+            true,
+            Stand::Between { wanted, low, high },
+        )
+        .await
+        .expect("stored")
+        .expect("new");
+        assert!(low < position && position < high, "{number}: {position}");
+        low = position;
+    }
+    let bodies: Vec<String> = messages::page(&mut write, scene.chat, None, 50, 0)
+        .await
+        .expect("a page")
+        .into_iter()
+        .filter_map(|message| message.body)
+        .collect();
+    assert_eq!(
+        bodies,
+        ["before", "0", "1", "2", "3", "4", "5", "6", "7", "behind"]
+    );
+    let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
+    assert_eq!(chat.last.and_then(|last| last.body).as_deref(), Some("behind"));
+    assert_eq!(chat.unread, 10);
+}
+
+#[tokio::test]
+async fn a_known_message_gets_its_archive_id() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mine = outgoing("x", "1");
+    let message = add(&mut write, scene.chat, &mine, false, at(1))
+        .await
+        .expect("stored");
+    let romeo = jid("romeo@montague.lit");
+    for (origin, archive, known) in [
+        (Some("2"), Some("a2"), None),
+        (Some("1"), Some("a1"), message),
+        (None, Some("a1"), message),
+        // The first id counts.
+        (Some("1"), Some("a3"), message),
+        (None, Some("a3"), None),
+    ] {
+        let found = messages::known(&mut write, scene.chat, &romeo, origin, archive)
+            .await
+            .expect("asked");
+        let found = found.map(|known| known.message);
+        assert_eq!(found, known, "{origin:?} {archive:?}");
+    }
+}
+
+#[tokio::test]
+async fn reading_elsewhere_moves_the_line_and_leaves_what_came_later_unread() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut ids = Vec::new();
+    for number in 1..=4 {
+        let message = text("juliet@capulet.lit", "x", Some(&number.to_string()));
+        ids.push(
+            add(&mut write, scene.chat, &message, true, at(number))
+                .await
+                .expect("stored"),
+        );
+    }
+    for (id, news, unread, line) in [
+        ("2", true, 2, ids[1]),
+        ("1", false, 2, ids[1]),
+        ("4", true, 0, ids[3]),
+    ] {
+        let message = messages::received_as(&mut write, scene.chat, id)
+            .await
+            .expect("asked")
+            .expect("it is there");
+        assert_eq!(
+            chats::read_up_to(&mut write, scene.chat, message).await,
+            Ok(news),
+            "{id}"
+        );
+        let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
+        assert_eq!((chat.unread, chat.read_up_to), (unread, line), "{id}");
+    }
+    assert_eq!(
+        messages::received_as(&mut write, scene.chat, "none").await,
+        Ok(None)
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_came_early_moves_before_what_the_archive_tells_of_after_it() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut stored = Vec::new();
+    for body in ["first", "early"] {
+        let message = text("juliet@capulet.lit", body, Some(body));
+        let message = messages::insert(&mut write, scene.chat, &message, true, Stand::End(50 * ROOM)).await;
+        stored.push(message.expect("stored").expect("new").0);
+    }
+    let between = (20 * ROOM, 10 * ROOM, 40 * ROOM);
+    let moved = messages::move_between(&mut write, scene.chat, stored[1], between).await;
+    assert_eq!(moved, Ok(Some(20 * ROOM)));
+    let bodies: Vec<_> = messages::page(&mut write, scene.chat, None, 50, 0)
+        .await
+        .expect("a page")
+        .into_iter()
+        .filter_map(|message| message.body)
+        .collect();
+    assert_eq!(bodies, ["early", "first"]);
+    let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
+    assert_eq!(chat.last.map(|last| last.message), Some(stored[0]));
+}
