@@ -166,6 +166,27 @@ async fn an_encrypted_message_reaches_the_own_other_device() {
     for device in [&mut desk, &mut lap] {
         assert_eq!(device.hears("for both of you").await["encryption"], "omemo1");
     }
+
+    // What each device answered to a new session was for one device only, said nothing, and came before this.
+    let lap_chat = lap.chat_with(BOB).await;
+    lap.send(&lap_chat, "written at the lap").await;
+    bob.hears("written at the lap").await;
+    desk.hears("written at the lap").await;
+    bob.send(&his, "the end").await;
+    for (device, chat) in [(&mut desk, &chat), (&mut lap, &lap_chat)] {
+        device.hears("the end").await;
+        let messages = device.messages(chat).await;
+        let bodies: Vec<&Value> = messages.iter().map(|message| &message["body"]).collect();
+        assert_eq!(
+            bodies,
+            [
+                "for Bob and my lap",
+                "for both of you",
+                "written at the lap",
+                "the end"
+            ]
+        );
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,8 @@ pub(super) async fn open(
     let mut failed = None;
     for element in encrypted {
         match open_one(write, account, envelope, element, now).await? {
+            // Without a payload nothing was said (XEP-0384 §4.6): an answer to another device of ours.
+            (Opened::Undecryptable { .. }, _) if element.payload.is_none() => {}
             (
                 Opened::Undecryptable {
                     encryption,
