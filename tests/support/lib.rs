@@ -6,6 +6,7 @@
     reason = "this is test code: a failed expectation ends the test"
 )]
 
+mod draws;
 mod headless;
 mod peer;
 mod person;
@@ -18,6 +19,7 @@ pub mod window;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use draws::Draws;
 pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use peer::{Peer, Tls};
 pub use person::Person;

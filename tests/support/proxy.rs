@@ -27,6 +27,13 @@ pub enum Fault {
     /// Every connection is reset once the client has sent this many more bytes over it; what came before is
     /// passed on. Each connection is cut at most once per fault.
     CutAfter(u64),
+    /// The same once the server has sent this many more bytes.
+    CutBackAfter(u64),
+    /// Every connection there is becomes a black hole for good: what either side says is lost, neither is told, and
+    /// neither learns that the other one left. New connections pass.
+    Drop,
+    /// Bytes pass one by one.
+    Split,
     /// Nothing passes and nothing is closed; new connections are accepted and as silent.
     Stall,
     /// The network is gone: nothing passes, and who connects hears nothing, not even that nobody listens.
@@ -84,6 +91,28 @@ impl Proxy {
             *number += 1;
             *current = fault;
         });
+    }
+
+    /// Does this for a while, and then nothing, unless it is told something else before.
+    pub fn set_for(&self, fault: Fault, duration: Duration) {
+        self.set(fault);
+        let sender = self.fault.clone();
+        let number = sender.borrow().0;
+        tokio::spawn(async move {
+            tokio::time::sleep(duration).await;
+            sender.send_if_modified(|(current, fault)| {
+                let still = *current == number;
+                if still {
+                    (*current, *fault) = (number + 1, Fault::Pass);
+                }
+                still
+            });
+        });
+    }
+
+    /// What it does now.
+    pub fn fault(&self) -> Fault {
+        self.fault.borrow().1
     }
 
     /// How many connections have been accepted so far.
@@ -230,6 +259,32 @@ impl UnderWay {
     }
 }
 
+/// How many bytes may pass each way before the connection is reset.
+struct Budget {
+    up: Option<u64>,
+    down: Option<u64>,
+}
+
+impl Budget {
+    fn of(fault: Fault) -> Self {
+        let mut budget = Self { up: None, down: None };
+        match fault {
+            Fault::CutAfter(bytes) => budget.up = Some(bytes),
+            Fault::CutBackAfter(bytes) => budget.down = Some(bytes),
+            _ => {}
+        }
+        budget
+    }
+}
+
+/// What becomes of a connection after a piece.
+#[derive(PartialEq)]
+enum Passed {
+    On,
+    Closed,
+    Exhausted,
+}
+
 /// Passes bytes between the two sides until one closes or a fault ends it.
 async fn link(mut client: TcpStream, way: Way, mut faults: Faults) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", way.target)).await else {
@@ -237,55 +292,96 @@ async fn link(mut client: TcpStream, way: Way, mut faults: Faults) {
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    // A cut that was ordered before this connection came is not for it; one after some bytes is.
-    let mut budget = match faults.borrow_and_update().1 {
-        Fault::CutAfter(bytes) => Some(bytes),
-        _ => None,
-    };
+    // A fault that was ordered before this connection came is not for it; one after some bytes is.
+    let mut budget = Budget::of(faults.borrow_and_update().1);
     // On loopback the connection stands at once; over a long way the client would wait for that.
     let delay = way.round_trip / 2;
     let opened = Instant::now() + way.round_trip;
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
     let (mut upward, mut downward) = (UnderWay::default(), UnderWay::default());
     loop {
-        let passes = !matches!(faults.borrow().1, Fault::Stall | Fault::Silence);
-        tokio::select! {
+        let fault = faults.borrow().1;
+        let passes = !matches!(fault, Fault::Stall | Fault::Silence);
+        let passed = tokio::select! {
             biased;
             changed = faults.changed() => {
                 let fault = faults.borrow_and_update().1;
                 if changed.is_err() || matches!(fault, Fault::Cut | Fault::Refuse) {
                     return reset(&client, &server);
                 }
-                budget = match fault { Fault::CutAfter(bytes) => Some(bytes), _ => None };
-            }
-            piece = upward.next(), if passes => {
-                let length = piece.len();
-                let allowed = budget.map_or(length, |left| length.min(usize::try_from(left).unwrap_or(usize::MAX)));
-                let passed = piece.get(..allowed).unwrap_or_default();
-                if length == 0 || server.write_all(passed).await.is_err() {
-                    return;
+                if fault == Fault::Drop {
+                    return swallow(client, server, faults).await;
                 }
-                if let Some(left) = budget.as_mut() {
-                    *left -= allowed as u64;
-                    if *left == 0 {
-                        return reset(&client, &server);
-                    }
-                }
+                budget = Budget::of(fault);
+                Passed::On
             }
-            piece = downward.next(), if passes => {
-                if piece.is_empty() || client.write_all(&piece).await.is_err() {
-                    return;
-                }
-            }
+            piece = upward.next(), if passes => pass(&mut server, &piece, fault, &mut budget.up).await,
+            piece = downward.next(), if passes => pass(&mut client, &piece, fault, &mut budget.down).await,
             read = client.read(&mut up), if passes && upward.has_room() => {
                 let at = Instant::now().max(opened) + delay;
                 upward.push(at, up.get(..read.unwrap_or(0)).unwrap_or_default());
+                Passed::On
             }
             read = server.read(&mut down), if passes && downward.has_room() => {
                 downward.push(Instant::now() + delay, down.get(..read.unwrap_or(0)).unwrap_or_default());
+                Passed::On
             }
+        };
+        match passed {
+            Passed::On => {}
+            Passed::Closed => return,
+            Passed::Exhausted => return reset(&client, &server),
         }
     }
+}
+
+/// Writes a piece, or as much of it as may pass.
+async fn pass(to: &mut TcpStream, piece: &[u8], fault: Fault, budget: &mut Option<u64>) -> Passed {
+    let length = piece.len();
+    let allowed = budget.map_or(length, |left| {
+        length.min(usize::try_from(left).unwrap_or(usize::MAX))
+    });
+    let passed = piece.get(..allowed).unwrap_or_default();
+    let written = if fault == Fault::Split {
+        one_by_one(to, passed).await
+    } else {
+        to.write_all(passed).await
+    };
+    if length == 0 || written.is_err() {
+        return Passed::Closed;
+    }
+    if let Some(left) = budget {
+        *left -= allowed as u64;
+        if *left == 0 {
+            return Passed::Exhausted;
+        }
+    }
+    Passed::On
+}
+
+/// Each byte in a packet of its own; whoever listens gets a chance to take it before the next one.
+async fn one_by_one(to: &mut TcpStream, piece: &[u8]) -> std::io::Result<()> {
+    for byte in piece {
+        to.write_all(std::slice::from_ref(byte)).await?;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Reads what both say and tells nobody, not even that one has left, until both have or all are reset.
+async fn swallow(mut client: TcpStream, mut server: TcpStream, mut faults: Faults) {
+    let (mut nowhere, mut neither) = (tokio::io::sink(), tokio::io::sink());
+    let both = async {
+        tokio::join!(
+            tokio::io::copy(&mut client, &mut nowhere),
+            tokio::io::copy(&mut server, &mut neither),
+        )
+    };
+    tokio::select! {
+        _ = both => {}
+        _ = faults.wait_for(|(_, fault)| matches!(fault, Fault::Cut | Fault::Refuse)) => {}
+    }
+    reset(&client, &server);
 }
 
 /// Makes both ends see a reset instead of a close once they are dropped.
@@ -363,5 +459,51 @@ mod tests {
         proxy.set(Fault::Pass);
         hear(&mut old).await;
         say_and_hear(&mut connect(&proxy).await).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_cut_after_so_many_bytes_of_the_server() {
+        let proxy = Proxy::to(echo().await).await;
+        let mut socket = connect(&proxy).await;
+        say_and_hear(&mut socket).await;
+        proxy.set(Fault::CutBackAfter(3));
+        let mut heard = Vec::new();
+        socket.write_all(b"abcdef").await.expect("the socket takes bytes");
+        let end = tokio::time::timeout(SHORT, socket.read_to_end(&mut heard)).await;
+        let cut = end.expect("in time").expect_err("a reset");
+        assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+        assert!(b"abc".starts_with(&heard), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_dropped_connection_stays_silent_for_good_and_new_ones_pass() {
+        let proxy = Proxy::to(echo().await).await;
+        let mut old = connect(&proxy).await;
+        say_and_hear(&mut old).await;
+        proxy.set_for(Fault::Drop, AWHILE);
+        until("the fault is over", SHORT, async || {
+            (proxy.fault() == Fault::Pass).then_some(())
+        })
+        .await;
+        old.write_all(b"x").await.expect("the socket takes a byte");
+        let heard = tokio::time::timeout(AWHILE, old.read_u8()).await;
+        assert!(heard.is_err(), "{heard:?}");
+        say_and_hear(&mut connect(&proxy).await).await;
+        proxy.set(Fault::Cut);
+        let end = tokio::time::timeout(SHORT, old.read_u8()).await;
+        assert!(end.expect("in time").is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_split_arrives_whole() {
+        let proxy = Proxy::to(echo().await).await;
+        let mut socket = connect(&proxy).await;
+        proxy.set(Fault::Split);
+        let said: Vec<u8> = (0..20_000_u32).map(|n| (n % 251) as u8).collect();
+        socket.write_all(&said).await.expect("the socket takes bytes");
+        let mut heard = vec![0; said.len()];
+        let all = tokio::time::timeout(SHORT, socket.read_exact(&mut heard)).await;
+        all.expect("in time").expect("all of it");
+        assert_eq!(heard, said);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use waxwing_tests::{Fault, Headless, Profile, Prosody, Proxy, Tls};
+use waxwing_tests::{Draws, Fault, Headless, Profile, Prosody, Proxy, Tls};
 
 use crate::report::{self, Spread};
 
@@ -116,7 +116,7 @@ pub async fn outages(seconds: u64) {
             changes,
             chat,
             write: write.clone(),
-            draws: Draws(SEED + number),
+            draws: Draws::of(SEED + number),
         });
     }
     program.forget_events();
@@ -166,12 +166,12 @@ impl Subject {
     async fn suffer(mut self, end: Instant) -> Vec<Outage> {
         let mut outages = Vec::new();
         // So that not everybody suffers at the same time.
-        sleep(SETTLED.mul_f64(self.draws.next())).await;
-        let first = self.draws.next();
+        sleep(SETTLED.mul_f64(self.draws.unit())).await;
+        let first = self.draws.unit();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 4")]
         let first = (first * 5.0) as usize;
         for kind in Kind::ALL.into_iter().cycle().skip(first) {
-            let lasts = kind.lasts(self.draws.next());
+            let lasts = kind.lasts(self.draws.unit());
             if Instant::now() + lasts > end {
                 break;
             }
@@ -215,20 +215,6 @@ impl Subject {
                 return change.at;
             }
         }
-    }
-}
-
-/// Numbers from 0 to 1 that look random and are the same each time (`SplitMix64`).
-struct Draws(u64);
-
-impl Draws {
-    #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
