@@ -1,42 +1,163 @@
-//! What runs long: `./x soak reconnects [N]`.
+//! What runs long: `./x soak reconnects [N]`, `./x soak exactly-once`.
 
 mod stream;
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::ValueExt as _;
+use waxwing_tests::exactly_once::{self, Encryption, Options, Progress};
 use waxwing_tests::reconnects::{Footprint, come_back};
 
 const USAGE: &str = "waxwing-soak reconnects [N]
 
-  N  how often the program, and the connection alone, is cut and comes back (10000)";
+  N  how often the program, and the connection alone, is cut and comes back (10000)
+
+waxwing-soak exactly-once [--messages N] [--faults F] [--kills K] [--seed S] [--encryption WHICH] [--server KIND]
+
+  --messages N        so many messages are written by two programs to each other (2000)
+  --faults F          so often a network, a program or the server breaks meanwhile (a tenth of the messages)
+  --kills K           so many of the faults are programs killed with signal 9 (15 of 100)
+  --seed S            all that is left to chance comes from this number (1)
+  --encryption WHICH  none, omemo, or both: two chats at once, one of each (both)
+  --server KIND       classic, or modern: with SASL2, Bind2 and FAST (classic if the seed is even)";
 
 /// How much more may be held at the end than after a tenth of the way: by then the caches of the database and the
 /// allocator are full, and a leak goes on.
 const MEMORY: f64 = 1.05;
 
+/// What to run.
+enum Soak {
+    Reconnects(usize),
+    ExactlyOnce(Options),
+}
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let rounds = match arguments.as_slice() {
-        ["reconnects"] => Some(10_000),
-        ["reconnects", number] => number.parse().ok().filter(|rounds| *rounds > 0),
-        _ => None,
-    };
-    let Some(rounds) = rounds else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    let soak = match read(std::env::args_os().skip(1)) {
+        Ok(Some(soak)) => soak,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return ExitCode::from(2);
+        }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    let flat = runtime.block_on(reconnects(rounds));
-    if flat {
+    let good = match soak {
+        Soak::Reconnects(rounds) => runtime.block_on(reconnects(rounds)),
+        Soak::ExactlyOnce(options) => runtime.block_on(exactly_once(&options)),
+    };
+    if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Soak>, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let name = match parser.next()? {
+        Some(Value(name)) => name.string()?,
+        Some(Long("help") | Short('h')) => return Ok(None),
+        Some(other) => return Err(other.unexpected()),
+        None => return Err("what is to be run is missing".into()),
+    };
+    match name.as_str() {
+        "reconnects" => read_reconnects(&mut parser),
+        "exactly-once" => read_exactly_once(&mut parser),
+        other => Err(format!("there is no soak {other:?}").into()),
+    }
+}
+
+fn read_reconnects(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
+    let mut rounds = 10_000;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Value(number) => rounds = number.parse()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    if rounds == 0 {
+        return Err("it comes back once at least".into());
+    }
+    Ok(Some(Soak::Reconnects(rounds)))
+}
+
+fn read_exactly_once(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
+    let (mut messages, mut seed, mut encryption) = (2_000, 1, Encryption::Both);
+    let (mut faults, mut kills, mut server) = (None, None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Long("messages") => messages = parser.value()?.parse()?,
+            Long("faults") => faults = Some(parser.value()?.parse()?),
+            Long("kills") => kills = Some(parser.value()?.parse()?),
+            Long("seed") => seed = parser.value()?.parse()?,
+            Long("encryption") => {
+                let word = parser.value()?.string()?;
+                encryption = Encryption::read(&word).ok_or("--encryption is none, omemo or both")?;
+            }
+            Long("server") => {
+                server = Some(match parser.value()?.string()?.as_str() {
+                    "classic" => false,
+                    "modern" => true,
+                    _ => return Err("--server is classic or modern".into()),
+                });
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    let faults = faults.unwrap_or(messages / 10);
+    let kills = kills.unwrap_or(faults * 15 / 100);
+    if messages == 0 || faults > messages || kills > faults {
+        return Err("there are no more faults than messages, and no more kills than faults".into());
+    }
+    Ok(Some(Soak::ExactlyOnce(Options {
+        messages,
+        faults,
+        kills,
+        seed,
+        encryption,
+        modern: server.unwrap_or(seed % 2 == 1),
+    })))
+}
+
+/// Lets everything break and holds all histories against what was written; true if they are whole.
+async fn exactly_once(options: &Options) -> bool {
+    let outcome = exactly_once::run(options, |progress| tell(options, progress)).await;
+    eprintln!();
+    println!("{outcome}");
+    println!(
+        "{}",
+        if outcome.is_clean() {
+            "each message is everywhere once and in its place"
+        } else {
+            "NOT EXACTLY ONCE"
+        }
+    );
+    outcome.is_clean()
+}
+
+/// One line that is written anew.
+fn tell(options: &Options, progress: Progress) {
+    eprint!(
+        "\rmessage {} of {}, fault {} of {}, {} s ",
+        progress.messages,
+        options.messages,
+        progress.faults,
+        options.faults,
+        progress.elapsed.as_secs()
+    );
+    let _ = std::io::stderr().flush();
 }
 
 /// Cuts and comes back; true if what is held stayed flat.

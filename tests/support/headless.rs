@@ -69,6 +69,11 @@ impl Profile {
         self.home.path().join("profile")
     }
 
+    /// The folder with all that there is of it: the profile and the log.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     fn passphrase_file(&self) -> PathBuf {
         self.home.path().join("passphrase")
     }

@@ -7,6 +7,7 @@
 )]
 
 mod draws;
+pub mod exactly_once;
 mod headless;
 mod peer;
 mod person;

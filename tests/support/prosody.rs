@@ -38,6 +38,8 @@ pub struct Prosody {
     directory: TempDir,
     child: Option<Child>,
     login: Login,
+    /// How often it has run before.
+    runs: u16,
     /// Port on 127.0.0.1 that begins with TLS (XEP-0368).
     pub direct_tls_port: u16,
     /// Port on 127.0.0.1 that begins with STARTTLS (RFC 6120 §5).
@@ -87,6 +89,7 @@ impl Prosody {
             directory,
             child: None,
             login,
+            runs: 0,
             direct_tls_port: 0,
             starttls_port: 0,
         };
@@ -100,7 +103,16 @@ impl Prosody {
 
     /// Starts a server whose accounts are all in each other's rosters, subscribed both ways.
     pub async fn start_with_friends(accounts: &[&str]) -> Self {
-        let mut server = Self::start(&[]).await;
+        Self::with_friends(Login::Classic, accounts).await
+    }
+
+    /// The same with all that [`Prosody::modern`] offers.
+    pub async fn modern_with_friends(accounts: &[&str]) -> Self {
+        Self::with_friends(Login::Modern, accounts).await
+    }
+
+    async fn with_friends(login: Login, accounts: &[&str]) -> Self {
+        let mut server = Self::with_login(login, &[]).await;
         server.stop().await;
         for address in accounts {
             server.add_user(address, crate::PASSWORD);
@@ -129,6 +141,22 @@ impl Prosody {
         self.directory.path().join("prosody.log")
     }
 
+    /// The folder with all that the server has: configuration, storage, logs.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The file with what the server has stored of an account in one of its stores.
+    pub fn stored(&self, address: &str, store: &str, ending: &str) -> PathBuf {
+        let (name, domain) = address
+            .split_once('@')
+            .expect("an address of the form name@domain");
+        let folder = self.directory.path().join("data").join(path_encoded(domain));
+        folder
+            .join(store)
+            .join(format!("{}.{ending}", path_encoded(name)))
+    }
+
     /// Whether the server has this text anywhere in what it stored: archives, offline messages, published items.
     pub fn has_stored(&self, text: &str) -> bool {
         contains(&self.directory.path().join("data"), text)
@@ -141,18 +169,12 @@ impl Prosody {
 
     /// Adds an account, also while the server runs.
     pub fn add_user(&self, address: &str, password: &str) {
-        let (name, domain) = address
-            .split_once('@')
-            .expect("an address of the form name@domain");
         let text = format!("return {{ [\"password\"] = {}; }};\n", lua_string(password));
-        self.write_stored(domain, "accounts", name, &text);
+        self.write_stored(address, "accounts", &text);
     }
 
     /// Writes an account's roster. Prosody reads it when the account signs in.
     pub fn write_roster(&self, address: &str, items: &[RosterItem]) {
-        let (name, domain) = address
-            .split_once('@')
-            .expect("an address of the form name@domain");
         let mut text = String::from("return { [false] = { [\"version\"] = 1; };\n");
         for item in items {
             let contact_name = item
@@ -167,38 +189,28 @@ impl Prosody {
             text.push_str(&entry);
         }
         text.push_str("};\n");
-        self.write_stored(domain, "roster", name, &text);
+        self.write_stored(address, "roster", &text);
     }
 
     /// Deletes an account's archive, and what was kept for it while it was away. The server must not run.
     pub fn purge_archive(&self, address: &str) {
         assert!(self.child.is_none(), "the server still runs");
-        let (name, domain) = address
-            .split_once('@')
-            .expect("an address of the form name@domain");
-        let domain = self.directory.path().join("data").join(path_encoded(domain));
-        for (store, kind) in [
+        for (store, ending) in [
             ("archive", "list"),
             ("archive", "xml"),
             ("archive-xml", "list"),
             ("offline", "list"),
         ] {
-            let file = domain.join(store).join(format!("{}.{kind}", path_encoded(name)));
             // Which of them there are depends on what was kept.
-            let _ = fs::remove_file(file);
+            let _ = fs::remove_file(self.stored(address, store, ending));
         }
     }
 
-    fn write_stored(&self, domain: &str, store: &str, name: &str, text: &str) {
-        let folder = self
-            .directory
-            .path()
-            .join("data")
-            .join(path_encoded(domain))
-            .join(store);
-        fs::create_dir_all(&folder).expect("a folder for the server's storage");
-        fs::write(folder.join(format!("{}.dat", path_encoded(name))), text)
-            .expect("a file of the server's storage");
+    fn write_stored(&self, address: &str, store: &str, text: &str) {
+        let file = self.stored(address, store, "dat");
+        let folder = file.parent().expect("it lies in the storage");
+        fs::create_dir_all(folder).expect("a folder for the server's storage");
+        fs::write(file, text).expect("a file of the server's storage");
     }
 
     /// Ends the server in good order; sessions get a stream error.
@@ -233,7 +245,7 @@ impl Prosody {
 
     /// Whether the server came up on its ports; it does not if someone took one of them meanwhile.
     async fn launch(&mut self) -> bool {
-        let _ = fs::remove_file(self.log_file());
+        self.put_log_aside();
         let output =
             fs::File::create(self.directory.path().join("output.log")).expect("a file for the output");
         let child = Command::new("prosody")
@@ -265,6 +277,14 @@ impl Prosody {
             self.kill().await;
         }
         open
+    }
+
+    /// Each run has a log of its own; those before are kept for whoever looks into a failure.
+    fn put_log_aside(&mut self) {
+        let aside = format!("prosody-{:03}.log", self.runs);
+        if fs::rename(self.log_file(), self.directory.path().join(aside)).is_ok() {
+            self.runs += 1;
+        }
     }
 
     fn write_certificates(&self) {
