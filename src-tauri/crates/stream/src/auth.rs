@@ -143,6 +143,11 @@ pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     let challenge = match reply(wire, profile).await? {
         Reply::Challenge(challenge) => challenge,
         Reply::Success(..) => return Err(ConnectError::ServerLied(Lie::Signature)),
+        Reply::Continue => {
+            return Err(ConnectError::Protocol(
+                "a second proof is wanted before the first",
+            ));
+        }
         Reply::Failure(error) => return Ok(Verdict::Refused { error, early: true }),
     };
     let password = login.password.clone();
@@ -155,6 +160,7 @@ pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     match reply(wire, profile).await? {
         Reply::Success(element, proof) => last.check(&proof).map(|()| Verdict::Success(element)),
         Reply::Failure(error) => Ok(Verdict::Refused { error, early: false }),
+        Reply::Continue => Err(ConnectError::NoMechanism),
         // The server's proof may also come as one more challenge (RFC 6120 §6.4.5).
         Reply::Challenge(proof) => {
             last.check(&proof)?;
@@ -170,6 +176,7 @@ fn single(reply: Reply) -> Result<(Verdict, Vec<u8>), ConnectError> {
         Reply::Success(element, proof) => Ok((Verdict::Success(element), proof)),
         Reply::Failure(error) => Ok((Verdict::Refused { error, early: false }, Vec::new())),
         Reply::Challenge(_) => Err(ConnectError::Protocol("a challenge where none belongs")),
+        Reply::Continue => Err(ConnectError::NoMechanism),
     }
 }
 
@@ -178,6 +185,8 @@ enum Reply {
     /// With the mechanism's last message, empty if there is none.
     Success(Element, Vec<u8>),
     Failure(ConnectError),
+    /// The server wants a second proof (XEP-0388 §2.6.3); none is known here.
+    Continue,
 }
 
 /// The next step. Nothing but the exchange may come before its end, so that nobody smuggles anything in.
@@ -203,9 +212,7 @@ async fn reply<S: AsyncRead + AsyncWrite + Unpin>(
             Ok(Reply::Success(element, data))
         }
         "failure" => Ok(Reply::Failure(failure(&element))),
-        "continue" => Err(ConnectError::Protocol(
-            "the server wants a second proof, which is not known here",
-        )),
+        "continue" => Ok(Reply::Continue),
         _ => Err(ConnectError::Protocol("no answer to the authentication")),
     }
 }

@@ -169,6 +169,7 @@ fn stumbled(error: ConnectError) -> ConnectError {
         ConnectError::Protocol(_)
         | ConnectError::Io(_)
         | ConnectError::Policy(_)
+        | ConnectError::NoMechanism
         | ConnectError::Stream {
             condition: StreamCondition::NotAuthorized | StreamCondition::Other(_),
             ..
