@@ -3,17 +3,16 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use minidom::Element;
 use rustls::ServerConfig;
 
 use crate::authority::{Authority, VALID};
-use crate::peer::{Gone, Peer, Played, Said};
-use crate::scram::{self, Exchange, Hash, Proof};
+use crate::header;
+use crate::login::Modern;
+use crate::peer::{Gone, Peer, Played};
+use crate::scram::Exchange;
 use crate::server::Shared;
-use crate::{header, mechanisms};
 
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
-pub(crate) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +38,8 @@ pub enum Point {
     Auth,
     /// The client has proven that it knows the password.
     Response,
+    /// The client has shown a token.
+    Token,
     /// The client opened its stream anew.
     SecondHeader,
     /// The client asked for a resource.
@@ -121,6 +122,14 @@ pub struct Honest {
     pub tls: Arc<ServerConfig>,
     /// The mechanisms on offer.
     pub mechanisms: Vec<&'static str>,
+    /// The types of channel binding that it names (XEP-0440), if it names some; it can do `tls-exporter`.
+    pub bindings: Option<Vec<&'static str>>,
+    /// What somebody between lets the client see of the mechanisms.
+    pub seen: Option<Vec<&'static str>>,
+    /// Says what it offers within the exchange as well (XEP-0474).
+    pub protects_offer: bool,
+    /// What it does along with a login, if it is a server of today.
+    pub modern: Option<Modern>,
     /// How it proves itself.
     pub exchange: Exchange,
     /// Whether it offers stream management (XEP-0198).
@@ -142,10 +151,33 @@ impl Honest {
             begins: Begins::Direct,
             tls: authority.tls(domain, VALID),
             mechanisms: vec!["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"],
+            bindings: None,
+            seen: None,
+            protects_offer: false,
+            modern: None,
             exchange: Exchange::default(),
             acknowledges: true,
             roster: "<item jid='{friend}' subscription='both'/>".to_owned(),
             instead: Vec::new(),
+        }
+    }
+
+    /// The same server as one of today: with channel binding, SASL2, Bind2 and tokens.
+    #[must_use]
+    pub fn of_today(self) -> Self {
+        Self {
+            mechanisms: vec![
+                "PLAIN",
+                "SCRAM-SHA-1",
+                "SCRAM-SHA-256",
+                "SCRAM-SHA-256-PLUS",
+                "SCRAM-SHA-512",
+                "SCRAM-SHA-512-PLUS",
+            ],
+            bindings: Some(vec!["tls-exporter"]),
+            protects_offer: true,
+            modern: Some(Modern::default()),
+            ..self
         }
     }
 
@@ -188,77 +220,9 @@ impl Honest {
         }
         peer.secure(&self.tls).await?;
         peer.hear_header().await?;
-        let features = header(&self.domain) + &mechanisms(&self.mechanisms);
-        self.answer(peer, Point::Header, &features, "").await?;
-        self.authenticate(peer).await?;
-        peer.hear_header().await?;
-        let managed = if self.acknowledges {
-            "<sm xmlns='urn:xmpp:sm:3'/>"
-        } else {
-            ""
-        };
-        let features = format!(
-            "{}<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>{managed}</stream:features>",
-            header(&self.domain)
-        );
-        self.answer(peer, Point::SecondHeader, &features, "").await?;
-        shared.sessions.serve(self, peer).await
-    }
-
-    /// SASL (RFC 6120 §6) by SCRAM or PLAIN, until a success is out.
-    async fn authenticate(&self, peer: &mut Peer) -> Played {
-        let success = format!("<success xmlns='{SASL}'/>");
-        let auth = sasl(peer).await?;
-        let mechanism = auth.attr("mechanism").unwrap_or_default().to_owned();
-        let first = scram::decode(&auth.text()).ok_or(Gone)?;
-        if mechanism == "PLAIN" {
-            let right = first == format!("\0{}\0{}", self.user, self.password);
-            let answer = if right { success } else { refusal() };
-            self.answer(peer, Point::Auth, &answer, "").await?;
-            return if right { Ok(()) } else { self.refused(peer).await };
-        }
-        if self.exchange.proof == Proof::Skipped {
-            return peer.say(success).await;
-        }
-        let hash = Hash::named(&mechanism).ok_or(Gone)?;
-        let exchange = self.exchange.first(hash, &first).ok_or(Gone)?;
-        self.answer(
-            peer,
-            Point::Auth,
-            &scram::element("challenge", &exchange.challenge),
-            "",
-        )
-        .await?;
-        let response = scram::decode(&sasl(peer).await?.text()).ok_or(Gone)?;
-        let Some(mut signature) = exchange.last(&response, &self.password) else {
-            self.answer(peer, Point::Response, &refusal(), "").await?;
-            return self.refused(peer).await;
-        };
-        if self.exchange.proof == Proof::Wrong {
-            signature[0] ^= 1;
-        }
-        let proof = scram::proof(&signature);
-        match self.exchange.proof {
-            Proof::Missing => {
-                self.answer(peer, Point::Response, &success, "").await?;
-            }
-            Proof::InChallenge => {
-                self.answer(peer, Point::Response, &scram::element("challenge", &proof), "")
-                    .await?;
-                sasl(peer).await?;
-                peer.say(success).await?;
-            }
-            _ => {
-                let proven = scram::element("success", &proof);
-                self.answer(peer, Point::Response, &proven, "").await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn refused(&self, peer: &mut Peer) -> Played {
-        peer.hear_out().await;
-        Err(Gone)
+        self.answer(peer, Point::Header, &self.opening(), "").await?;
+        let start = self.let_in(peer, shared).await?;
+        shared.sessions.serve(self, peer, start).await
     }
 
     /// Whether nothing else stands for this point, or only something more.
@@ -316,7 +280,7 @@ impl Honest {
     }
 
     /// The text with its placeholders filled in, if it is text.
-    fn filled(&self, peer: &Peer, bytes: &[u8], id: &str) -> Vec<u8> {
+    pub(crate) fn filled(&self, peer: &Peer, bytes: &[u8], id: &str) -> Vec<u8> {
         match std::str::from_utf8(bytes) {
             Ok(text) => text
                 .replace("{id}", &crate::escape(id))
@@ -330,17 +294,5 @@ impl Honest {
                 .into_bytes(),
             Err(_) => bytes.to_vec(),
         }
-    }
-}
-
-fn refusal() -> String {
-    format!("<failure xmlns='{SASL}'><not-authorized/></failure>")
-}
-
-/// The next SASL element.
-async fn sasl(peer: &mut Peer) -> Played<Element> {
-    match peer.next().await? {
-        Said::Element(element) if element.ns() == SASL => Ok(element),
-        _ => Err(Gone),
     }
 }

@@ -1,12 +1,13 @@
 //! A scripted XMPP server on loopback, for what a real one will not do.
 //!
 //! [`Honest`] is a server as it should be: TLS, SCRAM, bind, stream management with resumption, a roster and a friend
-//! who answers. A test says at which [`Point`] it does something else ([`Act`]), on the first connection or on all of
+//! who answers; one of today if it is to be ([`Modern`]). A test says at which [`Point`] it does something else ([`Act`]), on the first connection or on all of
 //! them. Everything that clients say is kept, for each connection, and what they said before TLS apart.
 //! [`Server::run`] takes any other script.
 
 mod authority;
 mod honest;
+mod login;
 mod peer;
 mod scram;
 mod server;
@@ -14,10 +15,11 @@ mod session;
 mod socks;
 mod told;
 
-pub use authority::{Authority, VALID};
+pub use authority::{Authority, VALID, self_signed, tls};
 pub use honest::{Act, Begins, Honest, Point};
+pub use login::Modern;
 pub use peer::{Gone, Peer, Played, Said};
-pub use scram::{Exchange, Hash, Proof};
+pub use scram::{Exchange, Hash, Proof, Scram, protection};
 pub use server::{Heard, Server};
 pub use socks::Socks;
 pub use told::names_told;

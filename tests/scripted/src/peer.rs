@@ -86,6 +86,14 @@ impl Peer {
         Ok(())
     }
 
+    /// What both ends of TLS know and nobody else (RFC 9266); none before TLS.
+    pub fn exporter(&self) -> Option<Vec<u8>> {
+        let Io::Secure(io) = &self.io else { return None };
+        let (_, tls) = io.get_ref();
+        tls.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", None)
+            .ok()
+    }
+
     /// Hears up to and including `end`, and gives it with what came before.
     pub async fn hear(&mut self, end: &str) -> Played<String> {
         loop {

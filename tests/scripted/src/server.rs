@@ -1,12 +1,13 @@
 //! A listener whose connections follow a script, and what they heard.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::honest::Honest;
+use crate::login::Token;
 use crate::peer::Peer;
 use crate::session::Sessions;
 
@@ -47,6 +48,13 @@ pub struct Heard {
 pub(crate) struct Shared {
     records: Mutex<Vec<Arc<Mutex<Record>>>>,
     pub(crate) sessions: Sessions,
+    token: Mutex<Token>,
+}
+
+impl Shared {
+    pub(crate) fn token(&self) -> MutexGuard<'_, Token> {
+        lock(&self.token)
+    }
 }
 
 /// A listening server; its connections end when it is dropped.
@@ -198,6 +206,6 @@ impl Drop for Server {
     }
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

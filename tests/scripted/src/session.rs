@@ -11,7 +11,7 @@ use crate::peer::{Gone, Peer, Played, Said, element_length};
 use crate::server::lock;
 
 const CLIENT: &str = "jabber:client";
-const SM: &str = "urn:xmpp:sm:3";
+pub(crate) const SM: &str = "urn:xmpp:sm:3";
 
 /// One session of the account; it outlives its connections (XEP-0198 §5).
 #[derive(Clone, Default)]
@@ -24,6 +24,34 @@ struct Session {
     sent: Vec<String>,
     /// Whether the client has shown presence.
     present: bool,
+}
+
+/// What a login brought along of a session: nothing, or one that is bound, or taken up again.
+#[derive(Default)]
+pub(crate) struct Start {
+    session: Option<usize>,
+    /// Stream management is on.
+    counts: bool,
+    /// How many stanzas of it the client had before, if it is taken up again.
+    got: Option<usize>,
+    /// The resource that the client has.
+    pub(crate) resource: String,
+}
+
+impl Start {
+    pub(crate) fn resumed(&self) -> bool {
+        self.got.is_some()
+    }
+
+    /// `<enabled/>`, if stream management is on.
+    pub(crate) fn enabled(&self) -> Option<String> {
+        let session = self.session.filter(|_| self.counts)?;
+        Some(enabled(session))
+    }
+}
+
+fn enabled(session: usize) -> String {
+    format!("<enabled xmlns='{SM}' id='session-{session}' resume='true'/>")
 }
 
 /// The sessions of a server.
@@ -70,17 +98,53 @@ impl Sessions {
         lock(&self.all).get_mut(session).map(work)
     }
 
+    /// A new session of a client with this tag (XEP-0386).
+    pub(crate) fn bind_along(&self, tag: &str, counts: bool) -> Start {
+        let session = self.begin("");
+        let resource = format!("{tag}/{session}");
+        self.with(session, |session| session.resource.clone_from(&resource));
+        Start {
+            session: Some(session),
+            counts,
+            got: None,
+            resource,
+        }
+    }
+
+    /// The session that a `<resume/>` asks for, and the `<resumed/>`; none if there is none.
+    pub(crate) fn resume(&self, asked: &Element) -> Option<(Start, String)> {
+        let previous = asked.attr("previd")?;
+        let session = previous.strip_prefix("session-")?.parse().ok()?;
+        let got: usize = asked.attr("h").and_then(|h| h.parse().ok()).unwrap_or_default();
+        self.with(session, |found| {
+            let h = found.handled;
+            let start = Start {
+                session: Some(session),
+                counts: true,
+                got: Some(got.min(found.sent.len())),
+                resource: found.resource.clone(),
+            };
+            (
+                start,
+                format!("<resumed xmlns='{SM}' h='{h}' previd='{previous}'/>"),
+            )
+        })
+    }
+
     /// Serves a client that has logged in.
-    pub(crate) async fn serve(&self, honest: &Honest, peer: &mut Peer) -> Played {
+    pub(crate) async fn serve(&self, honest: &Honest, peer: &mut Peer, start: Start) -> Played {
         let (mut changed, mut cuts) = (self.changed.subscribe(), self.cuts.subscribe());
         let mut line = Line {
             honest,
             peer,
             sessions: self,
-            session: None,
-            counts: false,
-            written: 0,
+            session: start.session,
+            counts: start.counts,
+            written: start.got.unwrap_or_default(),
         };
+        if start.resumed() {
+            line.write().await?;
+        }
         loop {
             tokio::select! {
                 said = line.peer.next() => match said? {
@@ -170,13 +234,8 @@ impl Line<'_> {
         match element.name() {
             "enable" => {
                 self.counts = true;
-                let id = self.session.unwrap_or_default();
-                self.answer(
-                    Point::Enable,
-                    &format!("<enabled xmlns='{SM}' id='session-{id}' resume='true'/>"),
-                    "",
-                )
-                .await
+                let enabled = enabled(self.session.unwrap_or_default());
+                self.answer(Point::Enable, &enabled, "").await
             }
             "resume" => self.resume(element).await,
             "r" => {
@@ -193,32 +252,19 @@ impl Line<'_> {
 
     async fn resume(&mut self, element: &Element) -> Played {
         let previous = element.attr("previd").unwrap_or_default();
-        let session = previous
-            .strip_prefix("session-")
-            .and_then(|number| number.parse().ok())
-            .filter(|number| self.sessions.with(*number, |_| ()).is_some());
-        let got: usize = element.attr("h").and_then(|h| h.parse().ok()).unwrap_or_default();
-        let Some(session) = session else {
+        let Some((start, resumed)) = self.sessions.resume(element) else {
             let failed = format!(
                 "<failed xmlns='{SM}'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
             );
             return self.answer(Point::Resume, &failed, previous).await;
         };
-        let handled = self.sessions.with(session, |session| session.handled);
-        let resumed = format!(
-            "<resumed xmlns='{SM}' h='{}' previd='{previous}'/>",
-            handled.unwrap_or_default()
-        );
-        // If a test wants it refused, this session is not the one that goes on.
-        let before = self.peer.number;
         self.answer(Point::Resume, &resumed, previous).await?;
-        if self.honest.is_honest_at(Point::Resume, before) {
-            let resource = self.sessions.with(session, |session| session.resource.clone());
-            self.peer.resource = resource.unwrap_or_default();
-            self.session = Some(session);
+        // If a test wants it refused, this session is not the one that goes on.
+        if self.honest.is_honest_at(Point::Resume, self.peer.number) {
+            self.peer.resource = start.resource;
+            self.session = start.session;
             self.counts = true;
-            let sent = self.sessions.with(session, |session| session.sent.len());
-            self.written = got.min(sent.unwrap_or_default());
+            self.written = start.got.unwrap_or_default();
             return self.write().await;
         }
         Ok(())

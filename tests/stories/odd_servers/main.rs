@@ -9,6 +9,7 @@ mod session;
 mod stanzas;
 mod stream;
 mod tls;
+mod today;
 
 use row::{Row, Table};
 
@@ -17,6 +18,7 @@ fn rows() -> Vec<Row> {
         tls::rows(),
         stream::rows(),
         login::rows(),
+        today::rows(),
         session::rows(),
         stanzas::rows(),
     ]

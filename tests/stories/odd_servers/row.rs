@@ -33,6 +33,10 @@ pub(crate) struct Row {
     unheard: Option<&'static str>,
     contacts: Option<&'static [&'static str]>,
     swallowed: u64,
+    /// How often the server hears a text inside TLS.
+    heard: Vec<(&'static str, usize)>,
+    /// The person is told of no trouble but a lost connection.
+    quiet: bool,
     /// Attempts stay apart: there are not more than so many.
     most: usize,
     script: Script,
@@ -62,6 +66,8 @@ pub(crate) fn row_by(
         unheard: None,
         contacts: None,
         swallowed: 0,
+        heard: Vec::new(),
+        quiet: false,
         most: usize::MAX,
         script: Box::new(script),
     }
@@ -100,6 +106,17 @@ impl Row {
     /// So many stanzas are thrown away.
     pub(crate) fn swallows(self, swallowed: u64) -> Self {
         Self { swallowed, ..self }
+    }
+
+    /// The server hears this so often inside TLS.
+    pub(crate) fn hears(mut self, text: &'static str, times: usize) -> Self {
+        self.heard.push((text, times));
+        self
+    }
+
+    /// The person is told of no trouble but a lost connection.
+    pub(crate) fn quietly(self) -> Self {
+        Self { quiet: true, ..self }
     }
 
     /// There are at most so many connections while the table is gone through.
@@ -360,6 +377,16 @@ impl Seat {
             if let Some(text) = self.row.unheard.filter(|text| heard.secure.contains(text)) {
                 complaints.push(format!("connection {number} heard {text:?}"));
             }
+        }
+        for (text, times) in &self.row.heard {
+            let heard = self.server.count(text);
+            if heard != *times {
+                complaints.push(format!("{text:?} was heard {heard} times"));
+            }
+        }
+        let troubles: Vec<&String> = self.codes.iter().filter(|code| *code != "disconnected").collect();
+        if self.row.quiet && !troubles.is_empty() {
+            complaints.push(format!("the person was told of {troubles:?}"));
         }
         if self.server.connections() > self.row.most {
             complaints.push(format!("{} connections", self.server.connections()));
