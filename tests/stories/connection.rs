@@ -2,7 +2,7 @@
 //! may be, through which proxy; and how it is connected can be looked at.
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Act, Authority, Honest, Point, Server, Socks, VALID, header, mechanisms};
+use waxwing_scripted::{Act, Authority, Honest, Point, Server, Socks, Tunnel, VALID, header, mechanisms};
 use waxwing_tests::{Headless, LONG, Profile, Tls, items, until};
 
 const ADDRESS: &str = "alice@odd.test";
@@ -436,6 +436,35 @@ async fn a_proxy_is_told_the_name_of_the_server_and_its_own_trouble_is_told_apar
     let closed = { Socks::to(1).await.port };
     scene.app.get("set_connection", through("x", closed)).await;
     scene.suffers(&account, "proxy_failed").await;
+    scene.app.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_lives_behind_a_proxy_of_the_web_as_well() {
+    let mut scene = scene().await;
+    let server = Server::start(scene.honest()).await;
+    let account = scene.app.add_account(ADDRESS, SECRET, 1, Tls::Direct).await;
+    let proxy = Tunnel::guarded(server.port, "carol", "of the proxy").await;
+    for (password, outcome) in [("a guess", "proxy_refused"), ("of the proxy", "")] {
+        let through = json!({
+            "account": account, "host": "server.inside", "port": 5223, "tls": "direct",
+            "proxy": {
+                "kind": "http", "host": "127.0.0.1", "port": proxy.port, "user": "carol", "password": password,
+            },
+        });
+        scene.app.get("set_connection", through).await;
+        if !outcome.is_empty() {
+            scene.asks(&account, outcome).await;
+            assert_eq!(proxy.asked().len(), 0);
+        }
+    }
+    scene.app.online(&account).await;
+    let report = scene.report(&account).await;
+    assert_eq!(report["connection"]["proxied"], true, "{report}");
+    let chat = scene.app.open_plain_chat(&account, "friend@odd.test").await;
+    scene.app.send(&chat, "echo this").await;
+    scene.app.message(&account, "answer to this").await;
+    assert_eq!(proxy.asked(), ["server.inside:5223"]);
     scene.app.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Contacts, who may see whose presence, and presence itself.
 
 use serde_json::{Value, json};
-use waxwing_tests::{Person, Prosody, RosterItem, items};
+use waxwing_tests::{Person, Prosody, RosterItem, SHORT, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@heron.test";
@@ -238,4 +238,38 @@ async fn one_odd_roster_item_loses_only_itself() {
         .iter()
         .find(|c| c["address"].as_str().is_some_and(|a| a.contains("nowhere")));
     assert_eq!(odd, None, "what is no address is no contact");
+}
+
+#[tokio::test]
+async fn while_the_person_looks_away_the_server_holds_back_what_can_wait() {
+    const INACTIVE: &str = "Received[c2s]: <inactive ";
+    const ACTIVE: &str = "Received[c2s]: <active ";
+    let (server, mut alice, mut bob) = friends().await;
+    alice
+        .sees(BOB, "Bob is there", |c| c["presence"] == "available")
+        .await;
+    alice.get("set_active", json!({ "active": false })).await;
+    let told = |count: usize, what: &'static str| {
+        let server = &server;
+        until(what, SHORT, async move || {
+            (server.logged(what) == count).then_some(())
+        })
+    };
+    told(1, INACTIVE).await;
+    let held = server.logged("Holding buffer");
+    let busy = json!({ "account": bob.account, "show": "dnd", "status": null });
+    bob.get("set_presence", busy).await;
+    until("the server holds the presence back", SHORT, async || {
+        (server.logged("Holding buffer") > held).then_some(())
+    })
+    .await;
+    alice
+        .sees(BOB, "Bob as before", |c| c["presence"] == "available")
+        .await;
+    // Said twice, told once.
+    for _ in 0..2 {
+        alice.get("set_active", json!({ "active": true })).await;
+    }
+    alice.sees(BOB, "Bob is busy", |c| c["presence"] == "dnd").await;
+    assert_eq!((server.logged(INACTIVE), server.logged(ACTIVE)), (1, 1));
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use waxwing_tests::process::signal;
-use waxwing_tests::{Fault, Peer, Person, Profile, Prosody, Proxy, SHORT, Tls, items, program};
+use waxwing_tests::{Fault, Peer, Person, Profile, Prosody, Proxy, SHORT, Tls, items, program, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -59,6 +59,35 @@ async fn a_presence_that_was_set_while_the_link_was_away_is_seen_after_the_sessi
         c["presence"] == "dnd" && c["status"] == "writing a letter"
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_dead_link_that_is_looked_after_is_noticed_in_a_few_seconds_and_a_live_one_stays() {
+    // Idle, it would be noticed after 25 seconds at the earliest; looked after, after 11.
+    const AT_LATEST: Duration = Duration::from_secs(18);
+    const ASKED: &str = "Received ack request";
+    let (server, proxy, mut alice) = alice_behind_a_proxy().await;
+    let account = alice.account.clone();
+    let asked = server.logged(ASKED);
+    alice.get("check_connections", json!({})).await;
+    until("the server was asked", SHORT, async || {
+        (server.logged(ASKED) > asked).then_some(())
+    })
+    .await;
+    proxy.set(Fault::Stall);
+    alice.get("check_connections", json!({})).await;
+    let since = Instant::now();
+    alice.account_until(&account, "connecting").await;
+    let noticed = since.elapsed();
+    assert!(noticed < AT_LATEST, "{noticed:?}");
+    assert_eq!(
+        server.logged("mod_smacks session resumed"),
+        0,
+        "the live link was given up"
+    );
+    proxy.set(Fault::Cut);
+    proxy.set(Fault::Pass);
+    alice.wait_online().await;
 }
 
 #[tokio::test]

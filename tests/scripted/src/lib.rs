@@ -14,6 +14,7 @@ mod server;
 mod session;
 mod socks;
 mod told;
+mod tunnel;
 
 pub use authority::{Authority, VALID, self_signed, tls};
 pub use honest::{Act, Begins, Honest, Point};
@@ -23,6 +24,7 @@ pub use scram::{Exchange, Hash, Proof, Scram, protection};
 pub use server::{Heard, Server};
 pub use socks::Socks;
 pub use told::names_told;
+pub use tunnel::Tunnel;
 
 /// The server's stream header, up to its features.
 pub fn header(domain: &str) -> String {

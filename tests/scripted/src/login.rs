@@ -94,7 +94,11 @@ impl Honest {
             String::new()
         };
         let bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>";
-        format!("<stream:features>{bind}{managed}<csi xmlns='urn:xmpp:csi:0'/></stream:features>")
+        let csi = self
+            .modern
+            .as_ref()
+            .map_or("", |_| "<csi xmlns='urn:xmpp:csi:0'/>");
+        format!("<stream:features>{bind}{managed}{csi}</stream:features>")
     }
 
     /// Hears authentications until one succeeds. Gives the session that came along.
