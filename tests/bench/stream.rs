@@ -47,6 +47,7 @@ fn login(server: &Prosody, port: u16) -> Login {
         token: None,
         user_agent: None,
         inactive: false,
+        invalidate_token: false,
         resume: None,
         tap: None,
     }

@@ -49,6 +49,19 @@ pub async fn connect(login: &Login) -> Result<Connection, ConnectError> {
     }
 }
 
+/// Has the server invalidate the login's token, as is due when nobody is to use it any more (XEP-0484 §3.7): logs in by it
+/// once more and leaves. The password is not tried. Errors: as [`connect`]; also if the server does not take the token or
+/// it has ended by itself, and then it is as good as invalidated.
+pub async fn invalidate_token(login: &Login) -> Result<(), ConnectError> {
+    let login = Login {
+        resume: None,
+        invalidate_token: true,
+        ..login.clone()
+    };
+    connect(&login).await?.close().await;
+    Ok(())
+}
+
 /// How a target is reached.
 pub(crate) enum Route<'a> {
     Straight(Names),

@@ -163,6 +163,7 @@ pub(crate) fn plain_login() -> Login {
         token: None,
         user_agent: None,
         inactive: false,
+        invalidate_token: false,
         resume: None,
         tap: None,
     }

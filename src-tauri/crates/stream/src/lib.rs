@@ -46,7 +46,7 @@ mod xml;
 pub use address::{BoundAddress, NotBound};
 pub use backoff::{backoff, pause};
 pub use certificate::{Certificate, Fingerprint};
-pub use connect::connect;
+pub use connect::{connect, invalidate_token};
 pub use connection::{Connection, Facts, Header, Incoming, StanzaNumber, Unacknowledged, Violation};
 pub use error::{
     CaFileError, CertificateProblem, ConnectError, Disconnected, Fatal, Lie, Retry, Step, StreamCondition,

@@ -176,6 +176,9 @@ pub struct Login {
     pub allow_plain: bool,
     /// What stands for the password.
     pub token: Option<FastToken>,
+    /// Tells the server to invalidate the token once it has let us in by it (XEP-0484 §3.7). Then nothing but the token is
+    /// tried; see [`crate::invalidate_token`].
+    pub invalidate_token: bool,
     /// Names this installation of this account (XEP-0388 §2.3, a UUID made once for each account).
     pub user_agent: Option<String>,
     /// Whether the person is not looking (XEP-0352), told as early as possible.

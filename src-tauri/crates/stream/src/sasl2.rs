@@ -118,7 +118,7 @@ impl Along {
         let resumes = resume.filter(|_| inline.resume);
         let token = match ticket {
             // The server ties a token to its mechanism; a better one is asked for with the next password.
-            Some(ticket) => ticket.old.then_some(ticket.mechanism),
+            Some(ticket) => (ticket.old && !login.invalidate_token).then_some(ticket.mechanism),
             None => fast::best(&inline.tokens, channel),
         };
         let token = token.filter(|_| login.user_agent.is_some());
@@ -143,7 +143,12 @@ impl Along {
             format!("<resume xmlns='{ns}' h='{handled}' previd='{id}'/>")
         });
         let bind = self.bind.map(|bind| bind.written(login.inactive));
-        let fast = by_token.then(|| format!("<fast xmlns='{}'/>", xml::FAST));
+        let invalidate = if login.invalidate_token {
+            " invalidate='true'"
+        } else {
+            ""
+        };
+        let fast = by_token.then(|| format!("<fast xmlns='{}'{invalidate}/>", xml::FAST));
         let token = self.token.as_ref().map(|mechanism| {
             let ns = xml::FAST;
             format!("<request-token xmlns='{ns}' mechanism='{mechanism}'/>")

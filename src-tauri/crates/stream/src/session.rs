@@ -186,7 +186,7 @@ pub(crate) fn plainer(login: &Login, error: &ConnectError) -> Option<Login> {
     let mut plainer = login.clone();
     match *error {
         UNUSABLE => plainer.resume.as_mut()?.id.take().map(drop)?,
-        STUMBLED => plainer.token = Some(fast::spent(login.token.as_ref()?)?),
+        STUMBLED if !login.invalidate_token => plainer.token = Some(fast::spent(login.token.as_ref()?)?),
         _ => return None,
     }
     tracing::warn!(%error, "trying without");
@@ -352,8 +352,12 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
                 error: error @ (ConnectError::AccountDisabled | ConnectError::TemporaryAuthFailure),
                 ..
             } => return Err(error),
+            Verdict::Refused { error, .. } if login.invalidate_token => return Err(error),
             Verdict::Refused { .. } => spent = true,
         }
+    }
+    if login.invalidate_token {
+        return Err(ConnectError::NoMechanism);
     }
     let along = match profile {
         Profile::Classic => Along::default(),

@@ -43,6 +43,7 @@ pub(super) async fn prepare(core: &Core, account: AccountId, left: &Left) -> Res
         user_agent: secrets.user_agent,
         inactive: !core.active.load(Ordering::Relaxed),
         resume: left.resumption.clone(),
+        invalidate_token: false,
         tap: Some(core.consoles.tap(account)),
         address: row.address.0,
         resource: row.resource,

@@ -46,6 +46,7 @@ pub(crate) fn login(user: &str, authority: &Authority, port: u16, tls: Tls) -> L
         token: None,
         user_agent: None,
         inactive: false,
+        invalidate_token: false,
         resume: None,
         tap: None,
     }

@@ -438,3 +438,40 @@ async fn names_with_any_characters_are_known_by_their_token() {
         server.check();
     }
 }
+
+#[tokio::test]
+async fn a_token_is_invalidated_by_its_last_use_and_the_password_is_not_tried() {
+    let host = Host::new();
+    let (server, login) = with_token(&host).await;
+    forget(&host);
+    waxwing_stream::invalidate_token(&login).await.unwrap();
+    let request = host.memory().requests[0].clone();
+    let fast = request.get_child("fast", FAST).unwrap();
+    assert_eq!(fast.attr("invalidate"), Some("true"));
+    assert!(!request.has_child("request-token", FAST) && !request.has_child("resume", SM));
+    server.check();
+    // Refused, ended, or not understood: it stays at that.
+    let refused = Host::lying(Lie::RefuseToken("not-authorized"));
+    let nonsense = Host::lying(Lie::SayToToken("<message/>"));
+    for host in [refused, nonsense] {
+        let (server, login) = with_token(&host).await;
+        forget(&host);
+        assert!(waxwing_stream::invalidate_token(&login).await.is_err());
+        assert_eq!(host.memory().exchanges, ["HT-SHA-256-EXPR"]);
+        server.check();
+    }
+    let (server, mut login) = with_token(&host).await;
+    forget(&host);
+    for token in [
+        login.token.take().map(|token| FastToken {
+            expiry: Some(1),
+            ..token
+        }),
+        None,
+    ] {
+        login.token = token;
+        assert!(waxwing_stream::invalidate_token(&login).await.is_err());
+    }
+    assert!(host.memory().requests.is_empty(), "something was proven");
+    server.check();
+}
