@@ -289,7 +289,7 @@ impl Prosody {
 
     fn write_certificates(&self) {
         let directory = self.directory.path();
-        let authority = Authority::new("Waxwing test authority");
+        let authority = Authority::default();
         fs::write(self.ca_file(), authority.pem()).expect("the authority's file");
         for domain in [DOMAIN, OTHER_DOMAIN, MISNAMED_DOMAIN] {
             let name = if domain == MISNAMED_DOMAIN {

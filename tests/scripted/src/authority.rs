@@ -19,6 +19,12 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new("Waxwing test authority")
+    }
+}
+
 impl Authority {
     /// A new authority with a new key.
     pub fn new(name: &str) -> Self {

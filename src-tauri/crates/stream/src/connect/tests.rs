@@ -17,9 +17,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::dns::tests::{NameServer, Said};
 use crate::{CertificateProblem, Endpoint, Resumption};
-use common::authority::Authority;
 use common::scripted::{HEADER, Secure, Server};
 use common::{DOMAIN, LIMIT};
+use waxwing_scripted::Authority;
 
 #[allow(dead_code)]
 #[path = "../../tests/common/mod.rs"]
@@ -56,7 +56,7 @@ async fn let_in(mut peer: Secure) {
 }
 
 async fn good(authority: &Authority) -> Server {
-    Server::secure(authority.server_config(DOMAIN, YEARS), |_, peer| let_in(peer)).await
+    Server::secure(authority.tls(DOMAIN, YEARS), |_, peer| let_in(peer)).await
 }
 
 async fn try_with(names: Names, login: &Login) -> Result<Connection, ConnectError> {
@@ -93,7 +93,7 @@ async fn stalled() -> (u16, Arc<AtomicUsize>) {
 
 /// As [`good`], but the clock, which jumps while everybody waits, goes as usual once somebody comes.
 async fn good_later(authority: &Authority) -> Server {
-    let config = authority.server_config(DOMAIN, YEARS);
+    let config = authority.tls(DOMAIN, YEARS);
     Server::plain(move |_, peer| {
         let config = Arc::clone(&config);
         async move {
@@ -106,7 +106,7 @@ async fn good_later(authority: &Authority) -> Server {
 
 #[tokio::test]
 async fn the_kind_with_the_better_priority_is_used() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = good(&authority).await;
     let (unused, taken) = stalled().await;
     let dns = NameServer::start([
@@ -125,7 +125,7 @@ async fn the_kind_with_the_better_priority_is_used() {
 
 #[tokio::test]
 async fn a_server_is_found_at_ipv6_first_and_at_ipv4_if_nobody_listens_there() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let six = TcpListener::bind((Ipv6Addr::LOCALHOST, 0))
         .await
         .expect("this machine has ::1, without which this cannot be tested");
@@ -144,10 +144,10 @@ async fn a_server_is_found_at_ipv6_first_and_at_ipv4_if_nobody_listens_there() {
 
 #[tokio::test]
 async fn a_target_that_fails_in_tcp_in_tls_or_by_its_certificate_is_followed_by_the_next() {
-    let authority = Authority::new();
-    let foreign = Authority::new();
-    let impostor = Server::secure(foreign.server_config(DOMAIN, YEARS), |_, peer| let_in(peer)).await;
-    let misnamed = Server::secure(authority.server_config("one.test", YEARS), |_, peer| let_in(peer)).await;
+    let authority = Authority::default();
+    let foreign = Authority::default();
+    let impostor = Server::secure(foreign.tls(DOMAIN, YEARS), |_, peer| let_in(peer)).await;
+    let misnamed = Server::secure(authority.tls("one.test", YEARS), |_, peer| let_in(peer)).await;
     let plain = Server::plain(|_, mut peer| async move {
         peer.try_say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     })
@@ -184,7 +184,7 @@ async fn a_target_that_fails_in_tcp_in_tls_or_by_its_certificate_is_followed_by_
 
 #[tokio::test]
 async fn a_target_that_stalls_is_overtaken_by_the_next() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (port, taken) = stalled().await;
     let server = good_later(&authority).await;
     let dns = NameServer::start([(DIRECT, record(0, port, "one.test.")), (START, Said::Nothing)]).await;
@@ -209,7 +209,7 @@ async fn a_target_that_stalls_is_overtaken_by_the_next() {
 
 #[tokio::test]
 async fn if_all_targets_stall_the_attempt_ends() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (port, taken) = stalled().await;
     let login = login(&authority);
     let setup = tls::prepare(DOMAIN, &login.trust).await.unwrap();
@@ -228,14 +228,14 @@ async fn if_all_targets_stall_the_attempt_ends() {
 
 #[tokio::test]
 async fn a_server_that_never_opens_its_stream_is_followed_by_the_next() {
-    let authority = Authority::new();
-    let silent = Server::secure(authority.server_config(DOMAIN, YEARS), |_, mut peer| async move {
+    let authority = Authority::default();
+    let silent = Server::secure(authority.tls(DOMAIN, YEARS), |_, mut peer| async move {
         peer.hear("xml:lang='en'>").await;
         tokio::time::pause();
         peer.hear_quietly().await;
     })
     .await;
-    let other = Server::secure(authority.server_config(DOMAIN, YEARS), |_, mut peer| async move {
+    let other = Server::secure(authority.tls(DOMAIN, YEARS), |_, mut peer| async move {
         peer.hear("xml:lang='en'>").await;
         peer.try_say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
         peer.hear_quietly().await;
@@ -254,8 +254,8 @@ async fn a_server_that_never_opens_its_stream_is_followed_by_the_next() {
 
 #[tokio::test]
 async fn a_wrong_password_is_not_tried_at_the_next_target() {
-    let authority = Authority::new();
-    let refusing = Server::secure(authority.server_config(DOMAIN, YEARS), |_, mut peer| async move {
+    let authority = Authority::default();
+    let refusing = Server::secure(authority.tls(DOMAIN, YEARS), |_, mut peer| async move {
         peer.open(
             "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>",
         )
@@ -276,7 +276,7 @@ async fn a_wrong_password_is_not_tried_at_the_next_target() {
 
 #[tokio::test]
 async fn a_domain_that_says_it_has_no_service_is_not_tried() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let dot = || record(0, 0, ".");
     for zone in [
         vec![(DIRECT, dot()), (START, dot())],
@@ -291,7 +291,7 @@ async fn a_domain_that_says_it_has_no_service_is_not_tried() {
 
 #[tokio::test]
 async fn a_domain_without_records_and_without_an_address_is_not_there_and_without_dns_nobody_knows() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let dns = NameServer::start([]).await;
     let error = error_with(dns.names(&[]), &login(&authority)).await;
     assert_eq!(error, ConnectError::NoServer);
@@ -302,7 +302,7 @@ async fn a_domain_without_records_and_without_an_address_is_not_there_and_withou
 
 #[tokio::test]
 async fn while_dns_is_away_the_server_is_found_where_it_was_and_otherwise_where_dns_says() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = good(&authority).await;
     let (port, taken) = stalled().await;
     let login = Login {
@@ -341,7 +341,7 @@ async fn while_dns_is_away_the_server_is_found_where_it_was_and_otherwise_where_
 
 /// A server that sends everybody to `place`, inside TLS.
 async fn sending(authority: &Authority, place: String) -> Server {
-    Server::secure(authority.server_config(DOMAIN, YEARS), move |_, mut peer| {
+    Server::secure(authority.tls(DOMAIN, YEARS), move |_, mut peer| {
         let place = place.clone();
         async move {
             peer.hear("xml:lang='en'>").await;
@@ -361,7 +361,7 @@ fn moved(place: &str) -> String {
 
 #[tokio::test]
 async fn a_server_that_sends_us_elsewhere_is_followed_twice_and_only_inside_tls() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = good(&authority).await;
     let third = sending(&authority, format!("two.test:{}", server.port)).await;
     let second = sending(&authority, format!("[::ffff:127.0.0.1]:{}", third.port)).await;
@@ -417,9 +417,9 @@ async fn a_server_that_sends_us_elsewhere_is_followed_twice_and_only_inside_tls(
 
 #[tokio::test]
 async fn the_certificate_is_the_accounts_domains_wherever_one_is_sent() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     // Made out for the very host that DNS, or another server, names.
-    let hosts = Server::secure(authority.server_config("two.test", YEARS), |_, peer| let_in(peer)).await;
+    let hosts = Server::secure(authority.tls("two.test", YEARS), |_, peer| let_in(peer)).await;
     let sender = sending(&authority, format!("two.test:{}", hosts.port)).await;
     for port in [hosts.port, sender.port] {
         let dns = NameServer::start([(DIRECT, record(1, port, "two.test."))]).await;
@@ -439,7 +439,7 @@ async fn the_certificate_is_the_accounts_domains_wherever_one_is_sent() {
 
 #[tokio::test]
 async fn a_session_is_taken_up_where_the_server_wants_it_and_else_where_it_is_found() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = good(&authority).await;
     let preferred = good(&authority).await;
     let dns = NameServer::start([(DIRECT, record(1, server.port, "one.test."))]).await;

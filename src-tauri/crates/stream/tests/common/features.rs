@@ -1,10 +1,6 @@
 //! How [`Host`] says what it can do.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::host::{BIND2, CSI, FAST, Host, SASL, SASL2};
-use super::scram::Hash;
 use super::scripted::SM;
 
 /// One element for each name.
@@ -70,20 +66,5 @@ impl Host {
             "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>{sm}<csi xmlns='{CSI}'/>\
              </stream:features>"
         )
-    }
-
-    /// The attribute of XEP-0474: what it offered, hashed.
-    pub(crate) fn protection(&self, mechanism: &str) -> String {
-        let sorted = |names: &[&str]| {
-            let mut names = names.to_vec();
-            names.sort_unstable();
-            names.join("\x1e")
-        };
-        let mut text = sorted(&self.offer.mechanisms);
-        if let Some(bindings) = &self.offer.bindings {
-            text = format!("{text}\x1f{}", sorted(bindings));
-        }
-        let digest = Hash::of(mechanism).digest(text.as_bytes());
-        format!(",h={}", STANDARD.encode(digest))
     }
 }

@@ -9,10 +9,9 @@ use rustls::pki_types::PrivateKeyDer;
 use sha2::{Digest, Sha256};
 use waxwing_stream::Element;
 
-use super::authority::Authority;
-use super::scram::{Hash, Scram};
 use super::scripted::{HEADER, SM, Secure, Server};
 use super::{DOMAIN, PASSWORD};
+use waxwing_scripted::{Authority, Hash, Scram, protection};
 
 pub(crate) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub(crate) const SASL2: &str = "urn:xmpp:sasl:2";
@@ -459,7 +458,7 @@ impl Host {
             refuse(peer, ns, "not-authorized").await;
             return Some(None);
         }
-        let mut scram = Scram::begin(mechanism, &String::from_utf8(first).unwrap());
+        let mut scram = Scram::begin(mechanism, &String::from_utf8(first).unwrap()).unwrap();
         assert_eq!(scram.username.replace("=2C", ",").replace("=3D", "="), self.user);
         self.memory()
             .exchanges
@@ -472,7 +471,8 @@ impl Host {
             return Some(Some(String::new()));
         }
         let protection = if self.protects_offer {
-            self.protection(mechanism)
+            let hash = Hash::named(mechanism).unwrap();
+            protection(hash, &self.offer.mechanisms, self.offer.bindings.as_deref())
         } else {
             String::new()
         };
@@ -519,15 +519,15 @@ impl Host {
         if let Lie::Refuse(condition) = self.lie {
             return Err(condition);
         }
-        let bound = scram.header.strip_prefix("p=").and_then(|p| p.strip_suffix(",,"));
         let able = self.offer.mechanisms.iter().any(|name| name.ends_with("-PLUS"));
         if scram.header == "y,," && able {
             return Err("server-does-support-channel-binding");
         }
-        let channel = bound
+        let channel = scram
+            .binding()
             .map(|binding| self.channel(peer, binding))
             .unwrap_or_default();
-        scram.prove(response, &channel)
+        scram.prove(response, PASSWORD, &channel)
     }
 }
 

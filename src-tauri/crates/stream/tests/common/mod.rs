@@ -1,11 +1,9 @@
 //! Servers to talk to: a real Prosody, a scripted one, and a wire that can be cut.
 
-pub(crate) mod authority;
 pub(crate) mod features;
 pub(crate) mod host;
 pub(crate) mod prosody;
 pub(crate) mod proxy;
-pub(crate) mod scram;
 pub(crate) mod scripted;
 
 use std::sync::Arc;
@@ -15,7 +13,7 @@ use waxwing_stream::{
     ConnectError, Connection, Disconnected, Element, Endpoint, Incoming, Login, Password, Tls, Trust,
 };
 
-use authority::Authority;
+use waxwing_scripted::Authority;
 
 /// The domain that every test server serves.
 pub(crate) const DOMAIN: &str = "waxwing.test";

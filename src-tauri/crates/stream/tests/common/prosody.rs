@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::authority::Authority;
 use super::{DOMAIN, LIMIT, PASSWORD};
+use waxwing_scripted::Authority;
 
 pub(crate) struct Prosody {
     child: Child,
@@ -19,7 +19,9 @@ impl Prosody {
     /// Serves [`DOMAIN`] with a certificate for `name` and the accounts `alice` and `bob`.
     pub(crate) fn start(authority: &Authority, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        authority.write(folder.path(), name);
+        let (certificate, key) = authority.sign(name);
+        std::fs::write(folder.path().join("server.crt"), certificate).unwrap();
+        std::fs::write(folder.path().join("server.key"), key).unwrap();
         let (starttls, direct) = (free_port(), free_port());
         accounts(folder.path());
         let config = folder.path().join("prosody.cfg.lua");

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waxwing_stream::{Connection, Disconnected, Element, Incoming, Tls};
 
-use crate::common::authority::Authority;
 use crate::common::scripted::{SM, Secure};
 use crate::common::{connect, login, message, next, refused, stanza};
 use crate::session::{R, WITH_SM, over, session};
+use waxwing_scripted::Authority;
 
 #[tokio::test]
 async fn a_burst_is_taken_without_waiting() {
@@ -218,7 +218,7 @@ fn a_connection_and_the_way_to_it_can_be_moved_between_threads() {
     fn movable<T: Send>(value: T) -> T {
         value
     }
-    let authority = Authority::new();
+    let authority = Authority::default();
     let login = login("alice", &authority, 1, Tls::Direct);
     drop(movable(waxwing_stream::connect(&login)));
     let _: fn(Connection) -> Connection = movable::<Connection>;

@@ -7,10 +7,10 @@ use waxwing_stream::{
     CertificateProblem, ConnectError, Login, Mechanism, Retry, StreamCondition, Tls, read_ca_file,
 };
 
-use crate::common::authority::Authority;
 use crate::common::host::Host;
 use crate::common::scripted::{HEADER, Server};
 use crate::common::{DOMAIN, PASSWORD, connect, login, refused};
+use waxwing_scripted::Authority;
 
 const YEARS: (i32, i32) = (2020, 2090);
 const PLAIN_ONLY: &str =
@@ -19,10 +19,10 @@ const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
 #[tokio::test]
 async fn a_server_that_knew_better_before_does_not_get_the_password() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let heard = Arc::new(Mutex::new(String::new()));
     let script_heard = Arc::clone(&heard);
-    let server = Server::secure(authority.server_config(DOMAIN, YEARS), move |_, mut peer| {
+    let server = Server::secure(authority.tls(DOMAIN, YEARS), move |_, mut peer| {
         let heard = Arc::clone(&script_heard);
         async move {
             peer.open(PLAIN_ONLY).await;
@@ -47,7 +47,7 @@ async fn a_server_that_knew_better_before_does_not_get_the_password() {
 
 #[tokio::test]
 async fn a_server_without_starttls_hears_nothing_of_the_account() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let heard = Arc::new(Mutex::new(String::new()));
     let script_heard = Arc::clone(&heard);
     let server = Server::plain(move |_, mut peer| {
@@ -75,7 +75,7 @@ async fn a_server_without_starttls_hears_nothing_of_the_account() {
 
 #[tokio::test]
 async fn what_is_injected_behind_proceed_is_not_taken_for_the_servers_word() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for injected in [
         "<stream:features/>",
         "<",
@@ -104,7 +104,7 @@ async fn what_is_injected_behind_proceed_is_not_taken_for_the_servers_word() {
 
 #[tokio::test]
 async fn a_foreign_address_is_not_accepted_as_ours() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for jid in [
         "mallory@waxwing.test/test",
         "alice@evil.test/test",
@@ -113,14 +113,11 @@ async fn a_foreign_address_is_not_accepted_as_ours() {
         "@",
         "",
     ] {
-        let server = Server::secure(
-            authority.server_config(DOMAIN, YEARS),
-            move |_, mut peer| async move {
-                peer.let_in("").await;
-                peer.bind_as(jid).await;
-                peer.hear_out().await;
-            },
-        )
+        let server = Server::secure(authority.tls(DOMAIN, YEARS), move |_, mut peer| async move {
+            peer.let_in("").await;
+            peer.bind_as(jid).await;
+            peer.hear_out().await;
+        })
         .await;
         let error = refused(&login("alice", &authority, server.port, Tls::Direct)).await;
         assert_eq!(error.code(), "protocol", "{jid}");
@@ -129,17 +126,17 @@ async fn a_foreign_address_is_not_accepted_as_ours() {
 
 #[tokio::test]
 async fn each_fault_of_a_certificate_has_its_name() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for (name, years, trusted, problem) in [
         ("evil.test", YEARS, true, CertificateProblem::WrongName),
         (DOMAIN, (2000, 2010), true, CertificateProblem::Expired),
         (DOMAIN, (2080, 2090), true, CertificateProblem::NotYetValid),
         (DOMAIN, YEARS, false, CertificateProblem::UnknownIssuer),
     ] {
-        let server = Server::secure(authority.server_config(name, years), |_, _| async {}).await;
+        let server = Server::secure(authority.tls(name, years), |_, _| async {}).await;
         let mut login = login("alice", &authority, server.port, Tls::Direct);
         if !trusted {
-            login.trust.authorities = Arc::from([Authority::new().certificate()]);
+            login.trust.authorities = Arc::from([Authority::default().certificate()]);
         }
         let error = refused(&login).await;
         assert_eq!(error.retry(), Retry::Ask);
@@ -152,7 +149,7 @@ async fn each_fault_of_a_certificate_has_its_name() {
 
 #[tokio::test]
 async fn stream_errors_while_signing_in_keep_their_meaning() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let other = StreamCondition::SystemShutdown;
     for (condition, expected) in [
         ("host-unknown", ConnectError::HostUnknown),
@@ -166,7 +163,7 @@ async fn stream_errors_while_signing_in_keep_their_meaning() {
             },
         ),
     ] {
-        let server = Server::secure(authority.server_config(DOMAIN, YEARS), move |_, mut peer| async move {
+        let server = Server::secure(authority.tls(DOMAIN, YEARS), move |_, mut peer| async move {
             peer.hear("xml:lang='en'>").await;
             let ns = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
             peer.say(&format!(
@@ -185,31 +182,28 @@ async fn stream_errors_while_signing_in_keep_their_meaning() {
 
 #[tokio::test]
 async fn refusals_to_authenticate_and_to_bind_keep_their_meaning() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for (condition, expected) in [
         ("not-authorized", ConnectError::WrongPassword),
         ("account-disabled", ConnectError::AccountDisabled),
         ("temporary-auth-failure", ConnectError::TemporaryAuthFailure),
     ] {
-        let server = Server::secure(
-            authority.server_config(DOMAIN, YEARS),
-            move |_, mut peer| async move {
-                peer.open(PLAIN_ONLY).await;
-                peer.hear("</auth>").await;
-                peer.say(&format!(
-                    "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"
-                ))
-                .await;
-                peer.hear_out().await;
-            },
-        )
+        let server = Server::secure(authority.tls(DOMAIN, YEARS), move |_, mut peer| async move {
+            peer.open(PLAIN_ONLY).await;
+            peer.hear("</auth>").await;
+            peer.say(&format!(
+                "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"
+            ))
+            .await;
+            peer.hear_out().await;
+        })
         .await;
         assert_eq!(
             refused(&login("alice", &authority, server.port, Tls::Direct)).await,
             expected
         );
     }
-    let server = Server::secure(authority.server_config(DOMAIN, YEARS), |_, mut peer| async move {
+    let server = Server::secure(authority.tls(DOMAIN, YEARS), |_, mut peer| async move {
         peer.let_in("").await;
         let request = peer.hear("</iq>").await;
         let id = request.split("id='").nth(1).unwrap().split('\'').next().unwrap().to_owned();
@@ -227,7 +221,7 @@ async fn refusals_to_authenticate_and_to_bind_keep_their_meaning() {
 
 #[tokio::test]
 async fn nobody_listening_is_unreachable() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))
         .unwrap()
         .local_addr()
@@ -241,8 +235,12 @@ async fn nobody_listening_is_unreachable() {
 fn a_file_of_certificate_authorities_is_read_and_its_faults_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
-    let authority = Authority::new();
-    std::fs::write(&path, format!("{}{}", authority.pem(), Authority::new().pem())).unwrap();
+    let authority = Authority::default();
+    std::fs::write(
+        &path,
+        format!("{}{}", authority.pem(), Authority::default().pem()),
+    )
+    .unwrap();
     let certificates = read_ca_file(&path).unwrap();
     assert_eq!(
         (certificates.len(), &certificates[0]),
@@ -268,7 +266,7 @@ fn a_file_of_certificate_authorities_is_read_and_its_faults_are_told() {
 #[tokio::test]
 async fn a_machine_without_any_certificate_authority_works_with_the_given_ones() {
     if std::env::var_os("WAXWING_ALONE").is_some() {
-        let authority = Authority::new();
+        let authority = Authority::default();
         let server = Host::classic().listen(&authority, false).await;
         connect(&login("alice", &authority, server.port, Tls::Direct))
             .await

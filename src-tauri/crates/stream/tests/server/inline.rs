@@ -159,7 +159,7 @@ async fn a_person_who_is_not_looking_is_told_of_at_once_on_every_way() {
         },
     ] {
         let (told, mut telling) = tokio::sync::mpsc::unbounded_channel();
-        let authority = crate::common::authority::Authority::new();
+        let authority = waxwing_scripted::Authority::default();
         let server = host
             .listen_and(&authority, false, move |mut peer| {
                 let told = told.clone();
@@ -258,7 +258,7 @@ async fn acked(connection: &mut Connection) -> StanzaNumber {
 #[tokio::test]
 async fn a_session_goes_on_along_with_the_login() {
     let host = Host::new();
-    let authority = crate::common::authority::Authority::new();
+    let authority = waxwing_scripted::Authority::default();
     let (said, mut saying) = tokio::sync::mpsc::unbounded_channel();
     let server = host
         .listen_and(&authority, false, move |mut peer| {

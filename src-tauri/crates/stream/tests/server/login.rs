@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use waxwing_stream::{ConnectError, Facts, Lie as Lied, Login, Mechanism, Retry, Tls};
 
-use crate::common::authority::Authority;
 use crate::common::host::{Host, Lie, Offer};
 use crate::common::scripted::Server;
 use crate::common::{PASSWORD, connect, login, refused};
+use waxwing_scripted::Authority;
 
 const END_POINT: &str = "tls-server-end-point";
 const EXPORTER: &str = "tls-exporter";
@@ -18,7 +18,7 @@ pub(crate) async fn at(host: &Host) -> (Server, Login) {
 }
 
 pub(crate) async fn at_tls(host: &Host, old: bool) -> (Server, Login) {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = host.listen(&authority, old).await;
     let login = Login {
         allow_plain: false,
@@ -413,21 +413,18 @@ async fn between(authority: &Authority, server: u16) -> Server {
     config.alpn_protocols = vec![b"xmpp-client".to_vec()];
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let years = (2020, 2090);
-    Server::secure(
-        authority.server_config(crate::common::DOMAIN, years),
-        move |_, mut peer| {
-            let connector = connector.clone();
-            async move {
-                let tcp = tokio::net::TcpStream::connect(("127.0.0.1", server))
-                    .await
-                    .unwrap();
-                let name = ServerName::try_from(crate::common::DOMAIN).unwrap();
-                let mut far = connector.connect(name, tcp).await.unwrap();
-                // However it ends.
-                tokio::io::copy_bidirectional(peer.io(), &mut far).await.ok();
-            }
-        },
-    )
+    Server::secure(authority.tls(crate::common::DOMAIN, years), move |_, mut peer| {
+        let connector = connector.clone();
+        async move {
+            let tcp = tokio::net::TcpStream::connect(("127.0.0.1", server))
+                .await
+                .unwrap();
+            let name = ServerName::try_from(crate::common::DOMAIN).unwrap();
+            let mut far = connector.connect(name, tcp).await.unwrap();
+            // However it ends.
+            tokio::io::copy_bidirectional(peer.io(), &mut far).await.ok();
+        }
+    })
     .await
 }
 
@@ -436,7 +433,7 @@ async fn somebody_between_with_a_valid_certificate_is_found_out_by_either_bindin
     for bindings in [&[EXPORTER][..], &[END_POINT]] {
         for mut host in both() {
             host.offer.bindings = Some(bindings.to_vec());
-            let authority = Authority::new();
+            let authority = Authority::default();
             let server = host.listen(&authority, false).await;
             let between = between(&authority, server.port).await;
             let error = refused(&login("alice", &authority, between.port, Tls::Direct)).await;

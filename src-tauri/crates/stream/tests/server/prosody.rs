@@ -7,14 +7,14 @@ use waxwing_stream::{
     StreamCondition, Tls, Violation,
 };
 
-use crate::common::authority::Authority;
 use crate::common::prosody::Prosody;
 use crate::common::proxy::Proxy;
 use crate::common::{DOMAIN, body, connect, login, message, next, refused};
+use waxwing_scripted::Authority;
 
 #[tokio::test]
 async fn a_person_signs_in_over_direct_tls_and_over_starttls() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     for (port, tls) in [(prosody.direct, Tls::Direct), (prosody.starttls, Tls::StartTls)] {
         let connection = connect(&login("alice", &authority, port, tls)).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_person_signs_in_over_direct_tls_and_over_starttls() {
 
 #[tokio::test]
 async fn a_message_goes_from_one_to_the_other_and_is_acknowledged() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     let mut alice = connect(&login("alice", &authority, prosody.direct, Tls::Direct))
         .await
@@ -60,7 +60,7 @@ async fn a_message_goes_from_one_to_the_other_and_is_acknowledged() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_and_not_retried() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     let right = login("alice", &authority, prosody.direct, Tls::Direct);
     let wrong = Login {
@@ -80,7 +80,7 @@ async fn a_wrong_password_is_told_and_not_retried() {
 
 #[tokio::test]
 async fn a_certificate_for_another_host_is_refused() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, "other.test");
     for (port, tls) in [(prosody.direct, Tls::Direct), (prosody.starttls, Tls::StartTls)] {
         let error = refused(&login("alice", &authority, port, tls)).await;
@@ -100,7 +100,7 @@ async fn a_certificate_for_another_host_is_refused() {
 
 #[tokio::test]
 async fn what_was_in_flight_when_the_wire_was_cut_arrives_once_and_in_order() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     let proxy = Proxy::to(prosody.direct).await;
     let mut login_alice = login("alice", &authority, proxy.port, Tls::Direct);
@@ -169,7 +169,7 @@ fn keep(incoming: Incoming, from_bob: &mut HashSet<String>) {
 
 #[tokio::test]
 async fn what_a_hostile_contact_sends_changes_nothing() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     let mut alice = connect(&login("alice", &authority, prosody.direct, Tls::Direct))
         .await
@@ -215,7 +215,7 @@ async fn what_a_hostile_contact_sends_changes_nothing() {
 
 #[tokio::test]
 async fn a_server_that_was_killed_lets_a_new_session_begin_and_nothing_in_flight_is_forgotten() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let mut prosody = Prosody::start(&authority, DOMAIN);
     let proxy = Proxy::to(prosody.direct).await;
     let mut login = login("alice", &authority, proxy.port, Tls::Direct);
@@ -243,7 +243,7 @@ async fn a_server_that_was_killed_lets_a_new_session_begin_and_nothing_in_flight
 
 #[tokio::test]
 async fn the_same_resource_elsewhere_ends_the_older_connection_for_good() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let prosody = Prosody::start(&authority, DOMAIN);
     let login = login("alice", &authority, prosody.direct, Tls::Direct);
     let mut first = connect(&login).await.unwrap();

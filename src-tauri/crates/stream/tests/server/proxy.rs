@@ -9,9 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use waxwing_stream::{ConnectError, Endpoint, Login, Password, Proxy, ProxyKind, Retry, Step, Target, Tls};
 
-use crate::common::authority::Authority;
 use crate::common::scripted::Server;
 use crate::common::{DOMAIN, connect, login, refused};
+use waxwing_scripted::Authority;
 
 const YEARS: (i32, i32) = (2020, 2090);
 const USER: &str = "user";
@@ -51,7 +51,7 @@ impl Drop for Gate {
 type Asked = Arc<Mutex<Vec<(String, u16)>>>;
 
 async fn server(authority: &Authority) -> Server {
-    Server::secure(authority.server_config(DOMAIN, YEARS), |_, mut peer| async move {
+    Server::secure(authority.tls(DOMAIN, YEARS), |_, mut peer| async move {
         peer.let_in("").await;
         peer.bind().await;
         peer.hear_out().await;
@@ -147,7 +147,7 @@ async fn socks5(server: u16, wanted: Option<(&'static str, &'static str)>) -> (G
 
 #[tokio::test]
 async fn through_socks5_the_proxy_looks_the_name_up_and_both_usual_ports_are_tried() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = server(&authority).await;
     let (gate, asked) = socks5(server.port, None).await;
     let login = login("alice", &authority, 1, Tls::Direct);
@@ -169,7 +169,7 @@ async fn through_socks5_the_proxy_looks_the_name_up_and_both_usual_ports_are_tri
 
 #[tokio::test]
 async fn an_onion_service_and_literals_are_the_proxys_affair() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = server(&authority).await;
     let (gate, asked) = socks5(server.port, None).await;
     for (host, port, expected) in [
@@ -196,7 +196,7 @@ async fn an_onion_service_and_literals_are_the_proxys_affair() {
 
 #[tokio::test]
 async fn a_socks5_proxys_password_is_given_and_a_wrong_one_is_told() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = server(&authority).await;
     let (gate, _) = socks5(server.port, Some((USER, SECRET))).await;
     let plain = login("alice", &authority, 1, Tls::Direct);
@@ -216,7 +216,7 @@ async fn a_socks5_proxys_password_is_given_and_a_wrong_one_is_told() {
 
 /// What comes of a proxy that answers each request with these bytes and hangs up.
 async fn answered(kind: ProxyKind, answers: &[&[u8]]) -> ConnectError {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
     let gate = Gate::start(move |mut stream| {
         let answers = answers.clone();
@@ -295,7 +295,7 @@ async fn each_way_in_which_an_http_proxy_fails_has_its_name() {
 
 #[tokio::test]
 async fn an_http_proxy_that_does_not_come_to_an_end_is_given_up() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for filler in [
         "x: y\r\n",
         "a-rather-long-line-without-an-end",
@@ -341,7 +341,7 @@ async fn http(server: u16, expected: &'static str) -> Gate {
 
 #[tokio::test]
 async fn an_http_proxy_is_asked_in_form_and_told_who_asks() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = server(&authority).await;
     for (host, credentials, expected) in [
         (
@@ -380,7 +380,7 @@ async fn an_http_proxy_is_asked_in_form_and_told_who_asks() {
 
 #[tokio::test]
 async fn a_host_that_is_none_is_not_asked_for() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let gate = Gate::start(|_| async { panic!("asked") }).await;
     for kind in [ProxyKind::Socks5, ProxyKind::HttpConnect] {
         for host in ["a\r\nProxy-Authorization: x", "a b", "a/b", "", &"a.".repeat(200)] {
@@ -397,7 +397,7 @@ async fn a_host_that_is_none_is_not_asked_for() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_or_says_nothing_is_not_waited_for_for_ever() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let gate = Gate::start(|mut stream| async move {
         stream.read_to_end(&mut Vec::new()).await.ok();
     })

@@ -7,9 +7,9 @@ use waxwing_stream::{
     Connection, Disconnected, Fatal, Incoming, Login, Retry, StanzaNumber, StreamCondition, Tls, Violation,
 };
 
-use crate::common::authority::Authority;
 use crate::common::scripted::{SM, Secure, Server};
 use crate::common::{DOMAIN, connect, login, message, next, stanza};
+use waxwing_scripted::Authority;
 
 const YEARS: (i32, i32) = (2020, 2090);
 pub(crate) const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
@@ -22,9 +22,9 @@ pub(crate) async fn session<F>(
 where
     F: Future<Output = ()> + Send,
 {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let script = std::sync::Arc::new(script);
-    let server = Server::secure(authority.server_config(DOMAIN, YEARS), move |number, mut peer| {
+    let server = Server::secure(authority.tls(DOMAIN, YEARS), move |number, mut peer| {
         let script = std::sync::Arc::clone(&script);
         async move {
             peer.let_in(features).await;

@@ -3,9 +3,9 @@
 use tokio::sync::broadcast::{Receiver, channel};
 use waxwing_stream::{Element, Incoming, Seen, Tls, TokenNews, Way};
 
-use crate::common::authority::Authority;
 use crate::common::host::{Host, Offer};
 use crate::common::{PASSWORD, connect, login, message, next, refused};
+use waxwing_scripted::Authority;
 
 fn all(seeing: &mut Receiver<Seen>) -> Vec<Seen> {
     let mut seen = Vec::new();
@@ -44,7 +44,7 @@ async fn everything_is_seen_both_ways_and_no_secret_of_a_login_ever_appears() {
             ..Host::classic()
         },
     ] {
-        let authority = Authority::new();
+        let authority = Authority::default();
         let server = host.listen(&authority, false).await;
         let (tap, mut seeing) = channel(256);
         let mut login = login("alice", &authority, server.port, Tls::Direct);
@@ -103,7 +103,7 @@ async fn everything_is_seen_both_ways_and_no_secret_of_a_login_ever_appears() {
 #[tokio::test]
 async fn stanzas_are_seen_as_they_come_and_go_without_the_passwords_in_them() {
     let host = Host::new();
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = host
         .listen_and(&authority, false, |mut peer| async move {
             peer.hear("</message>").await;
@@ -150,7 +150,7 @@ async fn stanzas_are_seen_as_they_come_and_go_without_the_passwords_in_them() {
 #[tokio::test]
 async fn a_long_stanza_is_cut_and_an_unread_tap_holds_nothing_up() {
     let host = Host::new();
-    let authority = Authority::new();
+    let authority = Authority::default();
     let server = host.listen(&authority, false).await;
     let (tap, mut seeing) = channel(2);
     let mut login = login("alice", &authority, server.port, Tls::Direct);

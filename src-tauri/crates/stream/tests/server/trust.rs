@@ -6,9 +6,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ServerConfig};
 use waxwing_stream::{CertificateProblem, ConnectError, Fingerprint, Login, Retry, Tls};
 
-use crate::common::authority::{Authority, self_signed, server_config};
 use crate::common::scripted::{Secure, Server};
 use crate::common::{DOMAIN, connect, login, refused};
+use waxwing_scripted::{Authority, self_signed, tls};
 
 const YEARS: (i32, i32) = (2020, 2090);
 const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
@@ -42,8 +42,8 @@ async fn offered(login: &Login) -> (CertificateProblem, Option<waxwing_stream::C
 #[tokio::test]
 async fn a_refused_certificate_is_shown_and_believed_once_the_person_accepts_it() {
     use CertificateProblem::{Expired, NotYetValid, UnknownIssuer, WrongName};
-    let authority = Authority::new();
-    let foreign = Authority::new();
+    let authority = Authority::default();
+    let foreign = Authority::default();
     for ((certificate, key), names, alone, problem) in [
         (foreign.issue(DOMAIN, YEARS), DOMAIN, false, UnknownIssuer),
         (authority.issue("evil.test", YEARS), "evil.test", false, WrongName),
@@ -59,7 +59,7 @@ async fn a_refused_certificate_is_shown_and_believed_once_the_person_accepts_it(
         ),
     ] {
         for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
-            let server = server(server_config(certificate.der(), &key, versions)).await;
+            let server = server(tls(certificate.der(), &key, versions)).await;
             let login = login("alice", &authority, server.port, Tls::Direct);
             let (found, shown) = offered(&login).await;
             let shown = shown.expect("it is shown");
@@ -78,9 +78,9 @@ async fn a_refused_certificate_is_shown_and_believed_once_the_person_accepts_it(
 
 #[tokio::test]
 async fn an_accepted_certificate_is_believed_behind_starttls_too() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (certificate, key) = self_signed("evil.test", YEARS, true);
-    let config = server_config(certificate.der(), &key, rustls::ALL_VERSIONS);
+    let config = tls(certificate.der(), &key, rustls::ALL_VERSIONS);
     let server = Server::plain(move |_, mut peer| {
         let config = Arc::clone(&config);
         async move {
@@ -105,16 +105,16 @@ async fn an_accepted_certificate_is_believed_behind_starttls_too() {
 
 #[tokio::test]
 async fn with_one_accepted_others_are_judged_as_ever() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let accepted = Fingerprint::of(self_signed(DOMAIN, YEARS, true).0.der());
 
-    let good = server(authority.server_config(DOMAIN, YEARS)).await;
+    let good = server(authority.tls(DOMAIN, YEARS)).await;
     let login = login("alice", &authority, good.port, Tls::Direct);
     let connection = connect(&trusting(&login, accepted)).await.unwrap();
     assert!(!connection.facts().pinned);
     drop(connection);
 
-    let foreign = server(Authority::new().server_config(DOMAIN, YEARS)).await;
+    let foreign = server(Authority::default().tls(DOMAIN, YEARS)).await;
     let login = crate::common::login("alice", &authority, foreign.port, Tls::Direct);
     let (problem, shown) = offered(&trusting(&login, accepted)).await;
     assert_eq!(problem, CertificateProblem::UnknownIssuer);
@@ -123,11 +123,11 @@ async fn with_one_accepted_others_are_judged_as_ever() {
 
 #[tokio::test]
 async fn who_shows_an_accepted_certificate_without_having_its_key_is_not_believed() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (certificate, _) = self_signed(DOMAIN, YEARS, true);
     let (_, other_key) = self_signed(DOMAIN, YEARS, true);
     for versions in [&[&rustls::version::TLS12], &[&rustls::version::TLS13]] {
-        let server = server(server_config(certificate.der(), &other_key, versions)).await;
+        let server = server(tls(certificate.der(), &other_key, versions)).await;
         let login = login("alice", &authority, server.port, Tls::Direct);
         let error = refused(&trusting(&login, Fingerprint::of(certificate.der()))).await;
         assert!(
@@ -142,11 +142,11 @@ async fn who_shows_an_accepted_certificate_without_having_its_key_is_not_believe
 
 #[tokio::test]
 async fn what_nobody_can_explain_is_not_offered_and_not_accepted() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (certificate, key) = authority.issue_authority(DOMAIN);
     let garbage = CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]);
     for shown in [certificate.der(), &garbage] {
-        let server = server(server_config(shown, &key, rustls::ALL_VERSIONS)).await;
+        let server = server(tls(shown, &key, rustls::ALL_VERSIONS)).await;
         let login = login("alice", &authority, server.port, Tls::Direct);
         let (problem, presented) = offered(&login).await;
         assert_eq!((problem.code(), presented), ("other", None));
@@ -157,9 +157,9 @@ async fn what_nobody_can_explain_is_not_offered_and_not_accepted() {
 
 #[tokio::test]
 async fn a_server_need_not_know_the_protocols_name() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
-        let mut config = (*authority.server_config(DOMAIN, YEARS)).clone();
+        let mut config = (*authority.tls(DOMAIN, YEARS)).clone();
         config.alpn_protocols = protocols;
         let config = Arc::new(config);
         let server = Server::plain(move |_, peer| {
@@ -179,9 +179,9 @@ async fn a_server_need_not_know_the_protocols_name() {
 
 #[tokio::test]
 async fn no_handshake_shortens_another_and_so_tells_that_both_are_one_persons() {
-    let authority = Authority::new();
+    let authority = Authority::default();
     let (kinds, mut seen) = tokio::sync::mpsc::unbounded_channel();
-    let server = Server::secure(authority.server_config(DOMAIN, YEARS), move |_, peer| {
+    let server = Server::secure(authority.tls(DOMAIN, YEARS), move |_, peer| {
         kinds.send(peer.handshake()).unwrap();
         let_in(peer)
     })
@@ -198,8 +198,8 @@ async fn no_handshake_shortens_another_and_so_tells_that_both_are_one_persons() 
 async fn a_machine_without_any_certificate_authority_believes_what_the_person_accepts() {
     if std::env::var_os("WAXWING_ALONE").is_some() {
         let (certificate, key) = self_signed(DOMAIN, YEARS, true);
-        let server = server(server_config(certificate.der(), &key, rustls::ALL_VERSIONS)).await;
-        let mut login = login("alice", &Authority::new(), server.port, Tls::Direct);
+        let server = server(tls(certificate.der(), &key, rustls::ALL_VERSIONS)).await;
+        let mut login = login("alice", &Authority::default(), server.port, Tls::Direct);
         login.trust.authorities = Arc::from([]);
         let (problem, shown) = offered(&login).await;
         assert_eq!(problem, CertificateProblem::UnknownIssuer);
