@@ -110,7 +110,6 @@ async fn killed_again_and_again_while_it_catches_up_it_has_everything_once_and_i
     for line in lines(1..700) {
         bob.send(ALICE, &line, "none").await;
     }
-    bob.stop().await;
     // At another place each time: as soon as this many are there.
     let mut interrupted = 0;
     for seen in [1, 60, 200, 201, 450] {

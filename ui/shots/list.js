@@ -149,6 +149,8 @@ export const shots = [
   { name: "home-contrast", scene: "home", contrast: true, steps: noor },
   { name: "home-contrast-dark", scene: "home", contrast: true, dark: true, steps: noor },
   { name: "home-200-percent", scene: "home", width: 640, height: 400, scale: 2, steps: noor },
+  { name: "fetching-light", scene: "fetching", steps: noor, height: 1_000 },
+  { name: "fetching-dark", scene: "fetching", dark: true, width: 360, steps: noor },
   { name: "list-light", scene: "home" },
   { name: "list-dark", scene: "home", dark: true },
   { name: "contacts-light", scene: "home", steps: click("tab-contacts") },

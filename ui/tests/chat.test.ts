@@ -431,3 +431,36 @@ test("with several accounts the composer says as whom one writes", async () => {
   expect((await see("composer-account")).textContent).toContain("anna@a.example");
   await expect.element(page.getByTestId("rail-all")).toHaveAttribute("aria-pressed", "true");
 });
+
+describe("what the server still holds", () => {
+  test("is marked, and comes in sight when it is fetched", async () => {
+    const early = new Date(Date.now() - 3_600_000).toISOString();
+    core.addMessage(chat, "early", { sent_at: early });
+    core.addMessage(chat, "late");
+    const [first, second] = core.messages.get(chat)?.map((message) => message.position) ?? [];
+    if (first === undefined || second === undefined) throw new Error("two messages");
+    core.changeAccount(account, {
+      gaps: [
+        { after: 0, before: first },
+        { after: first, before: second },
+      ],
+    });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await expect
+      .poll(() => all("gap").map((mark) => mark.textContent))
+      .toEqual([en["chat.gap_older"], en["chat.gap"]]);
+    core.addPast(chat, "long ago", new Date(Date.now() - 7_200_000).toISOString());
+    core.changeAccount(account, { gaps: [{ after: first, before: second }] });
+    await expect.poll(() => bodies()).toEqual(["long ago", "early", "late"]);
+    core.changeAccount(account, { gaps: [] });
+    await gone("gap");
+  });
+
+  test("is said instead of a beginning", async () => {
+    core.changeAccount(account, { gaps: [{ after: 0, before: 9e15 }] });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    await expect.poll(() => one("chat-empty")?.textContent.trim()).toBe(en["chat.gap_older"]);
+  });
+});

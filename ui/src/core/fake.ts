@@ -150,6 +150,7 @@ export class FakeCore implements Core {
       accepted_certificate: null,
       own_authorities: false,
       plain_allowed: false,
+      gaps: [],
       rev: this.#nextRev(),
       ...more,
     });
@@ -261,6 +262,24 @@ export class FakeCore implements Core {
     });
     if (!read) this.#countUnread(chat.account);
     return message.message;
+  }
+
+  /** Something of long ago is fetched from the server; nobody is told of it by itself. */
+  addPast(chatId: ChatId, body: string, sent_at: string): void {
+    const chat = need(this.chats.get(chatId));
+    const all = need(this.messages.get(chatId));
+    const position = Date.parse(sent_at) * 1_000;
+    const first = need(all[0]);
+    all.unshift({
+      ...first,
+      message: this.#next(),
+      from: chat.address,
+      direction: "in",
+      body,
+      sent_at,
+      position,
+      rev: this.#nextRev(),
+    });
   }
 
   /** Something arrives now, unread. */

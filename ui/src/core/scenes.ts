@@ -18,6 +18,7 @@ const scenes: Record<string, () => FakeCore> = {
   trouble,
   passphrase,
   first_passphrase,
+  fetching,
   rtl,
   alone,
   connection,
@@ -43,6 +44,22 @@ function passphrase(): FakeCore {
 function first_passphrase(): FakeCore {
   const core = empty();
   core.opened = { state: "passphrase_needed", first: true };
+  return core;
+}
+
+/** The server's archive is still being read. */
+function fetching(): FakeCore {
+  const core = home();
+  const chat = [...core.chats.values()].find((one) => one.address === "noor@orchard.example");
+  const messages = core.messages.get(chat?.chat ?? -1) ?? [];
+  const at = (index: number) => messages[index]?.position ?? 0;
+  const half = Math.floor(messages.length / 2);
+  core.changeAccount(chat?.account ?? -1, {
+    gaps: [
+      { after: 0, before: at(0) },
+      { after: at(half - 1), before: at(half) },
+    ],
+  });
   return core;
 }
 

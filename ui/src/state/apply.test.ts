@@ -22,6 +22,7 @@ const account = (more: Partial<Account> = {}): Account => ({
   accepted_certificate: null,
   own_authorities: false,
   plain_allowed: false,
+  gaps: [],
   rev: 1,
   ...more,
 });
@@ -86,6 +87,16 @@ function opened(messages: Message[], complete = false): { mirror: Mirror; rows: 
   return { mirror, rows };
 }
 const ids = (rows: Rows) => rows.messages.map((one) => one.message);
+
+describe("a message that changes its place", () => {
+  test("stands where it belongs", () => {
+    const { mirror, rows } = opened([message(1), message(2), message(3)]);
+    apply(mirror, { type: "message_changed", message: message(3, { position: 1.5, rev: 9 }) });
+    expect(ids(rows)).toEqual([1, 3, 2]);
+    apply(mirror, { type: "message_changed", message: message(3, { position: 3, rev: 8 }) });
+    expect(ids(rows)).toEqual([1, 3, 2]);
+  });
+});
 
 describe("every event", () => {
   // A new event without a line here is a type error.

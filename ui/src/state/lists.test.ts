@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { Contact, Message } from "../core/generated/api";
+import type { Contact, Message, Gap } from "../core/generated/api";
 import { groupedContacts, matches } from "./people";
 import { timeline } from "./timeline";
 
@@ -93,6 +93,31 @@ describe("the timeline", () => {
     expect(shape(messages, 1)).toEqual(["day", 1, 2, "unread", 3, 4, "tail"]);
     expect(shape(messages, "start")).toEqual(["day", "unread", 1, 2, 3, 4, "tail"]);
     expect(shape(messages, null)).not.toContain("unread");
+  });
+
+  test("marks where messages are still to be fetched", () => {
+    const messages = [at(1, "2026-03-01T12:00"), at(2, "2026-03-01T12:01"), at(3, "2026-03-01T12:02")];
+    const [one = 0, two = 0, three = 0] = messages.map((message) => message.position);
+    const marks = (...gaps: Gap[]) =>
+      timeline(messages, null, gaps).map((row) =>
+        row.kind === "message" ? row.message.message : row.kind === "gap" ? row.older : row.kind,
+      );
+    expect(marks({ after: one, before: two })).toEqual(["day", 1, false, 2, 3, "tail"]);
+    expect(marks({ after: one + 1, before: two - 1 })).toEqual(["day", 1, false, 2, 3, "tail"]);
+    expect(marks({ after: 0, before: one }, { after: two, before: three })).toEqual([
+      true,
+      "day",
+      1,
+      2,
+      false,
+      3,
+      "tail",
+    ]);
+    // Behind all messages, before all but not from the beginning, or with a message in its midst: nothing to be marked.
+    expect(marks({ after: three, before: three + 9 }, { after: one - 9, before: one - 1 })).not.toContain(
+      true,
+    );
+    expect(marks({ after: one, before: three })).toEqual(["day", 1, 2, 3, "tail"]);
   });
 
   test("groups what one person writes within five minutes", () => {

@@ -18,6 +18,8 @@ export class Rows {
   messages: readonly Message[] = $state.raw([]);
   /** Nothing older is stored. */
   complete = $state(false);
+  /** Older ones may have been stored since that was found out. */
+  stale = $state(false);
   loading = $state(false);
   /** The reading of older ones that is under way. */
   older: Promise<void> | null = null;
@@ -65,7 +67,21 @@ export function isNewer(had: { rev: number } | undefined, row: { rev: number }):
 }
 
 export function putAccount(mirror: Mirror, account: Account): void {
-  if (isNewer(mirror.accounts.get(account.account), account)) mirror.accounts.set(account.account, account);
+  const had = mirror.accounts.get(account.account);
+  if (!isNewer(had, account)) return;
+  mirror.accounts.set(account.account, account);
+  if (had !== undefined && pastOf(had) !== pastOf(account)) outdate(mirror, account.account);
+}
+
+/** Up to which position the past has not been read from the server. */
+function pastOf(account: Account): number {
+  return account.gaps.find((gap) => gap.after === 0)?.before ?? 0;
+}
+
+function outdate(mirror: Mirror, account: AccountId): void {
+  for (const [chat, rows] of mirror.rows) {
+    if (mirror.chats.get(chat)?.account === account) rows.stale = true;
+  }
 }
 
 export function putContact(mirror: Mirror, contact: Contact): void {
@@ -122,7 +138,9 @@ function withMessage(messages: readonly Message[], message: Message, complete: b
   const at = findFromEnd(messages, message.message);
   if (at >= 0) {
     const had = messages[at];
-    return isNewer(had, message) ? messages.with(at, message) : messages;
+    if (!isNewer(had, message)) return messages;
+    if (had?.position === message.position) return messages.with(at, message);
+    return withMessage(messages.toSpliced(at, 1), message, complete);
   }
   let place = messages.length;
   for (let prior = messages[place - 1]; prior && isBefore(message, prior); prior = messages[place - 1]) {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { FakeCore } from "../core/fake";
 import { applyAll } from "./apply";
@@ -84,6 +84,22 @@ describe("reading messages", () => {
     expect(rows.messages.map((one) => one.body)).toEqual(
       Array.from({ length: 120 }, (_, at) => `text ${at}`),
     );
+  });
+
+  test("reads on when more of the past was fetched from the server", async () => {
+    const { core, mirror, account, chat } = world();
+    core.changeAccount(account, { gaps: [{ after: 0, before: 9_000_000_000 }] });
+    core.addMessage(chat, "new", { sent_at: new Date(9_000_000).toISOString() });
+    await readAll(core, mirror);
+    const rows = await readNewest(core, mirror, chat);
+    expect(rows.complete).toBe(true);
+    await readOlder(core, rows);
+    expect(core.asked.filter((one) => one.method === "list_messages").length).toBe(1);
+    core.addPast(chat, "old", new Date(1).toISOString());
+    core.changeAccount(account, { gaps: [{ after: 0, before: 1_000 }] });
+    await vi.waitUntil(() => rows.stale);
+    await readOlder(core, rows);
+    expect(rows.messages.map((one) => one.body)).toEqual(["old", "new"]);
   });
 
   test("takes in what arrives while the page is on its way", async () => {

@@ -104,7 +104,8 @@ function undefinedBefore(rows: Rows, page: readonly Message[]): readonly Message
 export function readOlder(core: Core, rows: Rows, limit = PAGE): Promise<void> {
   const first = rows.messages[0];
   if (rows.older) return rows.older;
-  if (rows.complete || !first) return Promise.resolve();
+  if ((rows.complete && !rows.stale) || !first) return Promise.resolve();
+  rows.stale = false;
   rows.older = readBefore(core, rows, first, limit).finally(() => (rows.older = null));
   return rows.older;
 }

@@ -1,10 +1,12 @@
-import type { Message, MessageId } from "../core/generated/api";
+import type { Gap, Message, MessageId } from "../core/generated/api";
 import { dayKey } from "../lib/time";
 
 /** A row of the message list. */
 export type TimelineRow =
   | { kind: "day"; key: string; at: string }
   | { kind: "unread"; key: string }
+  /** Messages may be missing here; `older` is true if these are all before the first one. */
+  | { kind: "gap"; key: string; older: boolean }
   | { kind: "tail"; key: string }
   | { kind: "message"; key: string; message: Message; first: boolean; last: boolean };
 
@@ -13,14 +15,28 @@ export type UnreadAfter = MessageId | "start" | null;
 
 const GROUP_SPAN = 5 * 60_000;
 
-/** Messages with day and unread lines between them, and with those of one person close together grouped. */
-export function timeline(messages: readonly Message[], unreadAfter: UnreadAfter): TimelineRow[] {
+/**
+ * Messages with day and unread lines between them and marks where some may be missing, and with those of one person
+ * close together grouped.
+ */
+export function timeline(
+  messages: readonly Message[],
+  unreadAfter: UnreadAfter,
+  gaps: readonly Gap[] = [],
+): TimelineRow[] {
   const rows: TimelineRow[] = [];
   let passed = unreadAfter === "start";
   let drawn = unreadAfter === null;
   let prior: Message | undefined;
   for (const message of messages) {
     let joins = prior !== undefined && belongTogether(prior, message);
+    const gap = gaps.find(
+      ({ after, before }) => before <= message.position && (prior ? after >= prior.position : after === 0),
+    );
+    if (gap) {
+      rows.push({ kind: "gap", key: `gap ${gap.after}`, older: prior === undefined });
+      joins = false;
+    }
     const day = dayKey(message.sent_at);
     if (prior === undefined || dayKey(prior.sent_at) !== day) {
       rows.push({ kind: "day", key: `day ${day} ${prior?.message ?? "start"}`, at: message.sent_at });

@@ -34,6 +34,7 @@ pub fn typescript() -> String {
         model::Lock,
         model::ProxyKind,
         model::Proxy,
+        model::Gap,
         model::Certificate,
         model::ConnectionFacts,
         model::FeatureName,

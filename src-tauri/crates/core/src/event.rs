@@ -42,7 +42,8 @@ pub enum Event {
     ChatChanged {
         chat: Chat,
     },
-    /// New or altered.
+    /// New or altered. What is read of the past, before all that was known, is not told one by one: the account's gap
+    /// moves, and `list_messages` holds it.
     MessageChanged {
         message: Message,
     },

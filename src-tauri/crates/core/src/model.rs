@@ -132,7 +132,19 @@ pub struct Account {
     pub own_authorities: bool,
     /// Whether the person allowed the password itself to be sent to this server, inside TLS.
     pub plain_allowed: bool,
+    /// What the server's archive holds and has not been read yet, oldest first.
+    pub gaps: Vec<Gap>,
     pub rev: i64,
+}
+
+/// Messages may be missing in the account's chats: behind those at `after` and before those at `before`, which are
+/// positions like those of messages. 0 is the beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Gap {
+    #[ts(type = "number")]
+    pub after: i64,
+    #[ts(type = "number")]
+    pub before: i64,
 }
 
 /// The way to a server through a proxy. Its password is not shown.

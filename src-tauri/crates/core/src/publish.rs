@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::live::Live;
 use crate::model::{
-    Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, MessageId,
-    Show,
+    Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, Gap,
+    MessageId, Show,
 };
-use crate::store::{accounts, chats, contacts, messages};
+use crate::store::{accounts, archive, chats, contacts, messages};
 
 /// What a transaction changed.
 #[derive(Debug, Default)]
@@ -94,14 +94,21 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
 /// Tells the watchers how an account stands.
 pub(crate) async fn account(core: &Core, account: AccountId) -> Result<()> {
     let rev = core.store.next_rev();
-    let row = accounts::get(&mut *core.store.read().await?, account).await?;
-    let account = show_account(row, core.live.read().await.get(&account), rev);
+    let mut db = core.store.read().await?;
+    let row = accounts::get(&mut db, account).await?;
+    let gaps = archive::gaps(&mut db, account).await?;
+    let account = show_account(row, &gaps, core.live.read().await.get(&account), rev);
     core.emit(Event::AccountChanged { account });
     Ok(())
 }
 
 /// An account's row with the state of its connection. `rev` was taken before both.
-pub(crate) fn show_account(row: accounts::AccountRow, live: Option<&Live>, rev: i64) -> Account {
+pub(crate) fn show_account(
+    row: accounts::AccountRow,
+    gaps: &[archive::Gap],
+    live: Option<&Live>,
+    rev: i64,
+) -> Account {
     let (proxy, accepted) = (row.proxy(), row.accepted_certificate());
     Account {
         account: row.id,
@@ -118,6 +125,13 @@ pub(crate) fn show_account(row: accounts::AccountRow, live: Option<&Live>, rev: 
         accepted_certificate: accepted.map(|print| print.to_string()),
         own_authorities: row.own_authorities,
         plain_allowed: row.plain_allowed,
+        gaps: gaps
+            .iter()
+            .map(|gap| Gap {
+                after: gap.low,
+                before: gap.high,
+            })
+            .collect(),
         host: row.host,
         port: row.port.0,
         tls: row.tls,

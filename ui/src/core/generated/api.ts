@@ -30,6 +30,8 @@ export type ProxyKind = "socks5" | "http";
 
 export type Proxy = { kind: ProxyKind, host: string, port: number, user: string | null, };
 
+export type Gap = { after: number, before: number, };
+
 export type Certificate = { 
 /**
  * SHA-256 in 64 lower-case hexadecimal digits.
@@ -172,7 +174,11 @@ own_authorities: boolean,
 /**
  * Whether the person allowed the password itself to be sent to this server, inside TLS.
  */
-plain_allowed: boolean, rev: number, };
+plain_allowed: boolean, 
+/**
+ * What the server's archive holds and has not been read yet, oldest first.
+ */
+gaps: Array<Gap>, rev: number, };
 
 export type Contact = { account: AccountId, address: string, name: string | null, subscription: Subscription, 
 /**

@@ -273,6 +273,7 @@ impl Online<'_> {
         }
         let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
         gap.after = Some((after.clone(), at.unwrap_or(now)));
+        batch.changes.account = true;
         archive::shrink(&mut batch.write, &gap).await?;
         let page = match reading.page {
             mam::Page::Since { start, .. } => mam::Page::Since {
@@ -374,6 +375,10 @@ impl Online<'_> {
         let Some((message, position)) = self.new_text(batch, chat, &text, stand, missed, now).await? else {
             return Ok(None);
         };
+        // Whoever looks at the beginning of a chat sees its gap move, and reads on.
+        if gap.after.is_none() && gap.before.is_some() {
+            batch.changes.messages.remove(&message);
+        }
         if missed && text.direction == Direction::Out {
             self.read_up_to(batch, chat, message).await?;
         } else if missed

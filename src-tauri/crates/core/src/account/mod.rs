@@ -1,6 +1,7 @@
 //! One task per account owns its connection: it connects, tries again, and while online selects over a closed set:
 //! what comes from the server, commands, a full outbox, time.
 
+mod answers;
 mod archive;
 mod batch;
 mod encryption;
@@ -8,8 +9,10 @@ mod faults;
 mod iq;
 mod keys;
 mod login;
+mod message;
 mod online;
 mod outbox;
+mod presence;
 mod publishing;
 mod receive;
 mod report;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,13 +23,12 @@ use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::inbound::{self, Context, Sender};
-use crate::model::{AccountId, BareJid, ConnectionState, Show};
+use crate::model::{AccountId, BareJid, ConnectionState};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
+use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
-use crate::store::{accounts, outbox};
-use crate::xep::element::{text, wrap};
-use crate::xep::{disco, ns, pubsub};
+use crate::xep::pubsub;
 use crate::{Core, log_failure};
 
 /// So many stanzas are stored in one transaction at most.
@@ -89,9 +87,9 @@ pub(super) struct Session {
     pub(super) questions: Questions,
     pub(super) pump: Pump,
     /// Roster, carbons and presence were asked for.
-    begun: bool,
+    pub(super) begun: bool,
     /// The presence that the server has of us.
-    presence: Option<Element>,
+    pub(super) presence: Option<Element>,
     /// How far our archive has been read.
     pub(super) archive: Archive,
     /// Whether archive ids can be believed.
@@ -107,7 +105,7 @@ pub(super) struct Session {
     /// When to try again to put our device on the list.
     publish_again: Option<Instant>,
     /// Whether the window was told that the account is online.
-    announced: bool,
+    pub(super) announced: bool,
     /// How often we put ourselves back on the device list.
     pub(super) repairs: u32,
     /// How many of the server's stanzas are stored, as the database has it.
@@ -271,94 +269,6 @@ impl Online<'_> {
             self.take(incoming?).await?;
         }
         Ok(())
-    }
-
-    /// Asks for all that a new session needs. Our presence follows when the server has said what it can do.
-    async fn introduce(&mut self) -> std::result::Result<(), Stop> {
-        let mut batch = Batch::begin(&self.core.store).await?;
-        keys::ensure(&mut batch.write, self.account, Timestamp::now()).await?;
-        let listed = keys::listed_before(&mut batch.write, self.account, &self.own).await?;
-        let own = self.own.clone();
-        for (to, kind, payload, ask) in [
-            (None, "get", Element::bare("query", ns::ROSTER), Ask::Roster),
-            (None, "set", Element::bare("enable", ns::CARBONS), Ask::Carbons),
-            (
-                Some(&own),
-                "get",
-                Element::bare("query", ns::DISCO_INFO),
-                Ask::OwnFeatures,
-            ),
-        ] {
-            batch
-                .send
-                .push(self.session.questions.ask(to, kind, payload, ask)?);
-        }
-        self.finish(batch).await?;
-        let wants = lists_wanted(&self.session.lists, [&own], Instant::now());
-        self.ask_for(wants).await?;
-        self.session.begun = true;
-        // A device that nobody knows yet is online when others can encrypt to it: a moment later.
-        if listed {
-            self.announce().await;
-        }
-        Ok(())
-    }
-
-    /// Shows our presence for the first time. Without an archive we have caught up when everything that the server kept
-    /// for us has come: it comes before the answer to a ping.
-    async fn greet(&mut self) -> std::result::Result<(), Stop> {
-        self.show_presence().await?;
-        if self.session.archive.is_absent() {
-            let ping = Element::bare("ping", ns::PING);
-            let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
-            self.connection.send(&ping).await?;
-        }
-        Ok(())
-    }
-
-    async fn announce(&mut self) {
-        self.session.announced = true;
-        set_state(
-            self.core,
-            self.account,
-            ConnectionState::Online,
-            ErrorChange::Set(None),
-        )
-        .await;
-    }
-
-    /// Tells the server whether the person is looking, if it wants to know (XEP-0352).
-    async fn show_activity(&mut self) -> std::result::Result<(), Stop> {
-        let active = self.core.active.load(Ordering::Relaxed);
-        if active != self.active && self.connection.features().has_child("csi", ns::CSI) {
-            let name = if active { "active" } else { "inactive" };
-            self.connection.send_other(&Element::bare(name, ns::CSI)).await?;
-        }
-        self.active = active;
-        Ok(())
-    }
-
-    /// Sends our presence if the server has another one of us.
-    async fn show_presence(&mut self) -> std::result::Result<(), Stop> {
-        let presence = self.presence().await?;
-        if self.session.presence.as_ref() != Some(&presence) {
-            self.connection.send(&presence).await?;
-            self.session.presence = Some(presence);
-        }
-        Ok(())
-    }
-
-    async fn presence(&self) -> Result<Element> {
-        let row = accounts::get(&mut *self.core.store.read().await?, self.account).await?;
-        let show = match row.show {
-            Show::Available | Show::Offline => None,
-            other => Some(text("show", ns::JABBER_CLIENT, other.word())),
-        };
-        let status = row
-            .status
-            .map(|status| text("status", ns::JABBER_CLIENT, &status));
-        let children = show.into_iter().chain(status).chain([disco::caps()]);
-        Ok(wrap(Element::bare("presence", ns::JABBER_CLIENT), children))
     }
 
     /// Takes in what came and all that came right behind it, in one transaction.

@@ -11,6 +11,7 @@ use crate::request::{
     AddAccount, AddedAccount, Nothing, OfAccount, SetAccountEnabled, SetPassword, SetPresence,
 };
 use crate::store::accounts::{self, NewAccount, NewConnection};
+use crate::store::archive;
 use crate::{Core, publish};
 
 pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
@@ -62,12 +63,15 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
 
 pub(crate) async fn list(core: &Arc<Core>, _: Nothing) -> Result<Vec<Account>> {
     let rev = core.store.next_rev();
-    let rows = accounts::all(&mut *core.store.read().await?).await?;
-    let live = core.live.read().await;
-    Ok(rows
-        .into_iter()
-        .map(|row| publish::show_account(row.clone(), live.get(&row.id), rev))
-        .collect())
+    let mut db = core.store.read().await?;
+    let mut list = Vec::new();
+    for row in accounts::all(&mut db).await? {
+        let gaps = archive::gaps(&mut db, row.id).await?;
+        let live = core.live.read().await;
+        let live = live.get(&row.id);
+        list.push(publish::show_account(row, &gaps, live, rev));
+    }
+    Ok(list)
 }
 
 pub(crate) async fn set_enabled(core: &Arc<Core>, params: SetAccountEnabled) -> Result<Nothing> {

@@ -10,11 +10,13 @@ use crate::xep::{mam, ns};
 
 /// XEP-0313 §4.3: a result counts only from the archive that was asked, and only for the question that is open.
 pub(super) fn read(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
-    let ours = from.bare == *context.own && from.resource.is_none();
-    let Some(archived) =
-        mam::result(stanza).filter(|result| ours && Some(result.query) == context.archive_query)
+    if from.bare != *context.own || from.resource.is_some() {
+        tracing::warn!("a message out of an archive that is not ours was refused");
+        return Vec::new();
+    }
+    let Some(archived) = mam::result(stanza).filter(|result| Some(result.query) == context.archive_query)
     else {
-        tracing::warn!("a message out of an archive that was not asked was refused");
+        tracing::debug!("a message out of the archive answers no question that is open");
         return Vec::new();
     };
     let mut holds = message(archived.message, context);

@@ -1,0 +1,203 @@
+//! What our questions were answered, or that nobody answered.
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_omemo::Profile;
+
+use super::batch::Batch;
+use super::encryption::{ListOutcome, Want, begin_session};
+use super::iq::Ask;
+use super::online::Online;
+use crate::error::{Code, Error, Result};
+use crate::model::BareJid;
+use crate::store::archive::{self};
+use crate::store::{chats, omemo};
+use crate::xep::{disco, ns, pubsub, stanza_error};
+
+impl Online<'_> {
+    /// The answer to a question of ours.
+    pub(super) async fn answered(
+        &mut self,
+        batch: &mut Batch,
+        ask: Ask,
+        answer: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        let failed = answer.attr("type") == Some("error");
+        match ask {
+            Ask::Roster if failed => {
+                tracing::warn!(
+                    error = stanza_error::read(answer).condition,
+                    "the roster could not be read"
+                );
+                Ok(())
+            }
+            Ask::Roster => self.roster(batch, answer).await,
+            Ask::Carbons => {
+                if failed {
+                    tracing::info!("the server offers no carbon copies");
+                }
+                Ok(())
+            }
+            Ask::OwnFeatures => {
+                let stanza_ids = !failed && disco::has_feature(answer, ns::SID);
+                self.session.stanza_ids = stanza_ids;
+                archive::set_stanza_ids(&mut batch.write, self.account, stanza_ids).await?;
+                // A server that is asked for the archive first need not send what it kept for us as well.
+                batch.greet = true;
+                let archive = !failed && disco::has_feature(answer, ns::MAM);
+                self.catch_up(batch, archive).await
+            }
+            Ask::CaughtUp => {
+                batch.caught_up = true;
+                Ok(())
+            }
+            Ask::Archive => self.archive_page(batch, answer, now).await,
+            Ask::Change(done) => {
+                let error = || Error::new(Code::Rejected, stanza_error::read(answer).sentence());
+                let _ = done.send(if failed { Err(error()) } else { Ok(()) });
+                Ok(())
+            }
+            Ask::Fence { rows } => self.confirm(batch, rows).await,
+            Ask::Publish(step) => self.published(batch, step, answer).await,
+            Ask::ForReport(part) => {
+                self.reported(part, Some(answer).filter(|_| !failed));
+                Ok(())
+            }
+            Ask::DeviceList { of, profile } => {
+                self.device_list_answer(batch, &of, profile, answer, now).await
+            }
+            Ask::Bundle { of, device, profile } => {
+                self.asked(&Want::Bundle {
+                    of: of.clone(),
+                    device,
+                    profile,
+                });
+                batch.outbox = true;
+                let begun = match pubsub::answered_items(answer).first() {
+                    Some((_, bundle)) if !failed => {
+                        begin_session(&mut batch.write, self.account, &of, device, profile, bundle).await?
+                    }
+                    _ => false,
+                };
+                self.bundle_outcome(batch, &of, device, begun, now).await
+            }
+        }
+    }
+
+    async fn device_list_answer(
+        &mut self,
+        batch: &mut Batch,
+        of: &BareJid,
+        profile: Profile,
+        answer: &Element,
+        now: Timestamp,
+    ) -> Result<()> {
+        match self.listed_devices(batch, of, profile, answer).await? {
+            Some(devices) => {
+                self.device_list(batch, of, profile, &devices, now).await?;
+                if *of == self.own {
+                    self.publish(batch, super::publishing::Step::bundle(profile))
+                        .await?;
+                }
+            }
+            None => {
+                self.list_read(of, profile, ListOutcome::Failed);
+                batch.outbox = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices that an answer names. None if it does not say: then what was known stays, and our own list is not
+    /// overwritten.
+    async fn listed_devices(
+        &self,
+        batch: &mut Batch,
+        of: &BareJid,
+        profile: Profile,
+        answer: &Element,
+    ) -> Result<Option<Vec<waxwing_omemo::xml::Device>>> {
+        if answer.attr("type") == Some("error") {
+            let nothing = match stanza_error::read(answer).condition.as_str() {
+                "item-not-found" => true,
+                // A server without personal eventing; or a list that is not there, or not for us, which some servers do
+                // not tell apart. Whoever closes it cannot be encrypted to. As far as nothing speaks against it: known
+                // devices stay, and a chat that was encrypted stays so.
+                "service-unavailable" | "feature-not-implemented" | "forbidden" | "not-authorized" => {
+                    *of != self.own
+                        && omemo::devices(&mut batch.write, self.account, of)
+                            .await?
+                            .is_empty()
+                }
+                _ => false,
+            };
+            return Ok(nothing.then(Vec::new));
+        }
+        let items = pubsub::answered_items(answer);
+        let Some((_, list)) = items.first() else {
+            return Ok(Some(Vec::new()));
+        };
+        match waxwing_omemo::xml::read_devices(list) {
+            Ok((read_as, devices)) if read_as == profile => Ok(Some(devices)),
+            _ => {
+                tracing::warn!("a device list cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn bundle_outcome(
+        &mut self,
+        batch: &mut Batch,
+        of: &BareJid,
+        device: waxwing_omemo::DeviceId,
+        begun: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let failed_at = (!begun).then_some(now);
+        omemo::set_failed(&mut batch.write, self.account, of, device, failed_at).await?;
+        if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
+    }
+
+    /// Nobody answered in time.
+    pub(super) async fn unanswered(&mut self, batch: &mut Batch, ask: Ask) -> Result<()> {
+        batch.outbox = true;
+        match ask {
+            Ask::Change(done) => {
+                let _ = done.send(Err(Error::new(
+                    Code::Timeout,
+                    "the server did not answer in time",
+                )));
+            }
+            Ask::DeviceList { of, profile } => self.list_read(&of, profile, ListOutcome::Failed),
+            Ask::Bundle { of, device, profile } => {
+                self.asked(&Want::Bundle {
+                    of: of.clone(),
+                    device,
+                    profile,
+                });
+                self.bundle_outcome(batch, &of, device, false, Timestamp::now())
+                    .await?;
+            }
+            Ask::Archive => self.archive_unanswered(batch),
+            Ask::OwnFeatures => {
+                tracing::warn!("the server does not say what it can do");
+                batch.greet = true;
+                self.archive_unanswered(batch);
+            }
+            Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Fence { .. } => {
+                tracing::warn!("the server left a question without an answer");
+            }
+            Ask::ForReport(part) => self.reported(part, None),
+            Ask::Publish(step) => {
+                tracing::warn!("the server left a publication without an answer");
+                self.cannot_publish(step.profile());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! Messages become rows: read, decrypted, stored, confirmed; and what others say of ours.
+
+use jiff::Timestamp;
+use minidom::Element;
+use waxwing_stream::Header;
+
+use super::batch::Batch;
+use super::encryption::empty_message;
+use super::keys::{self, Envelope, Opened};
+use super::online::Online;
+use super::outbox::fail;
+use crate::error::{Fault, Result};
+use crate::inbound::{Content, Sender, Text};
+use crate::model::{
+    BareJid, ChatId, Delivery, Direction, Encryption, EncryptionMode, MessageId, UndecryptableReason,
+};
+use crate::store::archive::{self, Place};
+use crate::store::messages::{NewMessage, Stand};
+use crate::store::{chats, contacts, messages, outbox};
+use crate::xep::element::{element, wrap};
+use crate::xep::ns;
+
+impl Online<'_> {
+    /// A message as it arrives. Whatever the archive still holds for us stands before it.
+    pub(super) async fn live_text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
+        let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
+        // Before decrypting: a message key can be used once only.
+        if self.known(batch, chat, &text).await?.is_none() {
+            let stand = Stand::End(now.as_microsecond());
+            let stored = self.new_text(batch, chat, &text, stand, true, now).await?;
+            self.reached(batch, &text, stored, now).await?;
+        }
+        self.acknowledge(batch, chat, &text).await
+    }
+
+    /// All of the archive up to this message is known, but for the gaps. What was held back elsewhere says nothing about
+    /// that.
+    async fn reached(
+        &self,
+        batch: &mut Batch,
+        text: &Text,
+        stored: Option<(MessageId, i64)>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (Some(id), Some((_, position))) = (&text.archive_id, stored) else {
+            return Ok(());
+        };
+        if text.sent_at < now {
+            return Ok(());
+        }
+        let place = Place {
+            id: id.clone(),
+            at: now,
+            position,
+        };
+        archive::end_before(&mut batch.write, self.account, id).await?;
+        archive::set_newest(&mut batch.write, self.account, &place).await
+    }
+
+    /// Stores a message that is not known yet. Says where; none if there is nothing to show.
+    pub(super) async fn new_text(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        stand: Stand,
+        unread: bool,
+        now: Timestamp,
+    ) -> Result<Option<(MessageId, i64)>> {
+        match self.read_content(batch, chat, text, now).await? {
+            Some(message) => self.store_message(batch, chat, &message, stand, unread).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The server has this message of ours.
+    pub(super) async fn arrived(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
+        outbox::remove_message(&mut batch.write, message).await?;
+        if messages::advance_delivery(&mut batch.write, message, Delivery::Sent).await? {
+            batch.changes.messages.insert(message);
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
+    }
+
+    async fn store_message(
+        &self,
+        batch: &mut Batch,
+        chat: ChatId,
+        message: &NewMessage,
+        stand: Stand,
+        unread: bool,
+    ) -> Result<Option<(MessageId, i64)>> {
+        let unread = unread && message.direction == Direction::In;
+        let stored = messages::insert(&mut batch.write, chat, message, unread, stand).await?;
+        if let Some((id, _)) = stored {
+            batch.changes.messages.insert(id);
+            batch.changes.chats.insert(chat);
+            batch.changes.account = true;
+        }
+        // Whoever answers on another device has read what stands before.
+        if message.direction == Direction::Out && matches!(stand, Stand::End(_)) {
+            chats::mark_read(&mut batch.write, chat).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Another device of ours has shown this message to the person, and with it all before it.
+    pub(super) async fn read_elsewhere(&self, batch: &mut Batch, with: &BareJid, id: &str) -> Result<()> {
+        let Some(chat) = chats::find(&mut batch.write, self.account, with).await? else {
+            return Ok(());
+        };
+        match messages::received_as(&mut batch.write, chat, id).await? {
+            Some(message) => self.read_up_to(batch, chat, message).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn read_up_to(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
+        if chats::read_up_to(&mut batch.write, chat, message).await? {
+            batch.changes.chats.insert(chat);
+            batch.changes.account = true;
+        }
+        Ok(())
+    }
+
+    /// A message was thrown away unread. If a contact wrote it, the chat says so; nobody else can fill the list with rows.
+    pub(super) async fn too_large(
+        &mut self,
+        batch: &mut Batch,
+        from: &Sender,
+        header: &Header,
+        now: Timestamp,
+    ) -> Result<()> {
+        let to_us = matches!(header.kind.as_deref(), None | Some("chat" | "normal"));
+        let contact = contacts::get(&mut batch.write, self.account, &from.bare).await?;
+        if !to_us || contact.is_none() {
+            return Ok(());
+        }
+        let chat = chats::open(&mut batch.write, self.account, &from.bare, now).await?;
+        let message = NewMessage {
+            sender: from.bare.clone(),
+            direction: Direction::In,
+            body: None,
+            sent_at: now,
+            delivery: Delivery::Delivered,
+            encryption: Encryption::None,
+            trust: None,
+            device: None,
+            unprotected: false,
+            undecryptable: Some(UndecryptableReason::TooLarge),
+            stanza_id: header.id.clone(),
+            origin_id: None,
+            archive_id: None,
+        };
+        let stand = Stand::End(now.as_microsecond());
+        self.store_message(batch, chat, &message, stand, true).await?;
+        Ok(())
+    }
+
+    /// What is to be stored; none if there is nothing to show.
+    async fn read_content(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        now: Timestamp,
+    ) -> Result<Option<NewMessage>> {
+        let mut message = NewMessage {
+            sender: text.sender.clone(),
+            direction: text.direction,
+            body: None,
+            sent_at: text.sent_at,
+            delivery: match text.direction {
+                Direction::In => Delivery::Delivered,
+                Direction::Out => Delivery::Sent,
+            },
+            encryption: Encryption::None,
+            trust: None,
+            device: None,
+            unprotected: false,
+            undecryptable: None,
+            stanza_id: text.stanza_id.clone(),
+            origin_id: text.origin_id.clone(),
+            archive_id: text.archive_id.clone(),
+        };
+        match &text.content {
+            Content::Plain(body) => {
+                let latched = chats::mode(&mut batch.write, chat).await? == Some(EncryptionMode::Omemo);
+                message.unprotected = latched && text.direction == Direction::In;
+                message.body = Some(body.clone());
+            }
+            Content::Unreadable { unsupported } => {
+                message.undecryptable = Some(if *unsupported {
+                    UndecryptableReason::Unsupported
+                } else {
+                    UndecryptableReason::Malformed
+                });
+            }
+            Content::Encrypted(encrypted) => {
+                let to = match text.direction {
+                    Direction::In => &self.own,
+                    Direction::Out => &text.chat,
+                };
+                let envelope = Envelope {
+                    own: &self.own,
+                    from: &text.sender,
+                    to,
+                };
+                let (opened, wanted) =
+                    keys::open(&mut batch.write, self.account, &envelope, encrypted, now).await?;
+                batch.bundles_behind |= wanted.bundles_behind;
+                if let Some((device, profile)) = wanted.answer
+                    && self.acquainted(batch, chat, &text.sender).await?
+                {
+                    let empty =
+                        empty_message(&mut batch.write, self.account, &text.sender, device, profile).await?;
+                    if let Some(empty) = empty {
+                        let stanza = String::from(&empty);
+                        outbox::push_stanza(&mut batch.write, self.account, stanza.as_bytes()).await?;
+                        batch.outbox = true;
+                    }
+                }
+                match opened {
+                    Opened::Nothing | Opened::Duplicate => return Ok(None),
+                    Opened::Body {
+                        body,
+                        encryption,
+                        device,
+                        trust,
+                    } => {
+                        message.body = Some(body);
+                        message.encryption = encryption;
+                        message.device = Some(device.get());
+                        message.trust = Some(trust);
+                        chats::latch(&mut batch.write, chat).await?;
+                    }
+                    Opened::Undecryptable {
+                        encryption,
+                        device,
+                        reason,
+                    } => {
+                        message.encryption = encryption;
+                        message.device = Some(device.get());
+                        message.undecryptable = Some(reason);
+                    }
+                }
+            }
+        }
+        Ok(Some(message))
+    }
+
+    /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.
+    pub(super) async fn acknowledge(&self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
+        let (Some(to), Some(id)) = (&text.receipt_to, &text.stanza_id) else {
+            return Ok(());
+        };
+        if !self.acquainted(batch, chat, &text.sender).await? {
+            return Ok(());
+        }
+        let message = element("message", ns::JABBER_CLIENT, &[("to", to), ("type", "chat")]);
+        let received = element("received", ns::RECEIPTS, &[("id", id)]);
+        batch
+            .send
+            .push(wrap(message, [received, Element::bare("store", ns::HINTS)]));
+        Ok(())
+    }
+
+    /// Nothing tells a stranger that we are there before the person answers: only those in the contact list, those we
+    /// wrote to, and ourselves.
+    async fn acquainted(&self, batch: &mut Batch, chat: ChatId, who: &BareJid) -> Result<bool> {
+        Ok(*who == self.own
+            || contacts::get(&mut batch.write, self.account, who)
+                .await?
+                .is_some()
+            || messages::wrote_in(&mut batch.write, chat).await?)
+    }
+
+    /// Our message came back with an error.
+    pub(super) async fn bounce(
+        &self,
+        batch: &mut Batch,
+        from: &BareJid,
+        id: &str,
+        fault: &Fault,
+    ) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        fail(&mut batch.write, message, chat, fault, &mut batch.changes).await
+    }
+
+    pub(super) async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        if messages::advance_delivery(&mut batch.write, message, Delivery::Delivered).await? {
+            batch.changes.messages.insert(message);
+            batch.changes.chats.insert(chat);
+        }
+        Ok(())
+    }
+
+    /// They have seen this message, and with it all before it (XEP-0333 §2).
+    pub(super) async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+        let Some((message, chat)) = self.own_message(batch, from, id).await? else {
+            return Ok(());
+        };
+        let seen = messages::seen_up_to(&mut batch.write, chat, message).await?;
+        if !seen.is_empty() {
+            batch.changes.chats.insert(chat);
+        }
+        batch.changes.messages.extend(seen);
+        Ok(())
+    }
+
+    /// Our message with that stanza id in the chat with `with`: nobody else can say anything about it.
+    async fn own_message(
+        &self,
+        batch: &mut Batch,
+        with: &BareJid,
+        stanza_id: &str,
+    ) -> Result<Option<(crate::model::MessageId, ChatId)>> {
+        let Some(chat) = chats::find(&mut batch.write, self.account, with).await? else {
+            return Ok(None);
+        };
+        Ok(messages::sent_as(&mut batch.write, chat, stanza_id)
+            .await?
+            .map(|message| (message, chat)))
+    }
+}
