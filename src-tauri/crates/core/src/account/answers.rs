@@ -43,8 +43,7 @@ impl Online<'_> {
                 let stanza_ids = !failed && disco::has_feature(answer, ns::SID);
                 self.session.stanza_ids = stanza_ids;
                 archive::set_stanza_ids(&mut batch.write, self.account, stanza_ids).await?;
-                // A server that is asked for the archive first need not send what it kept for us as well.
-                batch.greet = true;
+                self.greet(batch).await?;
                 let archive = !failed && disco::has_feature(answer, ns::MAM);
                 self.catch_up(batch, archive).await
             }
@@ -186,7 +185,7 @@ impl Online<'_> {
             Ask::Archive => self.archive_unanswered(batch),
             Ask::OwnFeatures => {
                 tracing::warn!("the server does not say what it can do");
-                batch.greet = true;
+                self.greet(batch).await?;
                 self.archive_unanswered(batch);
             }
             Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Fence { .. } => {

@@ -35,8 +35,6 @@ const AGAIN: Duration = Duration::from_secs(120);
 #[derive(Default)]
 pub(super) struct Archive {
     reading: Option<Reading>,
-    /// The server has none.
-    absent: bool,
     /// Whatever the server had of ours when the session began is known, or never will be.
     settled: bool,
     /// Messages that came by themselves before the archive told of them, by chat: they stand too far behind if something
@@ -67,11 +65,6 @@ impl Archive {
         self.reading.as_ref().map(|reading| reading.query.as_str())
     }
 
-    /// The server has said that it has none.
-    pub(super) fn is_absent(&self) -> bool {
-        self.absent
-    }
-
     /// Whether it is known what the server had of ours when the session began.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
@@ -92,9 +85,8 @@ impl Online<'_> {
         archive::absent(&mut batch.write, self.account).await?;
         batch.changes.account = true;
         batch.outbox = true;
-        self.session.archive.absent = true;
         self.session.archive.settled = true;
-        Ok(())
+        self.ask_for_the_end(batch)
     }
 
     /// One message of the page under way.
@@ -294,6 +286,10 @@ impl Online<'_> {
         end: &mam::End,
         now: Timestamp,
     ) -> Result<()> {
+        if reading.page == mam::Page::Newest {
+            // Something may have come live meanwhile; the page reaches to it.
+            gap.before = None;
+        }
         let messages = reading.messages;
         let last = messages.last().map(|last| (last.id.clone(), last.at));
         let first = messages.first().map(|first| first.id.clone());
@@ -347,7 +343,7 @@ impl Online<'_> {
         Ok(taken)
     }
 
-    /// A message that the archive tells of. Gives the position it was stored at, if it is new.
+    /// A message that the archive tells of. Gives the position it stands at, if what follows is to stand behind it.
     async fn archived_text(
         &mut self,
         batch: &mut Batch,
@@ -367,7 +363,10 @@ impl Online<'_> {
                     .or_default()
                     .push(known.message);
             }
-            return Ok(None);
+            // What follows in the archive stands behind it.
+            let (_, low, high) = between;
+            let within = missed && low < known.position && known.position < high;
+            return Ok(within.then_some(known.position));
         }
         let low = self.put_early_before(batch, chat, between).await?;
         let (wanted, _, high) = between;

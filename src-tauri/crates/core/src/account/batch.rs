@@ -25,8 +25,6 @@ pub(super) struct Batch {
     pub(super) bundles_behind: bool,
     /// What came in a page of the archive and is still to be acknowledged.
     pub(super) owed: Vec<(ChatId, Text)>,
-    /// The server is to be told that we are there.
-    pub(super) greet: bool,
     /// Everything that the server held for us has been read.
     pub(super) caught_up: bool,
 }
@@ -42,7 +40,6 @@ impl Batch {
             presences: Vec::new(),
             bundles_behind: false,
             owed: Vec::new(),
-            greet: false,
             caught_up: false,
         })
     }

@@ -235,6 +235,8 @@ impl Online<'_> {
                 session::only_sent(self.core, self.account, &self.session.pump.under_way()).await?;
             }
         } else {
+            // Before anything of the new session is taken in, which stands behind what is missing.
+            session::open_gap(self.core, self.account, Timestamp::now()).await?;
             // The server may have had some of what was sent before the break, and says so first.
             let drained = self.drain().await;
             let of_outbox = self.session.pump.forget();
@@ -245,7 +247,7 @@ impl Online<'_> {
                 live.presences.clear();
             }
             drained?;
-            session::begin(self.core, self.account, &self.connection, Timestamp::now()).await?;
+            session::begin(self.core, self.account, &self.connection).await?;
         }
         self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
         // The login has told it already, if it has not changed since.
@@ -377,7 +379,6 @@ impl Online<'_> {
             send,
             outbox,
             caught_up,
-            greet,
             confirmed,
             presences,
             ..
@@ -409,9 +410,6 @@ impl Online<'_> {
         }
         for xml in send {
             self.connection.send_raw(xml).await?;
-        }
-        if greet {
-            self.greet().await?;
         }
         if outbox {
             self.pump().await?;

@@ -49,15 +49,22 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Shows our presence for the first time. Without an archive we have caught up when everything that the server kept
-    /// for us has come: it comes before the answer to a ping.
-    pub(super) async fn greet(&mut self) -> std::result::Result<(), Stop> {
-        self.show_presence().await?;
-        if self.session.archive.is_absent() {
-            let ping = Element::bare("ping", ns::PING);
-            let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
-            self.connection.send(&ping).await?;
+    /// Shows our presence for the first time, before the archive is asked: what is written from then on comes by itself.
+    pub(super) async fn greet(&mut self, batch: &mut Batch) -> Result<()> {
+        let presence = self.presence().await?;
+        if self.session.presence.as_ref() != Some(&presence) {
+            batch.send.push(presence.clone());
+            self.session.presence = Some(presence);
         }
+        Ok(())
+    }
+
+    /// Without an archive we have caught up when everything that the server kept for us has come: it comes before the
+    /// answer to this.
+    pub(super) fn ask_for_the_end(&mut self, batch: &mut Batch) -> Result<()> {
+        let ping = Element::bare("ping", ns::PING);
+        let ping = self.session.questions.ask(None, "get", ping, Ask::CaughtUp)?;
+        batch.send.push(ping);
         Ok(())
     }
 

@@ -80,14 +80,16 @@ pub(super) async fn only_sent(core: &Core, account: AccountId, sent: &[i64]) -> 
 }
 
 /// A new session has begun.
-pub(super) async fn begin(
-    core: &Core,
-    account: AccountId,
-    connection: &Connection,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) async fn begin(core: &Core, account: AccountId, connection: &Connection) -> Result<()> {
     let mut write = core.store.write().await?;
     sessions::begin(&mut write, account, connection.session(0).as_ref()).await?;
+    write.commit().await?;
+    Ok(())
+}
+
+/// A new session is about to begin: whatever the archive got since the newest message that is known is a gap.
+pub(super) async fn open_gap(core: &Core, account: AccountId, now: Timestamp) -> Result<()> {
+    let mut write = core.store.write().await?;
     archive::begin(&mut write, account, now).await?;
     write.commit().await?;
     Ok(())
