@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use crate::process::{log_tail, terminate};
+use crate::process::{log_tail, signal, terminate};
 use crate::{SHORT, until};
 use waxwing_scripted::Authority;
 
@@ -23,6 +23,9 @@ pub const MISNAMED_DOMAIN: &str = "misnamed.test";
 
 /// Makes Debian's modules for SASL2, Bind2 and FAST run on Debian's Prosody.
 const SHIM: &str = include_str!("prosody/mod_waxwing_sasl2_shim.lua");
+
+/// Lets the server die between two stanzas.
+const CRASH: &str = include_str!("prosody/mod_waxwing_crash.lua");
 
 /// How one signs in at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +230,18 @@ impl Prosody {
         }
     }
 
+    /// Ends the server as [`Prosody::kill`] does, but between two stanzas: each is stored for everybody or for nobody.
+    pub async fn crash(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let id = child.id().expect("the server runs").to_string();
+        assert!(signal("-USR1", &id).await, "there is no process {id}");
+        let died = tokio::time::timeout(SHORT, child.wait()).await;
+        died.expect("the server dies at once")
+            .expect("a child can be waited for");
+    }
+
     /// Starts the server on the same data; on the same ports too, if it has run before.
     pub async fn start_again(&mut self) {
         assert!(self.child.is_none(), "the server still runs");
@@ -307,6 +322,7 @@ impl Prosody {
         let directory = self.directory.path();
         let text = configuration(directory, self.direct_tls_port, self.starttls_port, self.login);
         fs::write(directory.join("mod_waxwing_sasl2_shim.lua"), SHIM).expect("the shim's file");
+        fs::write(directory.join("mod_waxwing_crash.lua"), CRASH).expect("the module's file");
         fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
         fs::create_dir_all(directory.join("data")).expect("the server's storage");
     }
@@ -352,7 +368,7 @@ smacks_hibernation_time = 300
 log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/prosody.log" }} }}
 modules_enabled = {{
   "roster"; "saslauth"; "tls"; "disco"; "carbons"; "pep"; "smacks"; "mam"; "blocklist"; "ping"; "csi_simple";
-  "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version";
+  "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version"; "waxwing_crash";
   {login}
 }}
 modules_disabled = {{ "s2s"; "limits" }}

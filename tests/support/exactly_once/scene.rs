@@ -214,7 +214,7 @@ impl<'a> Scene<'a> {
                 self.back[whom.place()] = back(away);
             }
             Strike::KillServer(away) => {
-                self.server.kill().await;
+                self.server.crash().await;
                 self.server_back = back(away);
             }
             Strike::StopServer(away) => {
