@@ -54,12 +54,6 @@ impl Resumption {
         }
     }
 
-    /// The session is not to be gone on with; its stanzas are still to be accounted for.
-    #[must_use]
-    pub fn given_up(self) -> Self {
-        Self { id: None, ..self }
-    }
-
     /// What the server may not have, oldest first.
     pub fn unacknowledged(&self) -> &[Unacknowledged] {
         &self.unacknowledged

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Resumption, Retry, StreamCondition};
+use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Retry, StreamCondition};
 
 use self::online::{End, Left, Online};
 pub(crate) use self::report::Report;
@@ -42,8 +42,6 @@ const BREACHES: u32 = 3;
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// After so long an attempt to connect is given up if the network is another one by then.
 const STALE: Duration = Duration::from_secs(15);
-/// So many sessions that were taken up again and stayed silent are enough.
-const MUTE: u32 = 2;
 /// A connection that breaks sooner than this was hardly one.
 const BRIEF: Duration = Duration::from_secs(5);
 /// Only after so long a connection counts as good, and the next failure as the first one again.
@@ -236,8 +234,6 @@ struct Failures {
     server: u32,
     /// Connections one after another that broke as soon as they stood.
     brief: u32,
-    /// Sessions one after another that the server took up again and left without a word.
-    mute: u32,
     /// Refused passwords among them.
     passwords: u32,
     /// Breaches of the server's rules among them.
@@ -311,22 +307,9 @@ impl Task {
             let retry = match connected {
                 Ok(connection) => {
                     let since = Instant::now();
-                    let resumed = connection.resumed();
                     let end = self.serve(login, connection).await;
                     if since.elapsed() >= STABLE {
                         failures = Failures::default();
-                    }
-                    if resumed && matches!(end, End::Lost(Disconnected::Silent)) {
-                        failures.mute += 1;
-                        if failures.mute >= MUTE {
-                            tracing::warn!(
-                                account = self.account.0,
-                                "the session is mute, a new one is begun"
-                            );
-                            self.left.resumption = self.left.resumption.take().map(Resumption::given_up);
-                        }
-                    } else {
-                        failures.mute = 0;
                     }
                     match end {
                         End::Stopped => break,
