@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use waxwing_scripted::{Act, Honest, Point, Server};
 use waxwing_tests::{Authority, Fault, PASSWORD, Person, Profile, Prosody, Proxy, Tls, items};
 
 const ALICE: &str = "alice@waxwing.test";
@@ -223,4 +224,56 @@ async fn connection(alice: &mut Person) -> Value {
         .get("connection_report", json!({ "account": account }))
         .await;
     report["connection"].clone()
+}
+
+#[tokio::test]
+async fn the_token_of_a_removed_account_is_invalidated_and_one_that_is_switched_off_stays_silent() {
+    let authority = Authority::new("Authority of the story");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
+    let profile = Profile::with_ca(Some(ca_file));
+    let mut app = profile.start().await;
+    let server = Server::start(Honest::new(&authority, "wren@odd.test", PASSWORD).of_today()).await;
+    for (removed_while_on, invalidated, connections) in [(true, 1, 2), (false, 1, 3)] {
+        let account = app
+            .add_account("wren@odd.test", PASSWORD, server.port, Tls::Direct)
+            .await;
+        app.online(&account).await;
+        if !removed_while_on {
+            let off = json!({ "account": account, "enabled": false });
+            app.get("set_account_enabled", off).await;
+        }
+        app.get("remove_account", json!({ "account": account })).await;
+        assert_eq!(server.count(" invalidate='true'"), invalidated);
+        assert_eq!(server.connections(), connections);
+        assert_eq!(items(&app.get("list_accounts", json!({})).await), &[] as &[Value]);
+    }
+    assert_eq!(
+        server.count("mechanism='SCRAM"),
+        2,
+        "once for each time it was added"
+    );
+
+    // A server that does not answer does not keep the account.
+    let account = app
+        .add_account("wren@odd.test", PASSWORD, server.port, Tls::Direct)
+        .await;
+    app.online(&account).await;
+    let silent = Honest::new(&authority, "wren@odd.test", PASSWORD).of_today();
+    server.become_another(silent.at(Point::Accepted, Act::Silence));
+    app.get("remove_account", json!({ "account": account })).await;
+    assert_eq!(items(&app.get("list_accounts", json!({})).await), &[] as &[Value]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_real_server_forgets_the_token_of_a_removed_account() {
+    const TOKEN: &str = "secret-token:fast-";
+    let server = Prosody::modern(&[ALICE]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    assert!(server.has_stored(TOKEN), "no token was given");
+    let account = alice.account.clone();
+    alice.get("remove_account", json!({ "account": account })).await;
+    assert!(!server.has_stored(TOKEN), "it is still valid");
 }

@@ -50,6 +50,16 @@ pub(super) async fn prepare(core: &Core, account: AccountId, left: &Left) -> Res
     })
 }
 
+/// The login by which the token of an account that is about to be removed can be invalidated; none if there is no token,
+/// or the account is switched off and its server not to be contacted.
+pub(crate) async fn to_invalidate_token(core: &Core, account: AccountId) -> Result<Option<Login>> {
+    let login = prepare(core, account, &Left::default()).await?;
+    let enabled = accounts::get(&mut *core.store.read().await?, account)
+        .await?
+        .enabled;
+    Ok(Some(Login { tap: None, ..login }).filter(|login| enabled && login.token.is_some()))
+}
+
 /// The account's row and secrets; the name of this installation is made when it is first needed.
 async fn read(core: &Core, account: AccountId) -> Result<(AccountRow, Secrets)> {
     let mut db = core.store.read().await?;

@@ -1,6 +1,7 @@
 //! Accounts: added, switched on and off, removed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::connection;
 use crate::account::{self, Command, command};
@@ -12,7 +13,7 @@ use crate::request::{
 };
 use crate::store::accounts::{self, NewAccount, NewConnection};
 use crate::store::archive;
-use crate::{Core, publish};
+use crate::{Core, log_failure, publish};
 
 pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
     if params.address.node().is_none() {
@@ -108,9 +109,18 @@ pub(crate) async fn set_password(core: &Arc<Core>, params: SetPassword) -> Resul
     Ok(Nothing {})
 }
 
+/// So long the removal of an account may take because its server is told. A server that cannot be reached keeps a token
+/// that nobody has any more, until it ends by itself.
+const LAST_WORD: Duration = Duration::from_secs(4);
+
 pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
     accounts::get(&mut *core.store.read().await?, params.account).await?;
-    let _one_at_a_time = core.lifecycle.lock().await;
+    let one_at_a_time = core.lifecycle.lock().await;
+    let last = account::to_invalidate_token(core, params.account).await;
+    let last = last.unwrap_or_else(|error| {
+        log_failure("reading the token", &error);
+        None
+    });
     account::stop(core, params.account).await;
     let mut write = core.store.write().await?;
     accounts::delete(&mut write, params.account).await?;
@@ -120,6 +130,14 @@ pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothin
     core.emit(Event::AccountRemoved {
         account: params.account,
     });
+    drop(one_at_a_time);
+    if let Some(login) = last {
+        match tokio::time::timeout(LAST_WORD, waxwing_stream::invalidate_token(&login)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::info!(code = error.code(), "the token could not be invalidated"),
+            Err(_) => tracing::info!("the token could not be invalidated in time"),
+        }
+    }
     Ok(Nothing {})
 }
 
