@@ -52,7 +52,11 @@ fn passwords() -> Vec<Row> {
          <text>Look at the moon</text></continue>"
     );
     vec![
-        row("A server of today", Online(ONLY), today).hears(BY_PASSWORD, 1),
+        row("A server of today", Online(ONLY), today)
+            .hears(BY_PASSWORD, 1)
+            // Bind2 has turned them on.
+            .hears("<enable xmlns='urn:xmpp:carbons:2'/>", 1)
+            .unheard("carbons:2'/></iq>"),
         row(
             "A server of today that proves itself wrongly",
             Asks("server_untrustworthy"),

@@ -34,6 +34,10 @@ impl Online<'_> {
                 Ask::OwnFeatures,
             ),
         ] {
+            // Bind2 has turned them on already (XEP-0386).
+            if matches!(ask, Ask::Carbons) && self.connection.facts().carbons {
+                continue;
+            }
             batch
                 .send
                 .push(self.session.questions.ask(to, kind, payload, ask)?);
