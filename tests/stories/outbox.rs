@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxwing_tests::{Fault, Person, Prosody, Proxy, Tls, items};
+use waxwing_tests::{Fault, Peer, Person, Prosody, Proxy, Tls, items};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -137,7 +137,7 @@ async fn a_connection_cut_in_mid_send_loses_and_doubles_nothing() {
 async fn a_server_that_dies_in_mid_send_loses_and_doubles_nothing() {
     let (mut server, _proxy, mut alice, mut bob, chat) = scene().await;
     let mut written = write(&mut alice, &chat, 0..30).await;
-    server.kill().await;
+    server.crash().await;
     written.extend(write(&mut alice, &chat, 30..40).await);
     server.start_again().await;
     alice.wait_online().await;
@@ -197,4 +197,35 @@ async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_ar
         written,
         "nothing comes twice at the next start"
     );
+}
+
+#[tokio::test]
+async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_itself() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    bob.ask("receipts", json!({ "automatic": false })).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    let message = alice.send(&chat, "first").await;
+    let heard = bob.message("first").await;
+    let id = heard["id"].as_str().expect("an id").to_owned();
+    let device = heard["from"].as_str().expect("a sender").to_owned();
+    alice.delivery(&message, "sent").await;
+    bob.send_raw(&format!(
+        "<message xmlns='jabber:client' type='error' id='{id}' to='{device}'><error type='wait'>\
+         <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+    ))
+    .await;
+    let waits = |list: &Value| items(list)[0]["delivery"] == "waiting";
+    let params = json!({ "chat": chat, "limit": 1000 });
+    alice
+        .until("the message waits", "list_messages", params, waits)
+        .await;
+    // What is written meanwhile stays behind it, and a restart changes nothing.
+    alice.send(&chat, "second").await;
+    alice.restart().await;
+    let again = bob.next_message().await;
+    assert_eq!((&again["body"], &again["id"]), (&json!("first"), &json!(id)));
+    assert_eq!(bob.next_message().await["body"], json!("second"));
+    all_sent(&mut alice, &chat).await;
 }

@@ -59,6 +59,25 @@ struct Reading {
     messages: Vec<Archived>,
 }
 
+/// Where the messages of a page stand.
+#[derive(Default)]
+struct Stood {
+    /// The first and the last position between the edges of the gap, in the order of the archive.
+    within: Option<(i64, i64)>,
+    /// The highest one of all.
+    highest: i64,
+}
+
+impl Stood {
+    /// A message stands here. What follows in the archive stands behind it, unless it stands beyond the gap.
+    fn at(&mut self, position: i64, low: i64, high: i64) {
+        self.highest = self.highest.max(position);
+        if low < position && position < high {
+            self.within = Some((self.within.map_or(position, |(first, _)| first), position));
+        }
+    }
+}
+
 impl Archive {
     /// The id of the question that is open.
     pub(super) fn query(&self) -> Option<&str> {
@@ -234,16 +253,13 @@ impl Online<'_> {
             .position(|message| Some(&message.id) == gap.before.as_ref());
         messages.truncate(met.unwrap_or(usize::MAX));
         let last = messages.last().map(|last| (last.id.clone(), last.at));
-        let highest = self
-            .store_page(batch, messages, &gap, now)
-            .await?
-            .map(|(_, last)| last);
-        gap.low = highest.unwrap_or(gap.low);
+        let stood = self.store_page(batch, messages, &gap, now).await?;
+        gap.low = stood.within.map_or(gap.low, |(_, last)| last);
         if let (Some((id, at)), None) = (&last, &gap.before) {
             let place = Place {
                 id: id.clone(),
                 at: *at,
-                position: gap.low,
+                position: stood.highest.max(gap.low),
             };
             archive::set_newest(&mut batch.write, self.account, &place).await?;
         }
@@ -293,9 +309,9 @@ impl Online<'_> {
         let messages = reading.messages;
         let last = messages.last().map(|last| (last.id.clone(), last.at));
         let first = messages.first().map(|first| first.id.clone());
-        let stored = self.store_page(batch, messages, &gap, now).await?;
+        let stood = self.store_page(batch, messages, &gap, now).await?;
         if let (Some((id, at)), None) = (last, &gap.before) {
-            let position = stored.map_or(0, |(_, last)| last);
+            let position = stood.highest;
             archive::set_newest(&mut batch.write, self.account, &Place { id, at, position }).await?;
         }
         let before = end.first.clone().or(first).filter(|_| !end.complete);
@@ -310,20 +326,20 @@ impl Online<'_> {
             return Ok(());
         }
         gap.before = Some(before);
-        gap.high = stored.map_or(gap.high, |(first, _)| first);
+        gap.high = stood.within.map_or(gap.high, |(first, _)| first);
         archive::shrink(&mut batch.write, &gap).await?;
         self.next_gap(batch).await
     }
 
-    /// Stores what a page holds between the edges of its gap. Gives the first and the last position that were taken.
+    /// Stores what a page holds between the edges of its gap.
     async fn store_page(
         &mut self,
         batch: &mut Batch,
         messages: Vec<Archived>,
         gap: &Gap,
         now: Timestamp,
-    ) -> Result<Option<(i64, i64)>> {
-        let mut taken: Option<(i64, i64)> = None;
+    ) -> Result<Stood> {
+        let mut stood = Stood::default();
         for archived in messages {
             for inbound in archived.holds {
                 let text = match inbound {
@@ -333,17 +349,17 @@ impl Online<'_> {
                         continue;
                     }
                 };
-                let low = taken.map_or(gap.low, |(_, last)| last);
+                let low = stood.within.map_or(gap.low, |(_, last)| last);
                 let between = (archived.at.as_microsecond(), low, gap.high);
                 if let Some(position) = self.archived_text(batch, text, gap, between, now).await? {
-                    taken = Some((taken.map_or(position, |(first, _)| first), position));
+                    stood.at(position, low, gap.high);
                 }
             }
         }
-        Ok(taken)
+        Ok(stood)
     }
 
-    /// A message that the archive tells of. Gives the position it stands at, if what follows is to stand behind it.
+    /// A message that the archive tells of. Gives the position it stands at; none if there is nothing to show.
     async fn archived_text(
         &mut self,
         batch: &mut Batch,
@@ -363,10 +379,7 @@ impl Online<'_> {
                     .or_default()
                     .push(known.message);
             }
-            // What follows in the archive stands behind it.
-            let (_, low, high) = between;
-            let within = missed && low < known.position && known.position < high;
-            return Ok(within.then_some(known.position));
+            return Ok(Some(known.position));
         }
         let low = self.put_early_before(batch, chat, between).await?;
         let (wanted, _, high) = between;
@@ -411,7 +424,12 @@ impl Online<'_> {
         match inbound {
             Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
             Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
-            Inbound::Bounce { from, id, fault } => self.bounce(batch, &from, &id, &fault).await,
+            Inbound::Bounce {
+                from,
+                id,
+                passes,
+                fault,
+            } => self.bounce(batch, &from, &id, (passes, true), &fault).await,
             Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
             Inbound::ReceiptElsewhere { with, id } => {
                 if let Some(chat) = chats::find(&mut batch.write, self.account, &with).await? {

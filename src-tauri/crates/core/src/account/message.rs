@@ -1,6 +1,6 @@
 //! Messages become rows: read, decrypted, stored, confirmed; and what others say of ours.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
 use waxwing_stream::Header;
 
@@ -19,6 +19,15 @@ use crate::store::messages::{NewMessage, Stand};
 use crate::store::{chats, contacts, messages, outbox};
 use crate::xep::element::{element, wrap};
 use crate::xep::ns;
+
+/// A message that comes back with an error that passes is sent again after these pauses; then it has failed.
+const RETURNS: [SignedDuration; 5] = [
+    SignedDuration::from_secs(10),
+    SignedDuration::from_secs(30),
+    SignedDuration::from_mins(2),
+    SignedDuration::from_mins(5),
+    SignedDuration::from_mins(15),
+];
 
 impl Online<'_> {
     /// A message as it arrives. Whatever the archive still holds for us stands before it.
@@ -75,6 +84,10 @@ impl Online<'_> {
 
     /// The server has this message of ours.
     pub(super) async fn arrived(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
+        if outbox::goes_again(&mut batch.write, message).await? {
+            // What the archive has is the one that came back.
+            return Ok(());
+        }
         outbox::remove_message(&mut batch.write, message).await?;
         if messages::advance_delivery(&mut batch.write, message, Delivery::Sent).await? {
             batch.changes.messages.insert(message);
@@ -276,17 +289,34 @@ impl Online<'_> {
             || messages::wrote_in(&mut batch.write, chat).await?)
     }
 
-    /// Our message came back with an error.
+    /// Our message came back with an error. One that passes is no failure yet: it goes out again, later each time. The
+    /// archive may tell of it `again`.
     pub(super) async fn bounce(
-        &self,
+        &mut self,
         batch: &mut Batch,
         from: &BareJid,
         id: &str,
+        (passes, again): (bool, bool),
         fault: &Fault,
     ) -> Result<()> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
+        let Some(times) = messages::came_back(&mut batch.write, message, again).await? else {
+            return Ok(());
+        };
+        let pause = RETURNS.get(times.saturating_sub(1) as usize);
+        if let Some(pause) = pause.filter(|_| passes) {
+            outbox::remove_message(&mut batch.write, message).await?;
+            messages::wait_for_another_try(&mut batch.write, message).await?;
+            let message = messages::get(&mut batch.write, message, 0).await?;
+            let not_before = Timestamp::now() + *pause;
+            outbox::queue_again(&mut batch.write, &message, Some(not_before)).await?;
+            batch.changes.messages.insert(message.message);
+            batch.changes.chats.insert(chat);
+            batch.outbox = true;
+            return Ok(());
+        }
         fail(&mut batch.write, message, chat, fault, &mut batch.changes).await
     }
 

@@ -196,6 +196,7 @@ impl Online<'_> {
                 self.session.questions.deadline(),
                 self.session.publish_again,
                 self.session.archive.again(),
+                self.session.pump.again().map(instant),
             ];
             let deadline = deadlines
                 .into_iter()
@@ -453,6 +454,11 @@ impl Online<'_> {
             self.unanswered(&mut batch, ask).await?;
         }
         self.archive_again(&mut batch, now).await?;
+        batch.outbox |= self
+            .session
+            .pump
+            .again()
+            .is_some_and(|time| time <= Timestamp::now());
         self.finish(batch).await?;
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;
@@ -563,4 +569,10 @@ impl Online<'_> {
             log_failure("giving a message up", &error);
         }
     }
+}
+
+/// The moment at which the clock will show this time; now if it has.
+fn instant(time: Timestamp) -> Instant {
+    let left = time.duration_since(Timestamp::now());
+    Instant::now() + Duration::try_from(left).unwrap_or_default()
 }

@@ -33,8 +33,10 @@ pub(super) struct Pump {
     done_to: i64,
     /// Where the next page begins, while there is one.
     next: Option<i64>,
-    /// Chats with a message that waits for keys: those behind it wait too.
+    /// Chats with a message that waits for keys or for its time: those behind it wait too.
     waiting: HashSet<ChatId>,
+    /// When the first of those that wait for their time may go.
+    again: Option<Timestamp>,
 }
 
 impl Pump {
@@ -76,6 +78,11 @@ impl Pump {
         self.in_flight.is_empty()
     }
 
+    /// When something that waits for its time may go.
+    pub(super) fn again(&self) -> Option<Timestamp> {
+        self.again
+    }
+
     /// Whether there is another page to be sent.
     pub(super) fn has_more(&self) -> bool {
         self.next.is_some()
@@ -102,6 +109,7 @@ impl Online<'_> {
     /// Sends what can be sent, from the oldest on: a page now, the others in turn with everything else.
     pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
         self.session.pump.waiting.clear();
+        self.session.pump.again = None;
         self.session.pump.next = Some(self.session.pump.done_to);
         self.pump_page().await
     }
@@ -146,7 +154,13 @@ impl Online<'_> {
         let (mut ready, mut wants, mut changes) = (Vec::new(), BTreeSet::new(), Changes::default());
         for row in rows {
             let chat = row.message.as_ref().map(|message| message.chat);
-            if chat.is_some_and(|chat| self.session.pump.waiting.contains(&chat)) {
+            let pump = &mut self.session.pump;
+            if chat.is_some_and(|chat| pump.waiting.contains(&chat)) {
+                continue;
+            }
+            if let Some(time) = row.not_before.filter(|time| *time > Timestamp::now()) {
+                pump.again = Some(pump.again.map_or(time, |again| again.min(time)));
+                pump.waiting.extend(chat);
                 continue;
             }
             if let Some(stanza) = row.stanza {

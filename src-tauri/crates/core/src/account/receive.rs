@@ -36,7 +36,12 @@ impl Online<'_> {
             }
             Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
             Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
-            Inbound::Bounce { from, id, fault } => self.bounce(batch, &from, &id, &fault).await,
+            Inbound::Bounce {
+                from,
+                id,
+                passes,
+                fault,
+            } => self.bounce(batch, &from, &id, (passes, false), &fault).await,
             Inbound::DeviceList { of, profile, devices } => {
                 // Anybody can send one; it is kept of those whom we have to do with.
                 if of == self.own || self.is_known(batch, &of).await? {

@@ -7,7 +7,7 @@ use waxwing_omemo::xml::without_forbidden;
 
 use crate::Core;
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, Delivery, Direction, Encryption, EncryptionMode, Lock, Message, MessageId};
+use crate::model::{AccountId, Delivery, Direction, Encryption, Lock, Message, MessageId};
 use crate::publish::{Changes, publish};
 use crate::request::{ListMessages, OfMessage, SendText};
 use crate::store::messages::{self, NewMessage, Stand};
@@ -62,7 +62,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         .await?
         .ok_or_else(|| Error::new(Code::Internal, "the message could not be stored"))?;
     let mode = chats::mode(&mut write, params.chat).await?;
-    outbox::push_message(&mut write, account, message, protection(mode, lock)).await?;
+    outbox::push_message(&mut write, account, message, Encrypt::by(mode, lock), None).await?;
     // Whoever answers has read what stands before.
     chats::mark_read(&mut write, params.chat).await?;
     write.commit().await?;
@@ -75,25 +75,9 @@ pub(crate) async fn retry(core: &Arc<Core>, params: OfMessage) -> Result<Message
     messages::wait_again(&mut write, params.message).await?;
     let (account, address) = chats::place(&mut write, message.chat).await?;
     omemo::forget_failures(&mut write, account, &address).await?;
-    let lock = chats::get(&mut write, message.chat, 0).await?.lock;
-    let mode = chats::mode(&mut write, message.chat).await?;
-    let encrypt = match protection(mode, lock) {
-        // Never weaker than it was meant to be, unless the person has unlocked the chat since.
-        Encrypt::May if message.encryption != Encryption::None => Encrypt::Must,
-        encrypt => encrypt,
-    };
-    outbox::push_message(&mut write, message.account, params.message, encrypt).await?;
+    outbox::queue_again(&mut write, &message, None).await?;
     write.commit().await?;
     queued(core, message.account, params.message, message.chat).await
-}
-
-/// What may happen to a message, by what the chat is set to and by what the composer's lock showed.
-fn protection(mode: Option<EncryptionMode>, lock: Lock) -> Encrypt {
-    match (mode, lock) {
-        (Some(EncryptionMode::Omemo), _) | (_, Lock::Encrypted | Lock::Blocked) => Encrypt::Must,
-        (_, Lock::PlainChosen) => Encrypt::None,
-        (_, Lock::PlainNoDevices | Lock::Checking) => Encrypt::May,
-    }
 }
 
 async fn queued(
@@ -116,42 +100,4 @@ async fn queued(
     }
     let rev = core.store.next_rev();
     messages::get(&mut *core.store.read().await?, message, rev).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_latched_chat_never_sends_plain_text_whatever_the_lock_shows() {
-        for lock in [
-            Lock::Encrypted,
-            Lock::Checking,
-            Lock::Blocked,
-            Lock::PlainNoDevices,
-            Lock::PlainChosen,
-        ] {
-            assert_eq!(
-                protection(Some(EncryptionMode::Omemo), lock),
-                Encrypt::Must,
-                "{lock:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_chat_without_a_choice_does_what_the_lock_shows() {
-        for (lock, encrypt) in [
-            (Lock::Encrypted, Encrypt::Must),
-            (Lock::Blocked, Encrypt::Must),
-            (Lock::Checking, Encrypt::May),
-            (Lock::PlainNoDevices, Encrypt::May),
-        ] {
-            assert_eq!(protection(None, lock), encrypt, "{lock:?}");
-        }
-        assert_eq!(
-            protection(Some(EncryptionMode::None), Lock::PlainChosen),
-            Encrypt::None
-        );
-    }
 }

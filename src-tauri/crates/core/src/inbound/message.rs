@@ -155,11 +155,12 @@ pub(super) fn content(stanza: &Element) -> Option<Content> {
 
 pub(super) fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {
     let id = attribute(stanza, "id")?.to_owned();
-    let fault = Fault::new(Code::Rejected, stanza_error::read(stanza).sentence());
+    let error = stanza_error::read(stanza);
     Some(Inbound::Bounce {
         from: from.bare,
         id,
-        fault,
+        passes: error.kind == "wait",
+        fault: Fault::new(Code::Rejected, error.sentence()),
     })
 }
 

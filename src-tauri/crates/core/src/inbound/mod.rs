@@ -65,10 +65,11 @@ pub(crate) enum Inbound {
         from: BareJid,
         id: String,
     },
-    /// A message of ours came back.
+    /// A message of ours came back; `passes` if it may go through when it is sent again later (RFC 6120 §8.3.2).
     Bounce {
         from: BareJid,
         id: String,
+        passes: bool,
         fault: Fault,
     },
     DeviceList {

@@ -342,10 +342,18 @@ fn an_error_bounce_says_which_message_and_why() {
         "<message from='a@b.c' id='1' type='error'><body>x</body><error type='cancel'>\
          <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
     );
-    let [Inbound::Bounce { from, id, fault }] = read.as_slice() else {
+    let [
+        Inbound::Bounce {
+            from,
+            id,
+            passes,
+            fault,
+        },
+    ] = read.as_slice()
+    else {
         panic!("{read:?}")
     };
-    assert_eq!((from.as_str(), id.as_str()), ("a@b.c", "1"));
+    assert_eq!((from.as_str(), id.as_str(), *passes), ("a@b.c", "1", false));
     assert_eq!(
         (fault.code, fault.text.as_str()),
         (Code::Rejected, "service-unavailable")
@@ -355,7 +363,22 @@ fn an_error_bounce_says_which_message_and_why() {
 #[test]
 fn an_error_bounce_without_a_reason_is_one_all_the_same() {
     let read = read_xml("<message from='a@b.c' id='1' type='error'/>");
-    assert!(matches!(read.as_slice(), [Inbound::Bounce { .. }]), "{read:?}");
+    assert!(
+        matches!(read.as_slice(), [Inbound::Bounce { passes: false, .. }]),
+        "{read:?}"
+    );
+}
+
+#[test]
+fn an_error_that_passes_is_told_from_others() {
+    let read = read_xml(
+        "<message from='a@b.c' id='1' type='error'><error type='wait'>\
+         <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+    );
+    assert!(
+        matches!(read.as_slice(), [Inbound::Bounce { passes: true, .. }]),
+        "{read:?}"
+    );
 }
 
 #[test]

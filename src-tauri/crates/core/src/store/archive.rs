@@ -18,6 +18,16 @@ pub(crate) struct Place {
     pub(crate) position: i64,
 }
 
+impl From<(String, i64, i64)> for Place {
+    fn from((id, at, position): (String, i64, i64)) -> Self {
+        Self {
+            id,
+            at: time(at),
+            position,
+        }
+    }
+}
+
 /// What the archive holds and we do not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
@@ -62,11 +72,7 @@ pub(crate) async fn newest(db: &mut Connection, account: AccountId) -> Result<Op
             .bind(account)
             .fetch_optional(db)
             .await?;
-    Ok(row.map(|(id, at, position)| Place {
-        id,
-        at: time(at),
-        position,
-    }))
+    Ok(row.map(Place::from))
 }
 
 /// A message that stands behind all that were known so far. Positions only grow, whatever the clock does.
@@ -117,7 +123,10 @@ pub(crate) async fn begin(write: &mut Write, account: AccountId, now: Timestamp)
     if still_open.rows_affected() > 0 {
         return Ok(());
     }
-    let newest = newest(write, account).await?;
+    let newest = match before_unconfirmed(write, account).await? {
+        Some(place) => Some(place),
+        None => newest(write, account).await?,
+    };
     sqlx::query("INSERT INTO gap (account, after_id, after_at, low, high) VALUES (?, ?, ?, ?, ?)")
         .bind(account)
         .bind(newest.as_ref().map(|newest| &newest.id))
@@ -127,6 +136,19 @@ pub(crate) async fn begin(write: &mut Write, account: AccountId, now: Timestamp)
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// The newest message that was known when the oldest message was sent that nobody has confirmed: the archive may have
+/// that one before what has become the newest since.
+async fn before_unconfirmed(db: &mut Connection, account: AccountId) -> Result<Option<Place>> {
+    let row: Option<(String, i64, i64)> = sqlx::query_as(
+        "SELECT after_id, after_at, after_position FROM outbox WHERE account = ? AND after_id IS NOT NULL
+         ORDER BY id LIMIT 1",
+    )
+    .bind(account)
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(Place::from))
 }
 
 /// The server has no archive: nothing is missing that could be had.

@@ -348,6 +348,29 @@ pub(crate) async fn fail(write: &mut Write, message: MessageId, fault: &Fault) -
     Ok(done.rows_affected() > 0)
 }
 
+/// A message came back. Gives how often it has by now; none if it is not under way, or known to have arrived, or came
+/// back before and this may be the same error `again`.
+pub(crate) async fn came_back(write: &mut Write, message: MessageId, again: bool) -> Result<Option<u32>> {
+    Ok(sqlx::query_scalar(
+        "UPDATE message SET returned = returned + 1
+         WHERE id = ? AND direction = 'out' AND delivery IN ('waiting', 'sent') AND (returned = 0 OR NOT ?)
+         RETURNING returned",
+    )
+    .bind(message)
+    .bind(again)
+    .fetch_optional(&mut **write)
+    .await?)
+}
+
+/// A message that came back waits until it is sent again.
+pub(crate) async fn wait_for_another_try(write: &mut Write, message: MessageId) -> Result<()> {
+    sqlx::query("UPDATE message SET delivery = 'waiting' WHERE id = ?")
+        .bind(message)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
 /// A failed message waits again. Errors: `invalid_params` if it has not failed.
 pub(crate) async fn wait_again(write: &mut Write, message: MessageId) -> Result<()> {
     let done = sqlx::query(

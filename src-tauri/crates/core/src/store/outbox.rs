@@ -1,11 +1,12 @@
 //! What is to be sent and not yet confirmed.
 
+use jiff::Timestamp;
 use sqlx::FromRow;
 
 use super::accounts::Address;
-use super::{Connection, Write};
+use super::{Connection, Write, chats, millis, time};
 use crate::error::Result;
-use crate::model::{AccountId, ChatId, MessageId};
+use crate::model::{AccountId, ChatId, Encryption, EncryptionMode, Lock, Message, MessageId};
 
 /// What may happen to a message on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -19,6 +20,17 @@ pub(crate) enum Encrypt {
     None,
 }
 
+impl Encrypt {
+    /// By what the chat is set to and by what the composer's lock showed.
+    pub(crate) fn by(mode: Option<EncryptionMode>, lock: Lock) -> Self {
+        match (mode, lock) {
+            (Some(EncryptionMode::Omemo), _) | (_, Lock::Encrypted | Lock::Blocked) => Self::Must,
+            (_, Lock::PlainChosen) => Self::None,
+            (_, Lock::PlainNoDevices | Lock::Checking) => Self::May,
+        }
+    }
+}
+
 /// One thing to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct OutboxRow {
@@ -26,6 +38,8 @@ pub(crate) struct OutboxRow {
     pub(crate) encrypt: Encrypt,
     pub(crate) stanza: Option<Vec<u8>>,
     pub(crate) message: Option<OutboxMessage>,
+    /// It came back and is not sent again before this.
+    pub(crate) not_before: Option<Timestamp>,
 }
 
 /// The message that a row of the outbox stands for.
@@ -38,20 +52,37 @@ pub(crate) struct OutboxMessage {
     pub(crate) origin_id: String,
 }
 
-/// Queues a message that is stored.
+/// Queues a message that is stored, to be sent from a time on.
 pub(crate) async fn push_message(
     write: &mut Write,
     account: AccountId,
     message: MessageId,
     encrypt: Encrypt,
+    not_before: Option<Timestamp>,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO outbox (account, message, encrypt) VALUES (?, ?, ?)")
+    sqlx::query("INSERT INTO outbox (account, message, encrypt, not_before) VALUES (?, ?, ?, ?)")
         .bind(account)
         .bind(message)
         .bind(encrypt)
+        .bind(not_before.map(millis))
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// Queues a message again that has been out: never weaker than it was meant to be, unless the person has unlocked the chat
+/// since.
+pub(crate) async fn queue_again(
+    write: &mut Write,
+    message: &Message,
+    not_before: Option<Timestamp>,
+) -> Result<()> {
+    let lock = chats::get(write, message.chat, 0).await?.lock;
+    let encrypt = match Encrypt::by(chats::mode(write, message.chat).await?, lock) {
+        Encrypt::May if message.encryption != Encryption::None => Encrypt::Must,
+        encrypt => encrypt,
+    };
+    push_message(write, message.account, message.message, encrypt, not_before).await
 }
 
 /// Queues a ready stanza that no message stands behind.
@@ -81,10 +112,11 @@ pub(crate) async fn behind(
         address: Option<String>,
         body: Option<String>,
         origin_id: Option<String>,
+        not_before: Option<i64>,
     }
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT outbox.id, outbox.encrypt, outbox.stanza, outbox.message, message.chat, chat.address, message.body,
-             message.origin_id
+             message.origin_id, outbox.not_before
          FROM outbox LEFT JOIN message ON message.id = outbox.message LEFT JOIN chat ON chat.id = message.chat
          WHERE outbox.account = ? AND outbox.id > ? ORDER BY outbox.id LIMIT ?",
     )
@@ -99,6 +131,7 @@ pub(crate) async fn behind(
             id: row.id,
             encrypt: row.encrypt,
             stanza: row.stanza,
+            not_before: row.not_before.map(time),
             message: (|| {
                 Some(OutboxMessage {
                     message: row.message?,
@@ -112,9 +145,13 @@ pub(crate) async fn behind(
         .collect())
 }
 
-/// Stores the ready stanza before its first byte is sent.
+/// Stores the ready stanza before its first byte is sent, and behind what the archive will have it.
 pub(crate) async fn set_stanza(write: &mut Write, id: i64, stanza: &[u8]) -> Result<()> {
-    sqlx::query("UPDATE outbox SET stanza = ? WHERE id = ?")
+    sqlx::query(
+        "UPDATE outbox SET stanza = ?1, (after_id, after_at, after_position) =
+             (SELECT newest_id, newest_at, newest_position FROM archive WHERE archive.account = outbox.account)
+         WHERE id = ?2",
+    )
         .bind(stanza)
         .bind(id)
         .execute(&mut **write)
@@ -143,6 +180,16 @@ pub(crate) async fn confirm(write: &mut Write, ids: &[i64]) -> Result<Vec<Messag
     Ok(messages.into_iter().flatten().collect())
 }
 
+/// Whether a message is to be sent again because it came back.
+pub(crate) async fn goes_again(db: &mut Connection, message: MessageId) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE message = ? AND not_before IS NOT NULL)",
+    )
+    .bind(message)
+    .fetch_one(db)
+    .await?)
+}
+
 /// Takes a message out whose fate is known.
 pub(crate) async fn remove_message(write: &mut Write, message: MessageId) -> Result<()> {
     sqlx::query("DELETE FROM outbox WHERE message = ?")
@@ -150,4 +197,42 @@ pub(crate) async fn remove_message(write: &mut Write, message: MessageId) -> Res
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latched_chat_never_sends_plain_text_whatever_the_lock_shows() {
+        for lock in [
+            Lock::Encrypted,
+            Lock::Checking,
+            Lock::Blocked,
+            Lock::PlainNoDevices,
+            Lock::PlainChosen,
+        ] {
+            assert_eq!(
+                Encrypt::by(Some(EncryptionMode::Omemo), lock),
+                Encrypt::Must,
+                "{lock:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chat_without_a_choice_does_what_the_lock_shows() {
+        for (lock, encrypt) in [
+            (Lock::Encrypted, Encrypt::Must),
+            (Lock::Blocked, Encrypt::Must),
+            (Lock::Checking, Encrypt::May),
+            (Lock::PlainNoDevices, Encrypt::May),
+        ] {
+            assert_eq!(Encrypt::by(None, lock), encrypt, "{lock:?}");
+        }
+        assert_eq!(
+            Encrypt::by(Some(EncryptionMode::None), Lock::PlainChosen),
+            Encrypt::None
+        );
+    }
 }

@@ -236,3 +236,38 @@ async fn a_message_that_came_early_moves_before_what_the_archive_tells_of_after_
     let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
     assert_eq!(chat.last.map(|last| last.message), Some(stored[0]));
 }
+
+#[tokio::test]
+async fn a_gap_begins_before_what_was_sent_and_never_confirmed() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let account = scene.account;
+    archive::set_newest(&mut write, account, &place("known", 10))
+        .await
+        .expect("set");
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored")
+        .expect("new");
+    outbox::push_message(&mut write, account, message, Encrypt::May, None)
+        .await
+        .expect("queued");
+    let row = outbox::behind(&mut write, account, 0, 1).await.expect("read")[0].id;
+    outbox::set_stanza(&mut write, row, b"<message/>")
+        .await
+        .expect("ready");
+    // Something came live behind it.
+    archive::set_newest(&mut write, account, &place("live", 20))
+        .await
+        .expect("set");
+    archive::begin(&mut write, account, at(2)).await.expect("begun");
+    let gaps = archive::gaps(&mut write, account).await.expect("read");
+    assert_eq!(gaps[0].after, Some(("known".to_owned(), at(1))));
+    assert_eq!(gaps[0].low, 10);
+
+    archive::absent(&mut write, account).await.expect("forgotten");
+    outbox::confirm(&mut write, &[row]).await.expect("confirmed");
+    archive::begin(&mut write, account, at(3)).await.expect("begun");
+    let gaps = archive::gaps(&mut write, account).await.expect("read");
+    assert_eq!(gaps[0].after, Some(("live".to_owned(), at(1))));
+}

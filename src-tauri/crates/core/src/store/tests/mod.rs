@@ -509,6 +509,35 @@ async fn a_failed_message_says_why_and_can_wait_again() {
 }
 
 #[tokio::test]
+async fn a_message_that_came_back_is_counted_and_waits_for_its_time() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored")
+        .expect("new");
+    for (again, times) in [(true, Some(1)), (true, None), (false, Some(2)), (true, None)] {
+        assert_eq!(messages::came_back(&mut write, message, again).await, Ok(times));
+    }
+    messages::wait_for_another_try(&mut write, message)
+        .await
+        .expect("waits");
+    let shown = messages::get(&mut write, message, 0).await.expect("the message");
+    assert_eq!(shown.delivery, Delivery::Waiting);
+    outbox::queue_again(&mut write, &shown, Some(at(9)))
+        .await
+        .expect("queued");
+    let queued = outbox::behind(&mut write, scene.account, 0, 10)
+        .await
+        .expect("the outbox");
+    assert_eq!(queued[0].not_before, Some(at(9)));
+    messages::advance_delivery(&mut write, message, Delivery::Delivered)
+        .await
+        .expect("moved");
+    assert_eq!(messages::came_back(&mut write, message, false).await, Ok(None));
+}
+
+#[tokio::test]
 async fn the_outbox_keeps_order_and_the_ready_stanza() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
@@ -518,7 +547,7 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
             .await
             .expect("stored")
             .expect("new");
-        outbox::push_message(&mut write, scene.account, message, Encrypt::Must)
+        outbox::push_message(&mut write, scene.account, message, Encrypt::Must, None)
             .await
             .expect("queued");
         rows.push(message);
