@@ -45,6 +45,14 @@ pub fn memory(process: u32) -> f64 {
     tree(process).into_iter().filter_map(kib).sum::<f64>() / 1_024.0
 }
 
+/// The most memory that a process has ever had in use, in MiB.
+pub fn most_memory(process: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kib = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = kib.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kib.expect("a running process has memory") / 1_024.0
+}
+
 /// The processor time that a process and its living descendants have used, in seconds.
 pub fn processor_time(process: u32) -> f64 {
     let ticks = |id: u32| -> Option<f64> {

@@ -3,6 +3,7 @@
 //! Measures the real programs against a real server on loopback, beside a window with an empty page in the same run
 //! and beside what other messengers needed for the same work on such a machine.
 
+mod catch_up;
 mod connection;
 mod encrypted;
 mod machine;
@@ -25,14 +26,16 @@ const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--seconds N] [--ti
 
   --runs N      how often each window is opened , each login is made (5)
   --messages N  how many messages are received (5000 plain, 300 encrypted at most)
+  --archived N  how many messages are in the archive; can be given again (10000 and 100000)
   --seconds N   how long networks go away and come back (360)
   --timelines   also print what each page knows about its own start, in milliseconds from exec
-  NAME          start, memory, omemo, receive, pixel, connection; all if none is given";
+  NAME          start, memory, omemo, receive, pixel, catch-up, connection; all if none is given";
 
 /// What to measure, and how much of it.
 struct Options {
     runs: usize,
     messages: usize,
+    archived: Vec<usize>,
     seconds: u64,
     timelines: bool,
     names: Vec<String>,
@@ -66,6 +69,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
     let mut options = Options {
         runs: 5,
         messages: 5_000,
+        archived: Vec::new(),
         seconds: 360,
         timelines: false,
         names: Vec::new(),
@@ -75,6 +79,7 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
         match argument {
             Long("runs") => options.runs = lexopt::ValueExt::parse(&parser.value()?)?,
             Long("messages") => options.messages = lexopt::ValueExt::parse(&parser.value()?)?,
+            Long("archived") => options.archived.push(lexopt::ValueExt::parse(&parser.value()?)?),
             Long("seconds") => options.seconds = lexopt::ValueExt::parse(&parser.value()?)?,
             Long("timelines") => options.timelines = true,
             Long("help") | Short('h') => return Ok(None),
@@ -82,10 +87,21 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
             other => return Err(other.unexpected()),
         }
     }
+    if options.archived.is_empty() {
+        options.archived = vec![10_000, 100_000];
+    }
     if options.names.is_empty() {
-        options.names = ["start", "memory", "omemo", "receive", "pixel", "connection"]
-            .map(str::to_owned)
-            .to_vec();
+        options.names = [
+            "start",
+            "memory",
+            "omemo",
+            "receive",
+            "pixel",
+            "catch-up",
+            "connection",
+        ]
+        .map(str::to_owned)
+        .to_vec();
     }
     Ok(Some(options))
 }
@@ -98,6 +114,7 @@ async fn measure(options: &Options) {
             "memory" => start::memory(options.runs).await,
             "omemo" => omemo::speed().await,
             "receive" => receive::receive(options.messages).await,
+            "catch-up" => catch_up::catch_up(options.runs.min(3), &options.archived).await,
             "connection" => connection::connection(options.runs, options.seconds).await,
             "pixel" => pixel::pixel().await,
             other => panic!("there is no bench {other:?}\n{USAGE}"),

@@ -73,6 +73,14 @@ impl Headless {
         account
     }
 
+    /// Waits until what the archive holds has been read, but for the past of a new device.
+    pub async fn caught_up(&mut self) {
+        let told = |line: &Value| line["params"]["type"] == "caught_up";
+        if self.lines.take(told, LONG).await.is_none() {
+            self.lines.fail("has not caught up");
+        }
+    }
+
     /// Waits until so many are unread in a chat. Gives the time (Unix, milliseconds) at which that was answered.
     pub async fn unread(&mut self, account: &Value, chat: &Value, count: usize) -> f64 {
         self.until("list_chats", json!({ "account": account }), |list| {

@@ -112,6 +112,32 @@ impl Sender {
             .len();
     }
 
+    /// Reads the account's whole archive (XEP-0313), page by page. Gives the seconds that took.
+    pub async fn read_archive(&mut self) -> f64 {
+        let begun = now();
+        let mut after = String::new();
+        loop {
+            let answer = self
+                .ask(
+                    None,
+                    "set",
+                    &format!(
+                        "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>250</max>\
+                         {after}</set></query>"
+                    ),
+                )
+                .await;
+            if answer.contains("complete='true'") {
+                return (now() - begun) / 1_000.0;
+            }
+            let last = answer
+                .split("<last>")
+                .nth(1)
+                .and_then(|rest| rest.split('<').next());
+            after = format!("<after>{}</after>", last.expect("a page names its last message"));
+        }
+    }
+
     /// Waits until this text has come and passes over it.
     pub async fn expect(&mut self, text: &str) -> f64 {
         self.expect_all(text, 1).await

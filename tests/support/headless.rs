@@ -74,6 +74,17 @@ impl Profile {
         self.home.path()
     }
 
+    /// Bytes of the database on disk, with what stands beside it.
+    pub fn database_size(&self) -> u64 {
+        let files = fs::read_dir(self.directory()).into_iter().flatten().flatten();
+        let of_database = |file: &fs::DirEntry| file.file_name().to_string_lossy().starts_with("waxwing.db");
+        files
+            .filter(of_database)
+            .filter_map(|file| file.metadata().ok())
+            .map(|data| data.len())
+            .sum()
+    }
+
     fn passphrase_file(&self) -> PathBuf {
         self.home.path().join("passphrase")
     }

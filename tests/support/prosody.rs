@@ -36,11 +36,21 @@ enum Login {
     Modern,
 }
 
+/// Where archives are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Archives {
+    /// In files, which are read whole for each question.
+    Files,
+    /// In an SQLite database, for long ones.
+    Database,
+}
+
 /// A running server. It ends when dropped; what it stored is kept until then, so it can be started again.
 pub struct Prosody {
     directory: TempDir,
     child: Option<Child>,
     login: Login,
+    archives: Archives,
     /// How often it has run before.
     runs: u16,
     /// Port on 127.0.0.1 that begins with TLS (XEP-0368).
@@ -83,7 +93,16 @@ impl Prosody {
         Self::with_login(Login::Modern, accounts).await
     }
 
+    /// Starts a server that can keep long archives.
+    pub async fn with_long_archives(accounts: &[&str]) -> Self {
+        Self::with(Login::Classic, Archives::Database, accounts).await
+    }
+
     async fn with_login(login: Login, accounts: &[&str]) -> Self {
+        Self::with(login, Archives::Files, accounts).await
+    }
+
+    async fn with(login: Login, archives: Archives, accounts: &[&str]) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("waxwing-prosody-")
             .tempdir()
@@ -92,6 +111,7 @@ impl Prosody {
             directory,
             child: None,
             login,
+            archives,
             runs: 0,
             direct_tls_port: 0,
             starttls_port: 0,
@@ -209,6 +229,23 @@ impl Prosody {
         }
     }
 
+    /// Puts messages with running numbers into an account's archive: those of twenty contacts, and answers to them. The
+    /// server must not run, must have run before, and keep long archives.
+    pub fn fill_archive(&self, address: &str, first: usize, count: usize) {
+        assert!(self.child.is_none(), "the server still runs");
+        let (name, domain) = address
+            .split_once('@')
+            .expect("an address of the form name@domain");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/prosody/fill_archive.py");
+        let filled = std::process::Command::new("python3")
+            .arg(script)
+            .arg(self.directory.path().join("archive.sqlite"))
+            .args([domain, name, &first.to_string(), &count.to_string()])
+            .status()
+            .expect("Python is installed");
+        assert!(filled.success(), "the archive could not be filled");
+    }
+
     fn write_stored(&self, address: &str, store: &str, text: &str) {
         let file = self.stored(address, store, "dat");
         let folder = file.parent().expect("it lies in the storage");
@@ -320,7 +357,12 @@ impl Prosody {
 
     fn write_configuration(&self) {
         let directory = self.directory.path();
-        let text = configuration(directory, self.direct_tls_port, self.starttls_port, self.login);
+        let text = configuration(
+            directory,
+            (self.direct_tls_port, self.starttls_port),
+            self.login,
+            self.archives,
+        );
         fs::write(directory.join("mod_waxwing_sasl2_shim.lua"), SHIM).expect("the shim's file");
         fs::write(directory.join("mod_waxwing_crash.lua"), CRASH).expect("the module's file");
         fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
@@ -336,8 +378,20 @@ impl Drop for Prosody {
     }
 }
 
-fn configuration(directory: &Path, direct_tls_port: u16, starttls_port: u16, login: Login) -> String {
+fn configuration(
+    directory: &Path,
+    (direct_tls_port, starttls_port): (u16, u16),
+    login: Login,
+    archives: Archives,
+) -> String {
     let directory = directory.display();
+    let storage = match archives {
+        Archives::Files => r#"storage = "internal""#.to_owned(),
+        Archives::Database => format!(
+            r#"storage = {{ archive = "sql"; default = "internal" }}
+sql = {{ driver = "SQLite3", database = "{directory}/archive.sqlite" }}"#
+        ),
+    };
     let login = match login {
         Login::Classic => "",
         Login::Modern => r#""waxwing_sasl2_shim"; "sasl2"; "sasl2_bind2"; "sasl2_fast"; "sasl2_sm";"#,
@@ -355,7 +409,7 @@ c2s_direct_tls_ports = {{ {direct_tls_port} }}
 c2s_direct_tls_ssl = {{ certificate = "{directory}/{DOMAIN}.crt"; key = "{directory}/{DOMAIN}.key" }}
 s2s_ports = {{}}
 authentication = "internal_plain"
-storage = "internal"
+{storage}
 c2s_require_encryption = true
 allow_registration = true
 -- Hostile stanzas must reach the product, so the server must not be the one that stops them.
