@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::inbound::{Archived, Inbound, Text};
 use crate::model::{ChatId, Direction, MessageId};
 use crate::store::archive::{self, Gap, Place};
-use crate::store::messages::{Known, Stand};
+use crate::store::messages::{Known, Sought, Stand};
 use crate::store::{chats, messages};
 use crate::xep::{mam, stanza_error};
 
@@ -178,6 +178,7 @@ impl Online<'_> {
         let Some(reading) = self.session.archive.reading.take() else {
             return Ok(());
         };
+        self.reached(batch).await?;
         let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
             return self.next_gap(batch).await;
         };
@@ -340,6 +341,8 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<Stood> {
         let mut stood = Stood::default();
+        let mut known = self.known_of(batch, &messages, now).await?;
+        let mut number = 0;
         for archived in messages {
             for inbound in archived.holds {
                 let text = match inbound {
@@ -349,9 +352,17 @@ impl Online<'_> {
                         continue;
                     }
                 };
+                let known = known.remove(&number);
+                number += 1;
+                let chat = batch.chat(self.account, &text.chat, now).await?;
                 let low = stood.within.map_or(gap.low, |(_, last)| last);
-                let between = (archived.at.as_microsecond(), low, gap.high);
-                if let Some(position) = self.archived_text(batch, text, gap, between, now).await? {
+                let position = if let Some(known) = known {
+                    self.known_text(batch, chat, &text, gap, known).await?
+                } else {
+                    let between = (archived.at.as_microsecond(), low, gap.high);
+                    self.archived_text(batch, chat, text, gap, between, now).await?
+                };
+                if let Some(position) = position {
                     stood.at(position, low, gap.high);
                 }
             }
@@ -359,28 +370,58 @@ impl Online<'_> {
         Ok(stood)
     }
 
-    /// A message that the archive tells of. Gives the position it stands at; none if there is nothing to show.
+    /// Which texts of a page are stored already, by their running number.
+    async fn known_of(
+        &self,
+        batch: &mut Batch,
+        messages: &[Archived],
+        now: Timestamp,
+    ) -> Result<HashMap<usize, Known>> {
+        let mut sought = Vec::new();
+        for inbound in messages.iter().flat_map(|archived| &archived.holds) {
+            if let Inbound::Text(text) = inbound {
+                sought.push(Sought {
+                    chat: batch.chat(self.account, &text.chat, now).await?,
+                    sender: &text.sender,
+                    origin_id: text.origin_id.as_deref(),
+                    archive_id: text.archive_id.as_deref(),
+                });
+            }
+        }
+        messages::known(&mut batch.write, &sought).await
+    }
+
+    /// A message that the archive tells of and that is there. Gives the position it stands at.
+    async fn known_text(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        gap: &Gap,
+        known: Known,
+    ) -> Result<Option<i64>> {
+        if text.direction == Direction::Out {
+            self.arrived(batch, chat, known.message).await?;
+        }
+        if gap.before.is_none() && known.position >= gap.high {
+            let early = self.session.archive.early.entry(chat).or_default();
+            early.push(known.message);
+        }
+        Ok(Some(known.position))
+    }
+
+    /// A message that the archive tells of and that is new. Gives the position it stands at; none if there is nothing to
+    /// show.
     async fn archived_text(
         &mut self,
         batch: &mut Batch,
+        chat: ChatId,
         text: Text,
         gap: &Gap,
         between: (i64, i64, i64),
         now: Timestamp,
     ) -> Result<Option<i64>> {
         let missed = gap.after.is_some();
-        let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
-        if let Some(known) = self.known(batch, chat, &text).await? {
-            if gap.before.is_none() && known.position >= gap.high {
-                self.session
-                    .archive
-                    .early
-                    .entry(chat)
-                    .or_default()
-                    .push(known.message);
-            }
-            return Ok(Some(known.position));
-        }
         let low = self.put_early_before(batch, chat, between).await?;
         let (wanted, _, high) = between;
         let stand = Stand::Between { wanted, low, high };
@@ -439,23 +480,5 @@ impl Online<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// The row of a message that is stored already. What came back from the server need not be sent to it again.
-    pub(super) async fn known(
-        &mut self,
-        batch: &mut Batch,
-        chat: ChatId,
-        text: &Text,
-    ) -> Result<Option<Known>> {
-        let origin_id = text.origin_id.as_deref();
-        let archive_id = text.archive_id.as_deref();
-        let known = messages::known(&mut batch.write, chat, &text.sender, origin_id, archive_id).await?;
-        if let Some(known) = known
-            && text.direction == Direction::Out
-        {
-            self.arrived(batch, chat, known.message).await?;
-        }
-        Ok(known)
     }
 }

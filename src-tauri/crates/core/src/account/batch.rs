@@ -1,13 +1,17 @@
 //! What a batch of stanzas does: one transaction, and after its commit what is to be sent and told.
 
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 use minidom::Element;
 
 use crate::error::Result;
 use crate::inbound::Text;
-use crate::model::ChatId;
+use crate::model::{AccountId, BareJid, ChatId, EncryptionMode};
 use crate::publish::Changes;
+use crate::store::archive::Place;
 use crate::store::sessions::DevicePresence;
-use crate::store::{Store, Write};
+use crate::store::{Store, Write, chats, contacts, messages};
 
 /// A transaction under way, with what is to follow its commit.
 pub(super) struct Batch {
@@ -23,6 +27,10 @@ pub(super) struct Batch {
     pub(super) presences: Vec<DevicePresence>,
     /// A prekey was used: the bundles on the server are behind.
     pub(super) bundles_behind: bool,
+    /// The first and the last message that came live and stand in the archive, in this batch.
+    pub(super) live: Option<(String, Place)>,
+    /// What was found out in this transaction and cannot change in it by itself.
+    found: Found,
     /// What came in a page of the archive and is still to be acknowledged.
     pub(super) owed: Vec<(ChatId, Text)>,
     /// Everything that the server held for us has been read.
@@ -39,8 +47,70 @@ impl Batch {
             confirmed: Vec::new(),
             presences: Vec::new(),
             bundles_behind: false,
+            live: None,
+            found: Found::default(),
             owed: Vec::new(),
             caught_up: false,
         })
+    }
+}
+
+/// Questions to the database that would be asked again for each message.
+#[derive(Default)]
+struct Found {
+    chats: HashMap<BareJid, ChatId>,
+    latched: HashMap<ChatId, bool>,
+    acquainted: HashSet<ChatId>,
+}
+
+impl Batch {
+    /// The chat with an address, made if there is none.
+    pub(super) async fn chat(
+        &mut self,
+        account: AccountId,
+        address: &BareJid,
+        now: Timestamp,
+    ) -> Result<ChatId> {
+        if let Some(chat) = self.found.chats.get(address) {
+            return Ok(*chat);
+        }
+        let chat = chats::open(&mut self.write, account, address, now).await?;
+        self.found.chats.insert(address.clone(), chat);
+        Ok(chat)
+    }
+
+    /// Whether a chat is encrypted for good.
+    pub(super) async fn is_latched(&mut self, chat: ChatId) -> Result<bool> {
+        if let Some(latched) = self.found.latched.get(&chat) {
+            return Ok(*latched);
+        }
+        let latched = chats::mode(&mut self.write, chat).await? == Some(EncryptionMode::Omemo);
+        self.found.latched.insert(chat, latched);
+        Ok(latched)
+    }
+
+    /// Encrypts a chat for good, unless the person chose otherwise.
+    pub(super) async fn latch(&mut self, chat: ChatId) -> Result<()> {
+        self.found.latched.remove(&chat);
+        chats::latch(&mut self.write, chat).await
+    }
+
+    /// Whether somebody may learn that we are there: those in the contact list, those we wrote to, and ourselves.
+    pub(super) async fn acquainted(
+        &mut self,
+        account: AccountId,
+        own: &BareJid,
+        chat: ChatId,
+        who: &BareJid,
+    ) -> Result<bool> {
+        if who == own || self.found.acquainted.contains(&chat) {
+            return Ok(true);
+        }
+        let acquainted = contacts::get(&mut self.write, account, who).await?.is_some()
+            || messages::wrote_in(&mut self.write, chat).await?;
+        if acquainted {
+            self.found.acquainted.insert(chat);
+        }
+        Ok(acquainted)
     }
 }

@@ -11,11 +11,9 @@ use super::online::Online;
 use super::outbox::fail;
 use crate::error::{Fault, Result};
 use crate::inbound::{Content, Sender, Text};
-use crate::model::{
-    BareJid, ChatId, Delivery, Direction, Encryption, EncryptionMode, MessageId, UndecryptableReason,
-};
+use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
-use crate::store::messages::{NewMessage, Stand};
+use crate::store::messages::{NewMessage, Sought, Stand};
 use crate::store::{chats, contacts, messages, outbox};
 use crate::xep::element::{element, wrap};
 use crate::xep::ns;
@@ -32,37 +30,29 @@ const RETURNS: [SignedDuration; 5] = [
 impl Online<'_> {
     /// A message as it arrives. Whatever the archive still holds for us stands before it.
     pub(super) async fn live_text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
-        let chat = chats::open(&mut batch.write, self.account, &text.chat, now).await?;
+        let chat = batch.chat(self.account, &text.chat, now).await?;
         // Before decrypting: a message key can be used once only.
-        if self.known(batch, chat, &text).await?.is_none() {
+        if !self.is_stored(batch, chat, &text).await? {
             let stand = Stand::End(now.as_microsecond());
             let stored = self.new_text(batch, chat, &text, stand, true, now).await?;
-            self.reached(batch, &text, stored, now).await?;
+            // What was held back somewhere says nothing about what stands before it.
+            if let (Some(id), Some((_, position))) = (&text.archive_id, stored)
+                && text.sent_at >= now
+            {
+                let first = batch.live.take().map_or_else(|| id.clone(), |(first, _)| first);
+                let (id, at) = (id.clone(), now);
+                batch.live = Some((first, Place { id, at, position }));
+            }
         }
         self.acknowledge(batch, chat, &text).await
     }
 
-    /// All of the archive up to this message is known, but for the gaps. What was held back elsewhere says nothing about
-    /// that.
-    async fn reached(
-        &self,
-        batch: &mut Batch,
-        text: &Text,
-        stored: Option<(MessageId, i64)>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let (Some(id), Some((_, position))) = (&text.archive_id, stored) else {
+    /// All of the archive up to the last message that came live is known, but for the gaps.
+    pub(super) async fn reached(&self, batch: &mut Batch) -> Result<()> {
+        let Some((first, place)) = batch.live.take() else {
             return Ok(());
         };
-        if text.sent_at < now {
-            return Ok(());
-        }
-        let place = Place {
-            id: id.clone(),
-            at: now,
-            position,
-        };
-        archive::end_before(&mut batch.write, self.account, id).await?;
+        archive::end_before(&mut batch.write, self.account, &first).await?;
         archive::set_newest(&mut batch.write, self.account, &place).await
     }
 
@@ -80,6 +70,21 @@ impl Online<'_> {
             Some(message) => self.store_message(batch, chat, &message, stand, unread).await,
             None => Ok(None),
         }
+    }
+
+    /// Whether a message is stored already. What came back from the server need not be sent to it again.
+    async fn is_stored(&self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<bool> {
+        let sought = Sought {
+            chat,
+            sender: &text.sender,
+            origin_id: text.origin_id.as_deref(),
+            archive_id: text.archive_id.as_deref(),
+        };
+        let known = messages::known(&mut batch.write, &[sought]).await?;
+        if let (Some(known), Direction::Out) = (known.get(&0), text.direction) {
+            self.arrived(batch, chat, known.message).await?;
+        }
+        Ok(!known.is_empty())
     }
 
     /// The server has this message of ours.
@@ -150,7 +155,7 @@ impl Online<'_> {
         if !to_us || contact.is_none() {
             return Ok(());
         }
-        let chat = chats::open(&mut batch.write, self.account, &from.bare, now).await?;
+        let chat = batch.chat(self.account, &from.bare, now).await?;
         let message = NewMessage {
             sender: from.bare.clone(),
             direction: Direction::In,
@@ -199,8 +204,7 @@ impl Online<'_> {
         };
         match &text.content {
             Content::Plain(body) => {
-                let latched = chats::mode(&mut batch.write, chat).await? == Some(EncryptionMode::Omemo);
-                message.unprotected = latched && text.direction == Direction::In;
+                message.unprotected = text.direction == Direction::In && batch.is_latched(chat).await?;
                 message.body = Some(body.clone());
             }
             Content::Unreadable { unsupported } => {
@@ -224,7 +228,9 @@ impl Online<'_> {
                     keys::open(&mut batch.write, self.account, &envelope, encrypted, now).await?;
                 batch.bundles_behind |= wanted.bundles_behind;
                 if let Some((device, profile)) = wanted.answer
-                    && self.acquainted(batch, chat, &text.sender).await?
+                    && batch
+                        .acquainted(self.account, &self.own, chat, &text.sender)
+                        .await?
                 {
                     let empty =
                         empty_message(&mut batch.write, self.account, &text.sender, device, profile).await?;
@@ -246,7 +252,7 @@ impl Online<'_> {
                         message.encryption = encryption;
                         message.device = Some(device.get());
                         message.trust = Some(trust);
-                        chats::latch(&mut batch.write, chat).await?;
+                        batch.latch(chat).await?;
                     }
                     Opened::Undecryptable {
                         encryption,
@@ -268,7 +274,10 @@ impl Online<'_> {
         let (Some(to), Some(id)) = (&text.receipt_to, &text.stanza_id) else {
             return Ok(());
         };
-        if !self.acquainted(batch, chat, &text.sender).await? {
+        if !batch
+            .acquainted(self.account, &self.own, chat, &text.sender)
+            .await?
+        {
             return Ok(());
         }
         let message = element("message", ns::JABBER_CLIENT, &[("to", to), ("type", "chat")]);
@@ -277,16 +286,6 @@ impl Online<'_> {
             .send
             .push(wrap(message, [received, Element::bare("store", ns::HINTS)]));
         Ok(())
-    }
-
-    /// Nothing tells a stranger that we are there before the person answers: only those in the contact list, those we
-    /// wrote to, and ourselves.
-    async fn acquainted(&self, batch: &mut Batch, chat: ChatId, who: &BareJid) -> Result<bool> {
-        Ok(*who == self.own
-            || contacts::get(&mut batch.write, self.account, who)
-                .await?
-                .is_some()
-            || messages::wrote_in(&mut batch.write, chat).await?)
     }
 
     /// Our message came back with an error. One that passes is no failure yet: it goes out again, later each time. The

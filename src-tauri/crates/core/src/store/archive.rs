@@ -160,16 +160,6 @@ pub(crate) async fn absent(write: &mut Write, account: AccountId) -> Result<()> 
     Ok(())
 }
 
-/// Messages at the end of a chat stand at this position at least, behind every gap of its account.
-pub(crate) async fn behind_gaps(db: &mut Connection, chat: ChatId) -> Result<i64> {
-    Ok(sqlx::query_scalar(
-        "SELECT coalesce(max(high), 0) FROM gap WHERE account = (SELECT account FROM chat WHERE id = ?)",
-    )
-    .bind(chat)
-    .fetch_one(db)
-    .await?)
-}
-
 /// All gaps, the oldest first.
 pub(crate) async fn gaps(db: &mut Connection, account: AccountId) -> Result<Vec<Gap>> {
     let rows: Vec<GapRow> = sqlx::query_as(
@@ -235,6 +225,11 @@ async fn highest_position(db: &mut Connection, account: AccountId) -> Result<i64
     )
 }
 
+/// The position between `low` and `high`, both excluded, that is nearest to `wanted`; a free one or not.
+pub(crate) fn place_between(wanted: i64, low: i64, high: i64) -> i64 {
+    wanted.min(high - ROOM).max(low + 1)
+}
+
 /// A free position in a chat between `low` and `high`, both excluded: `wanted`, or the next one to it that keeps the
 /// order. None if there is no room.
 pub(crate) async fn free_position(
@@ -244,7 +239,7 @@ pub(crate) async fn free_position(
     low: i64,
     high: i64,
 ) -> Result<Option<i64>> {
-    let mut position = wanted.min(high - ROOM).max(low + 1);
+    let mut position = place_between(wanted, low, high);
     while position < high {
         let taken: bool =
             sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM message WHERE chat = ? AND position = ?)")

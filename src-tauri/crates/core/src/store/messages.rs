@@ -1,5 +1,7 @@
 //! Messages as they are stored.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sqlx::FromRow;
 
@@ -113,19 +115,44 @@ pub(crate) async fn insert(
     stand: Stand,
 ) -> Result<Option<(MessageId, i64)>> {
     let (position, exact) = match stand {
-        Stand::End(least) => (least.max(archive::behind_gaps(write, chat).await?), false),
-        Stand::Between { wanted, low, high } => {
-            match archive::free_position(write, chat, wanted, low, high).await? {
-                Some(position) => (position, true),
-                None => (wanted, false),
-            }
-        }
+        Stand::End(least) => (least, false),
+        Stand::Between { wanted, low, high } => (archive::place_between(wanted, low, high), true),
     };
-    let row: Option<(MessageId, i64)> = sqlx::query_as(
+    let mut row = put(write, chat, new, position, exact).await?;
+    if row.is_none()
+        && let Stand::Between { low, high, .. } = stand
+    {
+        // The place may be taken; if it is not, the message is there.
+        match archive::free_position(write, chat, position, low, high).await? {
+            Some(free) if free == position => {}
+            Some(free) => row = put(write, chat, new, free, true).await?,
+            None => row = put(write, chat, new, position, false).await?,
+        }
+    }
+    let Some((message, position)) = row else {
+        return Ok(None);
+    };
+    if let Some(body) = &new.body {
+        search::index(write, message, body).await?;
+    }
+    chats::advance(write, chat, message, position, unread).await?;
+    Ok(Some((message, position)))
+}
+
+/// Stores a message at a position, or else behind all that there is and may come; none if something is in the way.
+async fn put(
+    write: &mut Write,
+    chat: ChatId,
+    new: &NewMessage,
+    position: i64,
+    exact: bool,
+) -> Result<Option<(MessageId, i64)>> {
+    Ok(sqlx::query_as(
         "INSERT INTO message (chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device,
              unprotected, undecryptable, stanza_id, origin_id, archive_id)
          VALUES (?1,
-             iif(?16, ?2, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0))),
+             iif(?16, ?2, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0),
+                 coalesce((SELECT max(high) FROM gap WHERE account = (SELECT account FROM chat WHERE id = ?1)), 0))),
              ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT DO NOTHING RETURNING id, position",
     )
@@ -146,15 +173,7 @@ pub(crate) async fn insert(
     .bind(new.archive_id.as_deref())
     .bind(exact)
     .fetch_optional(&mut **write)
-    .await?;
-    let Some((message, position)) = row else {
-        return Ok(None);
-    };
-    if let Some(body) = &new.body {
-        search::index(write, message, body).await?;
-    }
-    chats::advance(write, chat, message, position, unread).await?;
-    Ok(Some((message, position)))
+    .await?)
 }
 
 /// A message that is stored already.
@@ -164,37 +183,58 @@ pub(crate) struct Known {
     pub(crate) position: i64,
 }
 
-/// The message of that sender with that origin id, or with that archive id, if it is in the chat. It has the archive id
-/// from then on.
-pub(crate) async fn known(
-    write: &mut Write,
-    chat: ChatId,
-    sender: &BareJid,
-    origin_id: Option<&str>,
-    archive_id: Option<&str>,
-) -> Result<Option<Known>> {
-    let known: Option<(MessageId, i64, Option<String>)> = sqlx::query_as(
-        "SELECT id, position, archive_id FROM message WHERE chat = ?1 AND archive_id = ?4
-         UNION ALL SELECT id, position, archive_id FROM message WHERE chat = ?1 AND sender = ?2 AND origin_id = ?3
-         LIMIT 1",
+/// What a message is known by: its chat, and there its sender and origin id, or its archive id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'a> {
+    pub(crate) chat: ChatId,
+    pub(crate) sender: &'a BareJid,
+    pub(crate) origin_id: Option<&'a str>,
+    pub(crate) archive_id: Option<&'a str>,
+}
+
+/// Which of these messages are stored already, by their place in the list. They have their archive id from then on.
+pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<HashMap<usize, Known>> {
+    let list: Vec<_> = sought
+        .iter()
+        .map(|sought| {
+            (
+                sought.chat,
+                sought.sender.as_str(),
+                sought.origin_id,
+                sought.archive_id,
+            )
+        })
+        .collect();
+    // What is found by its archive id comes last, and counts.
+    let rows: Vec<(i64, MessageId, i64, bool)> = sqlx::query_as(
+        "SELECT sought.key, message.id, message.position, message.archive_id IS NULL
+         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
+             AND message.sender = sought.value ->> 1 AND message.origin_id = sought.value ->> 2
+         UNION ALL SELECT sought.key, message.id, message.position, 0
+         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
+             AND message.archive_id = sought.value ->> 3",
     )
-    .bind(chat)
-    .bind(sender.as_str())
-    .bind(origin_id)
-    .bind(archive_id)
-    .fetch_optional(&mut **write)
+    .bind(sqlx::types::Json(list))
+    .fetch_all(&mut **write)
     .await?;
-    let Some((message, position, has)) = known else {
-        return Ok(None);
-    };
-    if let (Some(archive_id), None) = (archive_id, has) {
-        sqlx::query("UPDATE message SET archive_id = ? WHERE id = ?")
-            .bind(archive_id)
-            .bind(message)
-            .execute(&mut **write)
-            .await?;
+    let mut known = HashMap::new();
+    for (place, message, position, unnamed) in rows {
+        let Some((place, sought)) = usize::try_from(place)
+            .ok()
+            .and_then(|place| Some((place, sought.get(place)?)))
+        else {
+            continue;
+        };
+        known.insert(place, Known { message, position });
+        if let (Some(archive_id), true) = (sought.archive_id, unnamed) {
+            sqlx::query("UPDATE OR IGNORE message SET archive_id = ? WHERE id = ?")
+                .bind(archive_id)
+                .bind(message)
+                .execute(&mut **write)
+                .await?;
+        }
     }
-    Ok(Some(Known { message, position }))
+    Ok(known)
 }
 
 /// Moves a message between two others, as `Stand::Between` says. Gives its position; none if there was no room.

@@ -29,7 +29,7 @@ pub(crate) async fn find(
     let rows: Vec<MessageRow> = sqlx::query_as(select_message!(
         "JOIN message_words ON message_words.rowid = message.id
          WHERE message_words MATCH ?1 AND (?2 IS NULL OR chat.account = ?2)
-         ORDER BY message_words.rowid DESC LIMIT ?3"
+         ORDER BY message.position DESC LIMIT ?3"
     ))
     .bind(query)
     .bind(account)

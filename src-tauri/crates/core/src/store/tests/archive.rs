@@ -169,10 +169,14 @@ async fn a_known_message_gets_its_archive_id() {
         (Some("1"), Some("a3"), message),
         (None, Some("a3"), None),
     ] {
-        let found = messages::known(&mut write, scene.chat, &romeo, origin, archive)
-            .await
-            .expect("asked");
-        let found = found.map(|known| known.message);
+        let sought = messages::Sought {
+            chat: scene.chat,
+            sender: &romeo,
+            origin_id: origin,
+            archive_id: archive,
+        };
+        let found = messages::known(&mut write, &[sought]).await.expect("asked");
+        let found = found.get(&0).map(|known| known.message);
         assert_eq!(found, known, "{origin:?} {archive:?}");
     }
 }

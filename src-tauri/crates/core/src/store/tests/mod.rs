@@ -340,15 +340,14 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
             .expect("stored")
             .is_none()
     );
-    let known = messages::known(
-        &mut write,
-        scene.chat,
-        &jid("juliet@capulet.lit"),
-        Some("same"),
-        None,
-    )
-    .await;
-    assert!(known.expect("asked").is_some());
+    let sought = messages::Sought {
+        chat: scene.chat,
+        sender: &jid("juliet@capulet.lit"),
+        origin_id: Some("same"),
+        archive_id: None,
+    };
+    let known = messages::known(&mut write, &[sought]).await;
+    assert!(known.expect("asked").contains_key(&0));
     assert_eq!(
         chats::get(&mut write, scene.chat, 0)
             .await
