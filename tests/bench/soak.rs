@@ -1,4 +1,4 @@
-//! What runs long: `./x soak reconnects [N]`, `./x soak exactly-once`.
+//! What runs long: `./x soak reconnects [N]`, `./x soak exactly-once`, `./x soak fail-points [N]`.
 
 mod stream;
 
@@ -10,6 +10,7 @@ use std::time::Instant;
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::ValueExt as _;
 use waxwing_tests::exactly_once::{self, Encryption, Options, Progress};
+use waxwing_tests::fail_points;
 use waxwing_tests::reconnects::{Footprint, come_back};
 
 const USAGE: &str = "waxwing-soak reconnects [N]
@@ -23,7 +24,11 @@ waxwing-soak exactly-once [--messages N] [--faults F] [--kills K] [--seed S] [--
   --kills K           so many of the faults are programs killed with signal 9 (15 of 100)
   --seed S            all that is left to chance comes from this number (1)
   --encryption WHICH  none, omemo, or both: two chats at once, one of each (both)
-  --server KIND       classic, or modern: with SASL2, Bind2 and FAST (classic if the seed is even)";
+  --server KIND       classic, or modern: with SASL2, Bind2 and FAST (classic if the seed is even)
+
+waxwing-soak fail-points [N]
+
+  N  how often the program ends at each fail point, in plain and in encrypted chats (10)";
 
 /// How much more may be held at the end than after a tenth of the way: by then the caches of the database and the
 /// allocator are full, and a leak goes on.
@@ -33,6 +38,7 @@ const MEMORY: f64 = 1.05;
 enum Soak {
     Reconnects(usize),
     ExactlyOnce(Options),
+    FailPoints(usize),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
     let good = match soak {
         Soak::Reconnects(rounds) => runtime.block_on(reconnects(rounds)),
         Soak::ExactlyOnce(options) => runtime.block_on(exactly_once(&options)),
+        Soak::FailPoints(times) => runtime.block_on(fail_points(times)),
     };
     if good {
         ExitCode::SUCCESS
@@ -71,25 +78,27 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Soak>, l
         None => return Err("what is to be run is missing".into()),
     };
     match name.as_str() {
-        "reconnects" => read_reconnects(&mut parser),
+        "reconnects" => Ok(read_count(&mut parser, 10_000)?.map(Soak::Reconnects)),
+        "fail-points" => Ok(read_count(&mut parser, 10)?.map(Soak::FailPoints)),
         "exactly-once" => read_exactly_once(&mut parser),
         other => Err(format!("there is no soak {other:?}").into()),
     }
 }
 
-fn read_reconnects(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
-    let mut rounds = 10_000;
+/// The one number that may be named. None if help is wanted.
+fn read_count(parser: &mut lexopt::Parser, usual: usize) -> Result<Option<usize>, lexopt::Error> {
+    let mut count = usual;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
-            Value(number) => rounds = number.parse()?,
+            Value(number) => count = number.parse()?,
             other => return Err(other.unexpected()),
         }
     }
-    if rounds == 0 {
-        return Err("it comes back once at least".into());
+    if count == 0 {
+        return Err("it is done once at least".into());
     }
-    Ok(Some(Soak::Reconnects(rounds)))
+    Ok(Some(count))
 }
 
 fn read_exactly_once(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
@@ -145,6 +154,28 @@ async fn exactly_once(options: &Options) -> bool {
         }
     );
     outcome.is_clean()
+}
+
+/// Ends the program at each fail point; true if nothing was lost, doubled or out of order.
+async fn fail_points(times: usize) -> bool {
+    let trials = fail_points::trials(times, false).await;
+    let (count, begun) = (trials.len(), Instant::now());
+    let points = fail_points::points().await.len();
+    let wrong = fail_points::run(trials, |done| {
+        eprint!("\r{done} of {count}, {} s ", begun.elapsed().as_secs());
+        let _ = std::io::stderr().flush();
+    })
+    .await;
+    eprintln!();
+    for (trial, what) in &wrong {
+        println!("{trial}: {what}");
+    }
+    println!(
+        "{points} points, {count} times ended and begun again, {} s: {} went wrong",
+        begun.elapsed().as_secs(),
+        wrong.len()
+    );
+    wrong.is_empty() && count > 0
 }
 
 /// One line that is written anew.

@@ -107,27 +107,25 @@ impl Profile {
 
     /// Starts the program and does not wait for anything.
     pub fn launch(&self) -> Headless {
-        let mut command = Command::new(program("waxwing-headless"));
+        self.launch_program("waxwing-headless", "")
+    }
+
+    /// Starts one of the programs, which ends at a fail point if `fail` names one and it has them.
+    pub fn launch_program(&self, name: &str, fail: &str) -> Headless {
+        let mut command = Command::new(program(name));
         command
+            .env("WAXWING_FAIL", fail)
             .args(self.arguments())
             .env("WAXWING_LOG", self.log)
             .env("RUST_BACKTRACE", "1");
         Headless {
-            lines: Lines::spawn("waxwing-headless", &mut command, self.log_file()),
+            lines: Lines::spawn(name, &mut command, self.log_file()),
         }
     }
 
     /// Starts the program and waits for its first line, which must be `ready`.
     pub async fn start(&self) -> Headless {
-        let mut headless = self.launch();
-        let first = headless.lines.take(|_| true, LONG).await;
-        match first {
-            Some(line) if line["params"]["type"] == "ready" => headless,
-            Some(line) => headless
-                .lines
-                .fail(&format!("began with {} instead of ready", brief(&line))),
-            None => headless.lines.fail("did not say that it is ready"),
-        }
+        self.launch().ready().await
     }
 }
 
@@ -137,6 +135,30 @@ pub struct Headless {
 }
 
 impl Headless {
+    /// Waits for its first line, which must be `ready`.
+    pub async fn ready(self) -> Self {
+        let mut headless = self;
+        let first = headless.lines.take(|_| true, LONG).await;
+        match first {
+            Some(line) if line["params"]["type"] == "ready" => headless,
+            Some(line) => headless
+                .lines
+                .fail(&format!("began with {} instead of ready", brief(&line))),
+            None => headless.lines.fail("did not say that it is ready"),
+        }
+    }
+
+    /// Calls a method of a program that may end meanwhile: none if it does. What is answered must be a result.
+    pub async fn try_get(&mut self, method: &str, params: Value) -> Option<Value> {
+        let id = self.lines.next_id();
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let mut answer = self.lines.try_ask(id, &request, LONG).await?;
+        if answer.get("result").is_none() {
+            self.lines.fail(&format!("refused {method}: {}", brief(&answer)));
+        }
+        Some(answer["result"].take())
+    }
+
     /// Calls a method.
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, RpcError> {
         let id = self.lines.next_id();
@@ -400,6 +422,11 @@ impl Headless {
     /// Kills the process at once, as a crash would.
     pub async fn kill(self) {
         self.lines.kill().await;
+    }
+
+    /// The same, where another one takes its place.
+    pub async fn kill_in_place(&mut self) {
+        self.lines.kill_in_place().await;
     }
 
     /// Ends the test with the program's last words.

@@ -8,6 +8,7 @@
 
 mod draws;
 pub mod exactly_once;
+pub mod fail_points;
 mod headless;
 mod peer;
 mod person;

@@ -108,28 +108,40 @@ impl Lines {
 
     /// Writes a line as it is.
     pub async fn write(&mut self, line: &str) {
-        let input = self
-            .input
-            .as_mut()
-            .expect("the input is open until it is closed on purpose");
-        let written = async {
-            input.write_all(line.as_bytes()).await?;
-            input.write_all(b"\n").await?;
-            input.flush().await
-        };
-        if let Err(error) = written.await {
+        if let Err(error) = self.try_write(line).await {
             self.fail(&format!("does not take a line: {error}"));
         }
     }
 
+    async fn try_write(&mut self, line: &str) -> std::io::Result<()> {
+        let input = self
+            .input
+            .as_mut()
+            .expect("the input is open until it is closed on purpose");
+        input.write_all(line.as_bytes()).await?;
+        input.write_all(b"\n").await?;
+        input.flush().await
+    }
+
     /// Sends a request and waits for the line that answers it.
     pub async fn ask(&mut self, id: u64, request: &Value, limit: Duration) -> Value {
+        match self.try_ask(id, request, limit).await {
+            Some(line) => line,
+            None => self.fail(&format!("ended while it was asked {}", brief(request))),
+        }
+    }
+
+    /// Sends a request and waits for the line that answers it. None if the process ends before.
+    pub async fn try_ask(&mut self, id: u64, request: &Value, limit: Duration) -> Option<Value> {
         let (answer, answered) = oneshot::channel();
         self.lock().waiting.insert(id, answer);
-        self.write(&request.to_string()).await;
+        self.try_write(&request.to_string()).await.ok()?;
+        // Its end of the output may have been read before the answer was waited for.
+        if self.count.has_changed().is_err() {
+            return None;
+        }
         match tokio::time::timeout(limit, answered).await {
-            Ok(Ok(line)) => line,
-            Ok(Err(_)) => self.fail(&format!("ended while it was asked {}", brief(request))),
+            Ok(line) => line.ok(),
             Err(_) => self.fail(&format!("did not answer {} within {limit:?}", brief(request))),
         }
     }
@@ -204,6 +216,11 @@ impl Lines {
 
     /// Kills the process at once.
     pub async fn kill(mut self) {
+        self.kill_in_place().await;
+    }
+
+    /// The same, where another one takes its place.
+    pub async fn kill_in_place(&mut self) {
         let _ = self.child.kill().await;
     }
 
@@ -259,7 +276,8 @@ async fn read_lines(
             counter.send_replace(count);
         }
     }
-    // Nobody can be answered any more: dropping the senders tells them.
+    // Nobody can be answered any more: dropping the senders tells them, and the counter's end those who come later.
+    drop(counter);
     seen.lock()
         .expect("nobody panics while holding this lock")
         .waiting

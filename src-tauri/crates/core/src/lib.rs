@@ -18,6 +18,7 @@ pub mod bindings;
 mod console;
 pub mod error;
 pub mod event;
+mod fail;
 mod inbound;
 pub mod launch;
 mod live;
@@ -35,6 +36,8 @@ use crate::account::Running;
 use crate::console::Consoles;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
+#[cfg(feature = "fail-points")]
+pub use crate::fail::names as fail_points;
 use crate::live::Live;
 use crate::model::AccountId;
 use crate::profile::Profile;

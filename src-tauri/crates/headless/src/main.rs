@@ -17,7 +17,7 @@ use waxwing_core::profile::Profile;
 /// How long whoever reads standard output may take for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     tracing_subscriber::fmt()
         // A log that cannot be written is no reason to fail.
         .log_internal_errors(false)

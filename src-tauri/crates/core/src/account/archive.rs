@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::Result;
+use crate::fail::{self, Point};
 use crate::inbound::{Archived, Inbound, Text};
 use crate::model::{ChatId, Direction, MessageId};
 use crate::store::archive::{self, Gap, Place};
@@ -22,8 +23,8 @@ use crate::store::messages::{Known, Sought, Stand};
 use crate::store::{chats, messages};
 use crate::xep::{mam, stanza_error};
 
-/// Messages of one page.
-const PAGE: u32 = 250;
+/// Messages of one page; few where each step of a catch-up is to be reached by a few messages.
+const PAGE: u32 = if cfg!(feature = "fail-points") { 4 } else { 250 };
 /// More than a page holds is not kept, whatever the server sends.
 const MOST: usize = 1_000;
 /// Receipts that are kept until we have caught up.
@@ -178,6 +179,7 @@ impl Online<'_> {
         let Some(reading) = self.session.archive.reading.take() else {
             return Ok(());
         };
+        fail::when(Point::PageRead, || !reading.messages.is_empty());
         self.reached(batch).await?;
         let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
             return self.next_gap(batch).await;
@@ -272,6 +274,7 @@ impl Online<'_> {
             .or(last.as_ref().map(|(id, _)| id.clone()));
         let Some(after) = after.filter(|_| met.is_none() && !end.complete) else {
             archive::close(&mut batch.write, gap.id).await?;
+            fail::at(Point::GapClosed);
             batch.changes.account = true;
             return self.next_gap(batch).await;
         };
@@ -284,6 +287,7 @@ impl Online<'_> {
         gap.after = Some((after.clone(), at.unwrap_or(now)));
         batch.changes.account = true;
         archive::shrink(&mut batch.write, &gap).await?;
+        fail::at(Point::PageStored);
         let page = match reading.page {
             mam::Page::Since { start, .. } => mam::Page::Since {
                 start,
@@ -319,6 +323,7 @@ impl Online<'_> {
         batch.changes.account = true;
         let Some(before) = before else {
             archive::close(&mut batch.write, gap.id).await?;
+            fail::at(Point::GapClosed);
             return self.next_gap(batch).await;
         };
         if !self.session.archive.ends.insert(before.clone()) {
@@ -329,6 +334,7 @@ impl Online<'_> {
         gap.before = Some(before);
         gap.high = stood.within.map_or(gap.high, |(first, _)| first);
         archive::shrink(&mut batch.write, &gap).await?;
+        fail::at(Point::PageStored);
         self.next_gap(batch).await
     }
 
@@ -343,7 +349,8 @@ impl Online<'_> {
         let mut stood = Stood::default();
         let mut known = self.known_of(batch, &messages, now).await?;
         let mut number = 0;
-        for archived in messages {
+        for (place, archived) in messages.into_iter().enumerate() {
+            fail::when(Point::PageHalf, || place > 0);
             for inbound in archived.holds {
                 let text = match inbound {
                     Inbound::Text(text) => text,

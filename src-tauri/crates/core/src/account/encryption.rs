@@ -14,6 +14,7 @@ use waxwing_omemo::{
 };
 
 use crate::error::{Code, Error, Fault, Result};
+use crate::fail::{self, Point};
 use crate::model::{AccountId, BareJid, Encryption, Trust};
 use crate::store::Write;
 use crate::store::omemo::{self, DeviceRow, Own};
@@ -289,6 +290,7 @@ async fn encrypted(
         let (record, key) = encrypt_key(record, &own.identity, &sealed.key_material)
             .map_err(|error| Error::new(Code::Internal, format!("encrypting failed: {}", error.code())))?;
         omemo::put_session(write, account, jid, *device, &record).await?;
+        fail::at(Point::RatchetEncrypted);
         keys.push(AddressedKey {
             jid: Some(jid.to_string()),
             device: *device,
@@ -409,6 +411,7 @@ pub(super) async fn begin_session(
             omemo::pin_identity(write, account, of, device, bundle.identity()).await?;
             let _: Trust = super::keys::trust_in(write, account, of, bundle.identity()).await?;
             omemo::put_session(write, account, of, device, &record).await?;
+            fail::at(Point::RatchetBegun);
             Ok(true)
         }
         Err(error) => {

@@ -10,6 +10,7 @@ use super::keys::{self, Envelope, Opened};
 use super::online::Online;
 use super::outbox::fail;
 use crate::error::{Fault, Result};
+use crate::fail::{self, Point};
 use crate::inbound::{Content, Sender, Text};
 use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
@@ -238,6 +239,7 @@ impl Online<'_> {
                         let stanza = String::from(&empty);
                         outbox::push_stanza(&mut batch.write, self.account, stanza.as_bytes()).await?;
                         batch.outbox = true;
+                        fail::at(Point::RatchetAnswered);
                     }
                 }
                 match opened {
@@ -248,6 +250,7 @@ impl Online<'_> {
                         device,
                         trust,
                     } => {
+                        fail::at(Point::RatchetDecrypted);
                         message.body = Some(body);
                         message.encryption = encryption;
                         message.device = Some(device.get());

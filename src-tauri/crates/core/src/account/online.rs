@@ -22,13 +22,14 @@ use super::publishing::Step;
 use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
+use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
-use crate::xep::pubsub;
+use crate::xep::{ns, pubsub};
 use crate::{Core, log_failure};
 
 /// So many stanzas are stored in one transaction at most.
@@ -359,6 +360,7 @@ impl Online<'_> {
 
     async fn refill(&mut self, batch: &mut Batch, now: Timestamp) -> Result<()> {
         keys::ensure(&mut batch.write, self.account, now).await?;
+        fail::at(Point::BundleRefilled);
         for profile in Profile::ALL {
             self.publish(batch, Step::bundle(profile)).await?;
         }
@@ -398,9 +400,16 @@ impl Online<'_> {
             }
             self.keep_beside(&mut write, &numbered).await?;
         }
+        let received = handled > 0 && !changes.messages.is_empty();
+        fail::when(Point::AckRead, || !confirmed.is_empty());
+        fail::when(Point::ReceiveRead, || received);
         write.commit().await.map_err(Error::from)?;
+        fail::when(Point::AckCommitted, || !confirmed.is_empty());
+        fail::when(Point::ReceiveCommitted, || received);
         self.session.pump.confirmed(&confirmed);
         self.connection.handled(handled);
+        fail::when(Point::ReceiveHandled, || received);
+        fail::when(Point::CaughtUp, || caught_up);
         publish(self.core, self.account, changes).await?;
         if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
@@ -410,13 +419,26 @@ impl Online<'_> {
                 account: self.account,
             });
         }
-        for xml in send {
-            self.connection.send_raw(xml).await?;
-        }
+        self.send_committed(&send).await?;
         if outbox {
             self.pump().await?;
         }
         self.go_on_with_report().await
+    }
+
+    /// Sends what a batch left to be sent.
+    async fn send_committed(&mut self, send: &[Arc<str>]) -> std::result::Result<(), Stop> {
+        let says = |what: &str| send.iter().any(|xml| xml.contains(what));
+        fail::when(Point::ReceiptNumbered, || says(ns::RECEIPTS));
+        fail::when(Point::PublishCommitted, || says("<publish "));
+        fail::when(Point::PageCommitted, || says(ns::MAM));
+        for xml in send {
+            self.connection.send_raw(Arc::clone(xml)).await?;
+        }
+        fail::when(Point::ReceiptSent, || says(ns::RECEIPTS));
+        fail::when(Point::PublishSent, || says("<publish "));
+        fail::when(Point::PageAsked, || says(ns::MAM));
+        Ok(())
     }
 
     /// Asks for what is not being asked for already.

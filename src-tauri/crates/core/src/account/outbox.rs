@@ -11,6 +11,7 @@ use super::encryption::{Outgoing, Prepared, Want, prepare};
 use super::iq::Ask;
 use super::online::{Online, Stop};
 use crate::error::{Code, Fault, Result};
+use crate::fail::{self, Point};
 use crate::model::{ChatId, Delivery, EncryptionMode};
 use crate::publish::{Changes, publish};
 use crate::store::outbox::{self, Encrypt, OutboxRow};
@@ -184,7 +185,9 @@ impl Online<'_> {
             let numbered: Vec<_> = ready.iter().map(|ready| ready.row).zip(numbers).collect();
             sessions::number_rows(&mut write, &numbered).await?;
         }
+        fail::when(Point::SendReady, || !ready.is_empty());
         write.commit().await?;
+        fail::when(Point::SendCommitted, || !ready.is_empty());
         Ok((ready, wants, changes))
     }
 
@@ -246,6 +249,7 @@ impl Online<'_> {
     async fn send_ready(&mut self, ready: Vec<Ready>) -> std::result::Result<(), Stop> {
         let mut rows = Vec::new();
         for Ready { row, stanza } in ready {
+            fail::when(Point::SendHalf, || !rows.is_empty());
             match self.connection.send_raw(stanza).await {
                 Ok(number) => self.session.pump.sent(number, row),
                 Err(lost) => {
@@ -255,6 +259,7 @@ impl Online<'_> {
             }
             rows.push(row);
         }
+        fail::when(Point::SendAll, || !rows.is_empty());
         if !rows.is_empty() && !self.connection.acknowledges() {
             let ping = element("ping", ns::PING, &[]);
             let fence = self

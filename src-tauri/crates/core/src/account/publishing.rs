@@ -9,6 +9,7 @@ use super::encryption::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::Result;
+use crate::fail::{self, Point};
 use crate::store::{Write, omemo};
 use crate::xep::pubsub::{self, MaxItems};
 use crate::xep::stanza_error;
@@ -194,6 +195,7 @@ impl Online<'_> {
                 }
             };
         }
+        fail::at(Point::Published);
         match (step.attempt, step.what) {
             (Attempt::Configuring, _) => {
                 self.publish(

@@ -8,6 +8,7 @@ use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
 use super::online::{Left, Online, Session, Stop};
 use crate::Core;
 use crate::error::{Error, Result};
+use crate::fail::{self, Point};
 use crate::live::Presence;
 use crate::model::AccountId;
 use crate::store::Write;
@@ -52,10 +53,12 @@ pub(super) async fn go_on(
     for (stanza, number) in pending.iter_mut().zip(again) {
         stanza.number = number;
     }
+    fail::at(Point::SessionResumed);
     let mut write = core.store.write().await?;
     sessions::renumber(&mut write, account, &pending).await?;
     let presences = sessions::presences(&mut write, account).await?;
     write.commit().await?;
+    fail::at(Point::SessionRenumbered);
     let mut live = core.live.write().await;
     let live = live.entry(account).or_default();
     for device in presences {
@@ -81,9 +84,11 @@ pub(super) async fn only_sent(core: &Core, account: AccountId, sent: &[i64]) -> 
 
 /// A new session has begun.
 pub(super) async fn begin(core: &Core, account: AccountId, connection: &Connection) -> Result<()> {
+    fail::at(Point::SessionNew);
     let mut write = core.store.write().await?;
     sessions::begin(&mut write, account, connection.session(0).as_ref()).await?;
     write.commit().await?;
+    fail::at(Point::SessionBegun);
     Ok(())
 }
 
@@ -92,6 +97,7 @@ pub(super) async fn open_gap(core: &Core, account: AccountId, now: Timestamp) ->
     let mut write = core.store.write().await?;
     archive::begin(&mut write, account, now).await?;
     write.commit().await?;
+    fail::at(Point::GapOpened);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use waxwing_omemo::xml::without_forbidden;
 
 use crate::Core;
 use crate::error::{Code, Error, Result};
+use crate::fail::{self, Point};
 use crate::model::{AccountId, Delivery, Direction, Encryption, Lock, Message, MessageId};
 use crate::publish::{Changes, publish};
 use crate::request::{ListMessages, OfMessage, SendText};
@@ -65,7 +66,9 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
     outbox::push_message(&mut write, account, message, Encrypt::by(mode, lock), None).await?;
     // Whoever answers has read what stands before.
     chats::mark_read(&mut write, params.chat).await?;
+    fail::at(Point::SendUnstored);
     write.commit().await?;
+    fail::at(Point::SendStored);
     queued(core, account, message, params.chat).await
 }
 
