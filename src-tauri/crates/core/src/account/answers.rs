@@ -96,8 +96,9 @@ impl Online<'_> {
             Some(devices) => {
                 self.device_list(batch, of, profile, &devices, now).await?;
                 if *of == self.own {
-                    self.publish(batch, super::publishing::Step::bundle(profile))
-                        .await?;
+                    let own = omemo::own(&mut batch.write, self.account).await?;
+                    let listed = own.is_some_and(|own| devices.iter().any(|device| device.id == own.device));
+                    self.offer_bundle(batch, profile, listed, now).await?;
                 }
             }
             None => {

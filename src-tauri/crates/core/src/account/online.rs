@@ -1,6 +1,6 @@
 //! An account while it is online.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +99,8 @@ pub(super) struct Session {
     pub(super) lists: Lists,
     /// Questions about devices without an answer yet.
     asking: BTreeSet<Want>,
+    /// The keys of the bundles that are being published.
+    pub(super) publishing: HashMap<Profile, String>,
     /// Namespaces in which our bundle can be had.
     pub(super) bundles_out: HashSet<Profile>,
     /// Namespaces in which our device is on the list, or cannot be put there.

@@ -1,6 +1,7 @@
 //! Our device list and bundles on the server, in both namespaces (XEP-0384 §5.3): readable by everybody, the bundle
 //! before the list, and the list never overwritten with only ourselves.
 
+use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
@@ -16,6 +17,9 @@ use crate::xep::stanza_error;
 
 /// Other clients of ours may not know each other: after so many repairs of the list in one session we stop fighting.
 const REPAIRS: u32 = 3;
+
+/// A server that lists us still has what it took so short a time ago; after that it gets it again, lest it has lost it.
+const RECENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// One publication under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +125,10 @@ impl Online<'_> {
             Attempt::Numbered => Some(MaxItems::Number(200)),
             Attempt::WithoutOptions => None,
         };
+        if let What::Bundle(profile) = step.what {
+            let keys = omemo::key_ids(&mut batch.write, self.account).await?;
+            self.session.publishing.insert(profile, keys);
+        }
         let (item, payload) = match step.what {
             What::Bundle(profile) => (
                 profile.bundle_item(own.device),
@@ -139,6 +147,27 @@ impl Online<'_> {
             .ask(None, "set", payload, Ask::Publish(step))?;
         batch.send.push(stanza);
         Ok(())
+    }
+
+    /// Publishes our bundle if the server may not have it as it is: `listed` says whether our device is on its list.
+    pub(super) async fn offer_bundle(
+        &mut self,
+        batch: &mut Batch,
+        profile: Profile,
+        listed: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let keys = omemo::key_ids(&mut batch.write, self.account).await?;
+        if listed && omemo::is_published(&mut batch.write, self.account, profile, &keys, now - RECENT).await?
+        {
+            return self.bundle_is_out(batch, profile).await;
+        }
+        self.publish(batch, Step::bundle(profile)).await
+    }
+
+    async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        self.session.bundles_out.insert(profile);
+        self.repair_list(batch, profile).await
     }
 
     async fn own_bundle(
@@ -208,8 +237,11 @@ impl Online<'_> {
                 .await
             }
             (_, What::Bundle(profile)) => {
-                self.session.bundles_out.insert(profile);
-                self.repair_list(batch, profile).await
+                if let Some(keys) = self.session.publishing.remove(&profile) {
+                    let now = Timestamp::now();
+                    omemo::set_published(&mut batch.write, self.account, profile, &keys, now).await?;
+                }
+                self.bundle_is_out(batch, profile).await
             }
             (_, What::List(profile)) => {
                 self.session.settled.insert(profile);

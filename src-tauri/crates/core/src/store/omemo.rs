@@ -236,6 +236,55 @@ pub(crate) async fn signed_prekeys(db: &mut Connection, account: AccountId) -> R
         .collect()
 }
 
+/// The ids of the keys that a bundle of ours would hold now: the newest signed prekey and the one-time prekeys. Ids are
+/// never used twice, so the same ids are the same keys.
+pub(crate) async fn key_ids(db: &mut Connection, account: AccountId) -> Result<String> {
+    Ok(sqlx::query_scalar(
+        "SELECT (SELECT coalesce(max(id), 0) FROM omemo_signed_prekey WHERE account = ?1) || ':' ||
+             coalesce((SELECT group_concat(id) FROM (SELECT id FROM omemo_prekey WHERE account = ?1 ORDER BY id)), '')",
+    )
+    .bind(account)
+    .fetch_one(db)
+    .await?)
+}
+
+/// The server took the bundle with these keys.
+pub(crate) async fn set_published(
+    write: &mut Write,
+    account: AccountId,
+    profile: Profile,
+    keys: &str,
+    at: Timestamp,
+) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO omemo_published (account, profile, keys, at) VALUES (?, ?, ?, ?)")
+        .bind(account)
+        .bind(encryption(profile))
+        .bind(keys)
+        .bind(millis(at))
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// Whether the server took a bundle with just these keys since a time.
+pub(crate) async fn is_published(
+    db: &mut Connection,
+    account: AccountId,
+    profile: Profile,
+    keys: &str,
+    since: Timestamp,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM omemo_published WHERE account = ? AND profile = ? AND keys = ? AND at >= ?)",
+    )
+    .bind(account)
+    .bind(encryption(profile))
+    .bind(keys)
+    .bind(millis(since))
+    .fetch_one(db)
+    .await?)
+}
+
 /// A signed prekey is too old for anybody to use.
 pub(crate) async fn delete_signed_prekey(write: &mut Write, account: AccountId, id: PreKeyId) -> Result<()> {
     sqlx::query("DELETE FROM omemo_signed_prekey WHERE account = ? AND id = ?")

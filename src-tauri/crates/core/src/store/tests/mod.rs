@@ -796,6 +796,28 @@ async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while() {
+    use waxwing_omemo::Profile;
+
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let account = scene.account;
+    let keys = omemo::key_ids(&mut write, account).await.expect("ids");
+    omemo::set_published(&mut write, account, Profile::Legacy, &keys, at(100))
+        .await
+        .expect("noted");
+    for (profile, keys, since, published) in [
+        (Profile::Legacy, keys.as_str(), 100, true),
+        (Profile::Legacy, keys.as_str(), 101, false),
+        (Profile::Omemo2, keys.as_str(), 100, false),
+        (Profile::Legacy, "others", 100, false),
+    ] {
+        let found = omemo::is_published(&mut write, account, profile, keys, at(since)).await;
+        assert_eq!(found, Ok(published), "{profile:?} {keys} {since}");
+    }
+}
+
+#[tokio::test]
 async fn the_shown_presence_is_kept() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
