@@ -178,3 +178,37 @@ async fn when_the_archive_was_purged_its_time_leads_on() {
     caught_up(&mut alice).await;
     assert_eq!(bodies(&mut alice, BOB).await, ["before", "one", "two", "three"]);
 }
+
+#[tokio::test]
+async fn the_person_chooses_what_the_server_keeps() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut desk = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let account = json!({ "account": desk.account });
+    let first = desk.get("archive_preferences", account.clone()).await;
+    assert_eq!(first, json!({ "default": "always", "always": [], "never": [] }));
+    bob.send(ALICE, "kept", "none").await;
+    desk.hears("kept").await;
+
+    let wish = json!({ "default": "always", "always": ["carol@waxwing.test"], "never": [BOB] });
+    let mut params = wish.clone();
+    params["account"] = desk.account.clone();
+    assert_eq!(desk.get("set_archive_preferences", params.clone()).await, wish);
+    bob.send(ALICE, "not kept", "none").await;
+    desk.hears("not kept").await;
+    desk.restart().await;
+    assert_eq!(desk.get("archive_preferences", account.clone()).await, wish);
+
+    // A new device gets from the archive what the server was to keep.
+    let mut laptop = Person::sign_in(&server, ALICE).await;
+    caught_up(&mut laptop).await;
+    assert_eq!(bodies(&mut laptop, BOB).await, ["kept"]);
+
+    params["always"] = json!([BOB]);
+    let refused = desk.call("set_archive_preferences", params).await;
+    assert_eq!(refused.expect_err("in both lists").code, "invalid_params");
+    let off = json!({ "account": desk.account, "enabled": false });
+    desk.get("set_account_enabled", off).await;
+    let refused = desk.call("archive_preferences", account).await;
+    assert_eq!(refused.expect_err("not online").code, "not_online");
+}

@@ -97,6 +97,12 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["account", "on"],
         ),
         ("list_console", json!({ "account": account }), &["account"]),
+        ("archive_preferences", json!({ "account": account }), &["account"]),
+        (
+            "set_archive_preferences",
+            json!({ "account": account, "default": "roster", "always": [address], "never": [] }),
+            &["account", "default", "always", "never"],
+        ),
         ("set_active", json!({ "active": true }), &["active"]),
         ("check_connections", json!({}), &[]),
         ("remove_account", json!({ "account": account }), &["account"]),
@@ -196,6 +202,14 @@ fn absurd(param: &str) -> Vec<Value> {
         // An empty host is one that was not given, as an empty field of the sign-in form is.
         "host" => vec![json!("a b"), json!("a/b"), json!(long)],
         "tls" => vec![json!(""), json!("none"), json!("DIRECT")],
+        "default" => vec![json!(""), json!("sometimes")],
+        "always" | "never" => vec![
+            json!([""]),
+            json!(["@"]),
+            json!(["bob@waxwing.test/\u{0}"]),
+            json!([7]),
+            json!(vec!["bob@waxwing.test"; 1_001]),
+        ],
         "show" => vec![json!(""), json!("offline"), json!("dancing")],
         "mode" => vec![json!(""), json!("pgp")],
         "trust" => vec![json!(""), json!("absolute")],
@@ -281,8 +295,8 @@ async fn every_method_refuses_params_that_are_missing_of_a_wrong_type_or_absurd(
         }
         for name in good.as_object().into_iter().flatten().map(|(name, _)| name) {
             for value in [json!([]), json!({}), json!([1, 2]), json!({ "a": { "b": 1 } })] {
-                if name == "groups" && value == json!([]) {
-                    continue; // an empty list of groups is a list of groups
+                if ["groups", "always", "never"].contains(&name.as_str()) && value == json!([]) {
+                    continue; // an empty list is a list
                 }
                 let params = with(&good, name, Some(value));
                 complaints.extend(
@@ -343,6 +357,8 @@ async fn the_good_params_of_the_table_are_accepted() {
         "set_trust",
         "accept_certificate",
         "allow_weaker_login",
+        "archive_preferences",
+        "set_archive_preferences",
     ];
     for (method, good, _) in table(&scene) {
         if !needs_more.contains(&method) {

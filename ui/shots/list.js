@@ -33,6 +33,13 @@ const wait = (id) => async (page) => {
 const press = (keys) => (page) => page.keyboard.press(keys);
 
 const noor = chat("noor@orchard.example");
+const exceptions = [
+  wait("kept-default"),
+  fill("kept-address", "noor@orchard.example"),
+  click("kept-add"),
+  wait("kept-exception"),
+  fill("kept-address", "a.very.long.name.of.somebody@a-rather-long-domain.example"),
+];
 const signIn = then(
   fill("onboarding-address", "wrong@orchard.example"),
   fill("onboarding-password", "guess"),
@@ -203,6 +210,18 @@ export const shots = [
     steps: then(press("Control+k"), fill("switcher-input", "choir"), wait("switcher-choice")),
   },
   { name: "settings-light", scene: "home", steps: click("rail-settings") },
+  {
+    name: "settings-kept",
+    scene: "home",
+    steps: then(click("rail-settings"), click("account-kept"), ...exceptions),
+  },
+  {
+    name: "settings-kept-narrow-dark",
+    scene: "home",
+    dark: true,
+    width: 400,
+    steps: then(click("rail-settings"), click("account-kept"), ...exceptions),
+  },
   {
     name: "settings-dark",
     scene: "home",

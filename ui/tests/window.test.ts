@@ -333,6 +333,55 @@ describe("settings", () => {
     expect(all("device")[0]?.textContent).toContain("This computer");
   });
 
+  test("choose what the server keeps, and with whom not", async () => {
+    const core = fakeScene("alone");
+    const [account = 0] = core.accounts.keys();
+    core.archives.set(account, { default: "roster", always: ["noor@orchard.example"], never: [] });
+    await openWindow(core);
+    await click("rail-settings");
+    await click("account-kept");
+    const chosen = (await see("kept-default")) as HTMLSelectElement;
+    expect(chosen.value).toBe("roster");
+    await userEvent.selectOptions(chosen, "always");
+    await expect.poll(() => core.archives.get(account)?.default).toBe("always");
+    await fill("kept-address", " Tomas@birch.example ");
+    await click("kept-add");
+    await expect
+      .poll(() => all("kept-exception").map((one) => one.dataset.which))
+      .toEqual(["always", "never"]);
+    expect(core.archives.get(account)).toEqual({
+      default: "always",
+      always: ["noor@orchard.example"],
+      never: ["tomas@birch.example"],
+    });
+    // Somebody is in one list at most.
+    await fill("kept-address", "noor@orchard.example");
+    await click("kept-add");
+    await expect
+      .poll(() => core.archives.get(account)?.never)
+      .toEqual(["tomas@birch.example", "noor@orchard.example"]);
+    expect(core.archives.get(account)?.always).toEqual([]);
+    const [first] = all("kept-exception");
+    expect(first?.dataset.address).toBe("tomas@birch.example");
+    await page.elementLocator(first?.querySelector("button") as HTMLElement).click();
+    await expect.poll(() => core.archives.get(account)?.never).toEqual(["noor@orchard.example"]);
+    await fill("kept-address", "nobody");
+    await click("kept-add");
+    expect((await see("kept-fault")).textContent).toContain("form name@server");
+    expect(core.archives.get(account)?.never).toEqual(["noor@orchard.example"]);
+    expect(sticksOut()).toEqual([]);
+  });
+
+  test("say when the server lets nobody choose what it keeps", async () => {
+    const core = fakeScene("alone");
+    for (const account of core.accounts.keys()) core.archives.set(account, null);
+    await openWindow(core);
+    await click("rail-settings");
+    await click("account-kept");
+    expect((await see("kept-fault")).textContent).toContain("does not let you choose");
+    expect(all("kept-default")).toHaveLength(0);
+  });
+
   test("remove an account only after asking, and the last one leads back to the start", async () => {
     const core = fakeScene("alone");
     await openWindow(core);

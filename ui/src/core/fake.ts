@@ -3,6 +3,7 @@ import type {
   Account,
   AccountId,
   AddAccount,
+  ArchivePreferences,
   Certificate,
   Chat,
   ChatId,
@@ -74,6 +75,8 @@ export class FakeCore implements Core {
   readonly passwords = new Map<string, string>();
   /** How an account is connected, where that is not as usual. */
   readonly reports = new Map<AccountId, Partial<ConnectionReport>>();
+  /** What the server of an account keeps; null where it lets nobody choose. */
+  readonly archives = new Map<AccountId, ArchivePreferences | null>();
   /** What goes over an account's wire as soon as its console is switched on. */
   readonly traffic = new Map<AccountId, readonly [Way, string][]>();
   /** The consoles that are on. */
@@ -435,6 +438,14 @@ export class FakeCore implements Core {
       return this.#reconnect(account, code === "plain_only" ? { plain_allowed: true } : {});
     },
     forbid_plain_login: ({ account }) => this.#reconnect(account, { plain_allowed: false }),
+    archive_preferences: ({ account }) => this.#archivePreferences(account),
+    set_archive_preferences: ({ account, ...preferences }) => {
+      const wrong = [...preferences.always, ...preferences.never].some((address) => !address.includes("@"));
+      if (wrong) throw fault("invalid_params");
+      this.#archivePreferences(account);
+      this.archives.set(account, preferences);
+      return preferences;
+    },
     connection_report: ({ account }) => this.#report(need(this.accounts.get(account))),
     set_console: ({ account, on }) => {
       if (!on) this.consoles.delete(account);
@@ -548,6 +559,13 @@ export class FakeCore implements Core {
     });
     this.#signIn(account, password);
     return { account };
+  }
+
+  #archivePreferences(account: AccountId): ArchivePreferences {
+    need(this.accounts.get(account));
+    const kept = this.archives.get(account);
+    if (kept === null) throw fault("not_supported");
+    return kept ?? { default: "always", always: [], never: [] };
   }
 
   #report(account: Account): ConnectionReport {

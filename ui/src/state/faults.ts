@@ -41,6 +41,7 @@ const remedies: Record<Code, Remedy> = {
   stream_failed: "again",
   disconnected: "again",
   rejected: "none",
+  not_supported: "none",
   no_devices: "none",
   no_trusted_devices: "none",
   profile_in_use: "none",

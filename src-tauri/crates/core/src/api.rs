@@ -9,15 +9,17 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::Core;
-use crate::actions::{accounts, chats, connection, contacts, encryption, messages, search};
+use crate::actions::{accounts, archive, chats, connection, contacts, encryption, messages, search};
 use crate::error::{Code, Error, Result};
 use crate::model::{
-    Account, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest, Device, Message,
+    Account, ArchivePreferences, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest,
+    Device, Message,
 };
 use crate::request::{
     AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount,
     Nothing, OfAccount, OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled,
-    SetActive, SetAuthorities, SetConnection, SetConsole, SetEncryption, SetPassword, SetPresence, SetTrust,
+    SetActive, SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetEncryption, SetPassword,
+    SetPresence, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -80,6 +82,10 @@ requests! {
     set_console(SetConsole) -> Nothing = connection::set_console;
     /// What went over the wire since the console was switched on, the oldest first, at most 1,000 entries.
     list_console(OfAccount) -> Vec<ConsoleEntry> = connection::list_console;
+    /// What the server keeps of the account's messages (XEP-0441). Errors: `not_supported` if it lets nobody choose.
+    archive_preferences(OfAccount) -> ArchivePreferences = archive::preferences;
+    /// Sets what the server keeps of the account's messages; gives what it then says. Errors: as above.
+    set_archive_preferences(SetArchivePreferences) -> ArchivePreferences = archive::set_preferences;
     /// Tells whether the person is looking, for servers that can save their device's energy (XEP-0352).
     set_active(SetActive) -> Nothing = connection::set_active;
     /// The machine woke up or the network changed: looks after all connections at once.

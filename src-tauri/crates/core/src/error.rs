@@ -47,6 +47,7 @@ words!(
         Disconnected = "disconnected",
         // Sending.
         Rejected = "rejected",
+        NotSupported = "not_supported",
         NoDevices = "no_devices",
         NoTrustedDevices = "no_trusted_devices",
         // The profile on disk.

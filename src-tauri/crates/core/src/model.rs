@@ -52,6 +52,10 @@ words!(
     }
 );
 words!(
+    /// Whose messages the server keeps (XEP-0441).
+    ArchiveDefault { Always = "always", Never = "never", Contacts = "roster" }
+);
+words!(
     /// Availability as RFC 6121 §4.7.2.1 names it, in rising order of how well the person can be reached.
     Show { Offline = "offline", Dnd = "dnd", Xa = "xa", Away = "away", Available = "available", Chat = "chat" }
 );
@@ -398,4 +402,17 @@ pub struct Device {
     pub label: Option<String>,
     #[ts(type = "string | null")]
     pub last_seen: Option<Timestamp>,
+}
+
+/// What the server keeps of an account's messages (XEP-0441).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct ArchivePreferences {
+    /// What goes for everybody who is named in neither list.
+    pub default: ArchiveDefault,
+    /// With these, all is kept.
+    #[ts(type = "string[]")]
+    pub always: Vec<BareJid>,
+    /// With these, nothing is kept.
+    #[ts(type = "string[]")]
+    pub never: Vec<BareJid>,
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Show, TlsMode, Trust};
+use crate::model::{
+    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Show, TlsMode, Trust,
+};
 use crate::secret::Secret;
 
 /// No params, or nothing to say.
@@ -104,6 +106,18 @@ pub struct SetAuthorities {
     /// Certificates of authorities in PEM; none takes those away that there are.
     #[ts(optional)]
     pub pem: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetArchivePreferences {
+    pub account: AccountId,
+    pub default: ArchiveDefault,
+    /// At most 1,000.
+    #[ts(type = "string[]")]
+    pub always: Vec<BareJid>,
+    /// At most 1,000.
+    #[ts(type = "string[]")]
+    pub never: Vec<BareJid>,
 }
 
 #[derive(Clone, Debug, Deserialize, TS)]

@@ -180,6 +180,22 @@ plain_allowed: boolean,
  */
 gaps: Array<Gap>, rev: number, };
 
+export type ArchiveDefault = "always" | "never" | "roster";
+
+export type ArchivePreferences = { 
+/**
+ * What goes for everybody who is named in neither list.
+ */
+default: ArchiveDefault, 
+/**
+ * With these, all is kept.
+ */
+always: string[], 
+/**
+ * With these, nothing is kept.
+ */
+never: string[], };
+
 export type Contact = { account: AccountId, address: string, name: string | null, subscription: Subscription, 
 /**
  * We asked to see their presence and wait for the answer (RFC 6121 §2.1.2.2).
@@ -254,7 +270,7 @@ active: boolean,
  */
 own: boolean, label: string | null, last_seen: string | null, };
 
-export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
 export type Fault = { code: Code, text: string, };
 
@@ -307,6 +323,16 @@ export type SetActive = {
  * Whether the person is looking at the window.
  */
 active: boolean, };
+
+export type SetArchivePreferences = { account: AccountId, default: ArchiveDefault, 
+/**
+ * At most 1,000.
+ */
+always: string[], 
+/**
+ * At most 1,000.
+ */
+never: string[], };
 
 export type SetConsole = { account: AccountId, on: boolean, };
 
@@ -379,6 +405,10 @@ export interface Requests {
   set_console: { params: SetConsole; result: Nothing };
   /** What went over the wire since the console was switched on, the oldest first, at most 1,000 entries. */
   list_console: { params: OfAccount; result: Array<ConsoleEntry> };
+  /** What the server keeps of the account's messages (XEP-0441). Errors: `not_supported` if it lets nobody choose. */
+  archive_preferences: { params: OfAccount; result: ArchivePreferences };
+  /** Sets what the server keeps of the account's messages; gives what it then says. Errors: as above. */
+  set_archive_preferences: { params: SetArchivePreferences; result: ArchivePreferences };
   /** Tells whether the person is looking, for servers that can save their device's energy (XEP-0352). */
   set_active: { params: SetActive; result: Nothing };
   /** The machine woke up or the network changed: looks after all connections at once. */

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use waxwing_omemo::Profile;
 
+use super::archive_preferences;
 use super::batch::Batch;
 use super::encryption::{ListOutcome, Want, begin_session};
 use super::iq::Ask;
@@ -55,6 +56,10 @@ impl Online<'_> {
             Ask::Change(done) => {
                 let error = || Error::new(Code::Rejected, stanza_error::read(answer).sentence());
                 let _ = done.send(if failed { Err(error()) } else { Ok(()) });
+                Ok(())
+            }
+            Ask::ArchivePreferences(done) => {
+                let _ = done.send(archive_preferences::answered(answer));
                 Ok(())
             }
             Ask::Fence { rows } => self.confirm(batch, rows).await,
@@ -168,6 +173,12 @@ impl Online<'_> {
         batch.outbox = true;
         match ask {
             Ask::Change(done) => {
+                let _ = done.send(Err(Error::new(
+                    Code::Timeout,
+                    "the server did not answer in time",
+                )));
+            }
+            Ask::ArchivePreferences(done) => {
                 let _ = done.send(Err(Error::new(
                     Code::Timeout,
                     "the server did not answer in time",

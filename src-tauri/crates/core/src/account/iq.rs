@@ -11,7 +11,7 @@ use waxwing_omemo::{DeviceId, Profile};
 
 use crate::error::{Code, Error, Result};
 use crate::inbound::Sender;
-use crate::model::BareJid;
+use crate::model::{ArchivePreferences, BareJid};
 use crate::xep::element::{element, wrap};
 use crate::xep::ns;
 
@@ -29,6 +29,8 @@ pub(super) enum Ask {
     CaughtUp,
     /// A page of our own archive (XEP-0313).
     Archive,
+    /// What the server keeps, which somebody waits for (XEP-0441).
+    ArchivePreferences(oneshot::Sender<Result<ArchivePreferences>>),
     /// A change that somebody waits for.
     Change(oneshot::Sender<Result<()>>),
     DeviceList {
@@ -128,15 +130,13 @@ impl Questions {
 
     /// The connection is gone; whoever waits for a change hears so. The other answers may still come.
     pub(super) fn fail_changes(&mut self) {
-        let changes = self
-            .open
-            .extract_if(|_, question| matches!(question.ask, Ask::Change(_)));
-        for (_, question) in changes {
-            if let Ask::Change(reply) = question.ask {
-                let _ = reply.send(Err(Error::new(
-                    Code::Disconnected,
-                    "the connection broke before the answer",
-                )));
+        let broken = || Error::new(Code::Disconnected, "the connection broke before the answer");
+        let waited_for = |ask: &Ask| matches!(ask, Ask::Change(_) | Ask::ArchivePreferences(_));
+        for (_, question) in self.open.extract_if(|_, question| waited_for(&question.ask)) {
+            match question.ask {
+                Ask::Change(reply) => drop(reply.send(Err(broken()))),
+                Ask::ArchivePreferences(reply) => drop(reply.send(Err(broken()))),
+                _ => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod archive;
+mod archive_preferences;
 mod batch;
 mod encryption;
 mod faults;
@@ -31,7 +32,7 @@ pub(crate) use self::login::to_invalidate_token;
 use self::online::{End, Left, Online};
 pub(crate) use self::report::Report;
 use crate::error::{Code, Error, Fault, Result};
-use crate::model::{AccountId, BareJid, ConnectionState};
+use crate::model::{AccountId, ArchivePreferences, BareJid, ConnectionState};
 use crate::store::accounts;
 use crate::{Core, log_failure, publish};
 
@@ -71,6 +72,11 @@ pub(crate) enum Command {
     /// Find out which devices somebody has.
     ReadDevices {
         address: BareJid,
+    },
+    /// Find out what the server keeps, after setting it if it is given.
+    ArchivePreferences {
+        set: Option<ArchivePreferences>,
+        done: oneshot::Sender<Result<ArchivePreferences>>,
     },
     /// Say how the account is connected.
     Report {
@@ -377,6 +383,9 @@ impl Task {
                     | Command::Activity
                     | Command::Report { .. },
                 ) => {}
+                Some(Command::ArchivePreferences { done, .. }) => {
+                    let _ = done.send(Err(Error::new(Code::NotOnline, "the account is not online")));
+                }
                 Some(
                     Command::PutContact { done, .. }
                     | Command::RemoveContact { done, .. }

@@ -515,6 +515,7 @@ impl Online<'_> {
                 accept,
                 done,
             } => self.answer_request(&address, accept, done).await,
+            Command::ArchivePreferences { set, done } => self.archive_preferences(set, done).await,
             Command::Report { done } => self.report(done).await,
             Command::Activity => self.show_activity().await,
             Command::Check => {

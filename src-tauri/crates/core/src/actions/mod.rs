@@ -1,6 +1,7 @@
 //! What a person can do, as functions: decide, write in one transaction, then tell.
 
 pub(crate) mod accounts;
+pub(crate) mod archive;
 pub(crate) mod chats;
 pub(crate) mod connection;
 pub(crate) mod contacts;
