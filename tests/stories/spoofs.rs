@@ -1,0 +1,499 @@
+//! Who may say what: everything that a contact, a stranger, another device or somebody in another chat claims without
+//! the right to, each in a sentence, and nothing that the person sees is changed by it.
+
+use serde_json::{Value, json};
+use waxwing_tests::{LONG, Peer, Person, Prosody, SHORT, Tls, items, until};
+
+const ALICE: &str = "alice@waxwing.test";
+/// Another account in Alice's program.
+const SECOND: &str = "alice@heron.test";
+const BOB: &str = "bob@waxwing.test";
+/// Among Alice's contacts.
+const MALLORY: &str = "mallory@waxwing.test";
+/// A stranger.
+const EVE: &str = "eve@waxwing.test";
+
+const RECEIPTS: &str = "urn:xmpp:receipts";
+const MARKERS: &str = "urn:xmpp:chat-markers:0";
+const CARBONS: &str = "urn:xmpp:carbons:2";
+const MAM: &str = "urn:xmpp:mam:2";
+const DEVICES: &str = "eu.siacs.conversations.axolotl.devicelist";
+
+/// Who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Mallory,
+    Eve,
+    Bob,
+    /// Another device of Alice's, which is not her account itself.
+    Phone,
+}
+
+/// What is known to whoever spoofs: the worst that they could have found out.
+struct Known {
+    /// Alice's full address.
+    full: String,
+    /// The id of Alice's message to Bob.
+    to_bob: String,
+    /// The id of her message to Mallory.
+    to_mallory: String,
+    /// The id of her second account's message to Bob.
+    second_to_bob: String,
+    /// The id of Bob's message to Alice.
+    from_bob: String,
+}
+
+struct Spoof {
+    what: &'static str,
+    by: By,
+    stanza: String,
+}
+
+fn spoof(what: &'static str, by: By, stanza: String) -> Spoof {
+    Spoof { what, by, stanza }
+}
+
+fn message(to: &str, content: &str) -> String {
+    format!("<message type='chat' to='{to}' id='{{id}}'>{content}</message>")
+}
+
+fn iq(known: &Known, kind: &str, content: &str) -> String {
+    format!("<iq type='{kind}' to='{}' id='{{id}}'>{content}</iq>", known.full)
+}
+
+fn forwarded(from: &str, to: &str, content: &str) -> String {
+    format!(
+        "<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>\
+         <message xmlns='jabber:client' type='chat' from='{from}' to='{to}' id='inner'>{content}</message></forwarded>"
+    )
+}
+
+fn wrapped(name: &str, namespace: &str, attributes: &str, content: &str) -> String {
+    format!("<{name} xmlns='{namespace}' {attributes}>{content}</{name}>")
+}
+
+fn event(node: &str, item: &str) -> String {
+    format!(
+        "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'>{item}</items></event>"
+    )
+}
+
+fn copies(known: &Known) -> Vec<Spoof> {
+    let full = &known.full;
+    let body = "<body>forged</body>";
+    let of_bob = forwarded(&format!("{BOB}/x"), full, body);
+    let of_alice = forwarded(&format!("{ALICE}/x"), BOB, body);
+    let received = wrapped("received", CARBONS, "", &of_bob);
+    let twice = wrapped("received", CARBONS, "", &forwarded(ALICE, full, &received));
+    let result = |query: &str, content: &str| wrapped("result", MAM, &format!("{query} id='1'"), content);
+    let in_carbon = forwarded(ALICE, full, &result("queryid='1'", &of_bob));
+    let in_carbon = wrapped("received", CARBONS, "", &in_carbon);
+    let fin = wrapped("fin", MAM, "complete='true'", "");
+    vec![
+        spoof(
+            "A contact sends a copy of what Bob never wrote",
+            By::Mallory,
+            message(full, &received),
+        ),
+        spoof(
+            "A stranger sends a copy of what Bob never wrote",
+            By::Eve,
+            message(full, &received),
+        ),
+        spoof(
+            "Another device, not the account, sends a copy",
+            By::Phone,
+            message(full, &received),
+        ),
+        spoof(
+            "A contact sends a copy of what Alice never wrote",
+            By::Mallory,
+            message(full, &wrapped("sent", CARBONS, "", &of_alice)),
+        ),
+        spoof(
+            "A contact sends a copy within a copy",
+            By::Mallory,
+            message(full, &twice),
+        ),
+        spoof(
+            "A contact forwards a message without any frame",
+            By::Mallory,
+            message(full, &of_bob),
+        ),
+        spoof(
+            "A contact sends a result of the archive without a question",
+            By::Mallory,
+            message(full, &result("", &of_bob)),
+        ),
+        spoof(
+            "A contact sends a result of the archive for a guessed question",
+            By::Mallory,
+            message(full, &result("queryid='1'", &of_bob)),
+        ),
+        spoof(
+            "Another device sends a result of the archive",
+            By::Phone,
+            message(full, &result("queryid='1'", &of_bob)),
+        ),
+        spoof(
+            "A contact sends a result of the archive within a copy",
+            By::Mallory,
+            message(full, &in_carbon),
+        ),
+        spoof(
+            "A contact ends a page of the archive",
+            By::Mallory,
+            iq(known, "result", &fin),
+        ),
+    ]
+}
+
+fn lists(known: &Known) -> Vec<Spoof> {
+    let roster = |item: &str| wrapped("query", "jabber:iq:roster", "", item);
+    let evil = "<item jid='evil@waxwing.test' subscription='both' name='Your bank'/>";
+    let rename = format!("<item jid='{BOB}' subscription='both' name='Mallory'/>");
+    let remove = format!("<item jid='{BOB}' subscription='remove'/>");
+    let block = format!("<block xmlns='urn:xmpp:blocking'><item jid='{BOB}'/></block>");
+    let list = |ids: &str| {
+        event(
+            DEVICES,
+            &format!("<item id='current'><list xmlns='eu.siacs.conversations.axolotl'>{ids}</list></item>"),
+        )
+    };
+    let read = format!(
+        "<item id='{BOB}'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='{ALICE}' \
+         id='{}'/></displayed></item>",
+        known.from_bob
+    );
+    let bookmark =
+        "<item id='room@rooms.test'><conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'/></item>";
+    vec![
+        spoof(
+            "A contact adds a contact",
+            By::Mallory,
+            iq(known, "set", &roster(evil)),
+        ),
+        spoof(
+            "A stranger adds a contact",
+            By::Eve,
+            iq(known, "set", &roster(evil)),
+        ),
+        spoof(
+            "Another device adds a contact by itself",
+            By::Phone,
+            iq(known, "set", &roster(evil)),
+        ),
+        spoof(
+            "A contact gives Bob another name",
+            By::Mallory,
+            iq(known, "set", &roster(&rename)),
+        ),
+        spoof(
+            "A contact removes Bob",
+            By::Mallory,
+            iq(known, "set", &roster(&remove)),
+        ),
+        spoof(
+            "A contact answers the question for the contact list",
+            By::Mallory,
+            iq(known, "result", &roster(evil)),
+        ),
+        spoof("A contact blocks Bob", By::Mallory, iq(known, "set", &block)),
+        spoof(
+            "A stranger names devices of its own",
+            By::Eve,
+            message(&known.full, &list("<device id='666'/>")),
+        ),
+        spoof(
+            "A contact says which messages Alice has read",
+            By::Mallory,
+            message(&known.full, &event("urn:xmpp:mds:displayed:0", &read)),
+        ),
+        spoof(
+            "A contact adds a bookmark",
+            By::Mallory,
+            message(&known.full, &event("urn:xmpp:bookmarks:1", bookmark)),
+        ),
+    ]
+}
+
+fn of_messages(known: &Known) -> Vec<Spoof> {
+    let named = |name: &str, namespace: &str, id: &str| wrapped(name, namespace, &format!("id='{id}'"), "");
+    let receipt = |id: &str| named("received", RECEIPTS, id);
+    let seen = |id: &str| named("displayed", MARKERS, id);
+    let bounce = |to: &str, id: &str| {
+        format!(
+            "<message type='error' to='{to}' id='{id}'><error type='cancel'>\
+             <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+    };
+    let (to_bob, to_mallory) = (known.to_bob.as_str(), known.to_mallory.as_str());
+    let mut spoofs = Vec::new();
+    for (by, whose) in [(By::Mallory, 0), (By::Eve, 1)] {
+        let says = |what: [&'static str; 2], stanza: String| spoof(what[whose], by, stanza);
+        spoofs.extend([
+            says(
+                [
+                    "A contact has received what went to Bob",
+                    "A stranger has received what went to Bob",
+                ],
+                message(ALICE, &receipt(to_bob)),
+            ),
+            says(
+                [
+                    "A contact has seen what went to Bob",
+                    "A stranger has seen what went to Bob",
+                ],
+                message(ALICE, &seen(to_bob)),
+            ),
+            says(
+                [
+                    "A contact sends back what went to Bob",
+                    "A stranger sends back what went to Bob",
+                ],
+                bounce(&known.full, to_bob),
+            ),
+            says(
+                [
+                    "A contact takes back what Bob wrote",
+                    "A stranger takes back what Bob wrote",
+                ],
+                message(
+                    ALICE,
+                    &named("retract", "urn:xmpp:message-retract:1", &known.from_bob),
+                ),
+            ),
+            says(
+                [
+                    "A contact reacts in the chat with Bob",
+                    "A stranger reacts in the chat with Bob",
+                ],
+                message(
+                    ALICE,
+                    &wrapped(
+                        "reactions",
+                        "urn:xmpp:reactions:0",
+                        &format!("id='{}'", known.from_bob),
+                        "<reaction>!</reaction>",
+                    ),
+                ),
+            ),
+        ]);
+    }
+    spoofs.extend([
+        spoof(
+            "Bob has received what went to Mallory",
+            By::Bob,
+            message(ALICE, &receipt(to_mallory)),
+        ),
+        spoof(
+            "Bob has seen what went to Mallory",
+            By::Bob,
+            message(ALICE, &seen(to_mallory)),
+        ),
+        spoof(
+            "Bob sends back what went to Mallory",
+            By::Bob,
+            bounce(&known.full, to_mallory),
+        ),
+        spoof(
+            "Bob has received at one account what the other sent",
+            By::Bob,
+            message(ALICE, &receipt(&known.second_to_bob)),
+        ),
+        spoof(
+            "Bob has received at the other account what the one sent",
+            By::Bob,
+            message(SECOND, &receipt(to_bob)),
+        ),
+        spoof(
+            "Bob sends back at the other account what the one sent",
+            By::Bob,
+            bounce(SECOND, to_bob),
+        ),
+    ]);
+    spoofs
+}
+
+struct Scene {
+    server: Prosody,
+    alice: Person,
+    second: Value,
+    peers: [Peer; 4],
+    known: Known,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let server = Prosody::start_with_friends(&[ALICE, SECOND, BOB, MALLORY]).await;
+        server.add_user(EVE, waxwing_tests::PASSWORD);
+        let (mut alice, mut bob, mut mallory, eve) = tokio::join!(
+            Person::sign_in(&server, ALICE),
+            Peer::sign_in(&server, BOB),
+            Peer::sign_in(&server, MALLORY),
+            Peer::sign_in(&server, EVE),
+        );
+        let second = alice
+            .sign_in_at(SECOND, server.direct_tls_port, Tls::Direct)
+            .await;
+        bob.ask("receipts", json!({ "automatic": false })).await;
+        // Before another device of hers shows itself.
+        let seen = mallory
+            .event("Alice's presence", |e| {
+                e["event"] == "presence"
+                    && e["from"] == ALICE
+                    && e["resource"].as_str().is_some_and(|r| !r.is_empty())
+            })
+            .await;
+        let mut peers = [mallory, eve, bob, Peer::sign_in(&server, ALICE).await];
+        peers[0].ask("receipts", json!({ "automatic": false })).await;
+        let account = alice.account.clone();
+        let mut ids = Vec::new();
+        for (account, with) in [(&account, BOB), (&account, MALLORY), (&second, BOB)] {
+            let chat = alice.open_plain_chat(account, with).await;
+            let sent = alice.send(&chat, "honest").await;
+            let sent = alice.delivery(&sent, "sent").await;
+            ids.push(sent["origin_id"].as_str().expect("an id").to_owned());
+        }
+        let from_bob = peers[2].send(ALICE, "honest, and unread", "none").await;
+        alice.hears("honest, and unread").await;
+        let [to_bob, to_mallory, second_to_bob] = ids.try_into().expect("three");
+        let full = format!("{ALICE}/{}", seen["resource"].as_str().unwrap_or_default());
+        Self {
+            server,
+            alice,
+            second,
+            peers,
+            known: Known {
+                full,
+                to_bob,
+                to_mallory,
+                second_to_bob,
+                from_bob,
+            },
+        }
+    }
+
+    /// All that the person can see, but for the fences that follow each spoof and the numbers that only ever rise.
+    async fn seen(&mut self) -> Value {
+        let mut seen = Vec::new();
+        for account in [self.alice.account.clone(), self.second.clone()] {
+            let of_account = json!({ "account": account });
+            seen.push(self.alice.get("list_contacts", of_account.clone()).await);
+            seen.push(self.alice.get("list_requests", of_account.clone()).await);
+            for address in [ALICE, SECOND, BOB, EVE] {
+                let params = json!({ "account": account, "address": address });
+                seen.push(self.alice.get("list_devices", params).await);
+            }
+            let chats = self.alice.get("list_chats", of_account).await;
+            for chat in items(&chats) {
+                let messages = self.alice.messages(&chat["chat"]).await;
+                let messages: Vec<Value> = messages
+                    .into_iter()
+                    .filter(|m| !m["body"].as_str().is_some_and(|body| body.starts_with("fence")))
+                    .collect();
+                if chat["address"] != MALLORY {
+                    seen.push(chat.clone());
+                }
+                seen.push(json!({ "with": chat["address"], "messages": messages }));
+            }
+        }
+        without_rev(json!(seen))
+    }
+
+    /// Says it, waits until it has reached Alice's program, and gives what it has done, if anything.
+    async fn strike(&mut self, number: usize, spoof: &Spoof, before: &Value) -> Option<String> {
+        let id = format!("spoof-{number}");
+        let stanza = spoof.stanza.replace("{id}", &id);
+        let passed = self.server.logged("Sending[c2s]");
+        self.peers[spoof.by as usize].send_raw(&stanza).await;
+        let server = &self.server;
+        until("the server has passed it on", SHORT, async || {
+            (server.logged("Sending[c2s]") > passed).then_some(())
+        })
+        .await;
+        // What comes behind it over the same connections has come, so it has, too.
+        let fence = format!("fence {number}");
+        self.peers[By::Mallory as usize].send(ALICE, &fence, "none").await;
+        self.alice.hears(&fence).await;
+        let fence = format!("fence at the other {number}");
+        self.peers[By::Mallory as usize]
+            .send(SECOND, &fence, "none")
+            .await;
+        let second = self.second.clone();
+        self.alice.message(&second, &fence).await;
+        let after = self.seen().await;
+        (after != *before).then(|| format!("{}:\n  {before}\n  {after}", spoof.what))
+    }
+}
+
+fn without_rev(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(without_rev).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(name, _)| name != "rev")
+            .map(|(name, value)| (name, without_rev(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+#[tokio::test]
+async fn what_is_claimed_without_the_right_to_changes_nothing_that_the_person_sees() {
+    let mut scene = Scene::set().await;
+    let spoofs: Vec<Spoof> = [
+        copies(&scene.known),
+        lists(&scene.known),
+        of_messages(&scene.known),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    // The chats with Mallory are there before.
+    scene
+        .strike(
+            1_000,
+            &spoof("Nothing", By::Mallory, message(ALICE, "")),
+            &Value::Null,
+        )
+        .await;
+    let before = settled(&mut scene).await;
+    let mut complaints = Vec::new();
+    for (number, spoof) in spoofs.iter().enumerate() {
+        complaints.extend(scene.strike(number, spoof, &before).await);
+    }
+    assert!(
+        complaints.is_empty(),
+        "{} of {}:\n{}",
+        complaints.len(),
+        spoofs.len(),
+        complaints.join("\n")
+    );
+    // Else all of this would prove nothing.
+    let receipt = format!("<received xmlns='{RECEIPTS}' id='{}'/>", scene.known.to_bob);
+    let honest = spoof(
+        "Bob has received what went to Bob",
+        By::Bob,
+        message(ALICE, &receipt),
+    );
+    assert!(
+        scene.strike(2_000, &honest, &before).await.is_some(),
+        "the right receipt changes nothing"
+    );
+}
+
+/// What the person sees once nothing moves any more.
+async fn settled(scene: &mut Scene) -> Value {
+    let begun = tokio::time::Instant::now();
+    let mut before = scene.seen().await;
+    while begun.elapsed() < LONG {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let now = scene.seen().await;
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+    panic!("it never settles")
+}
