@@ -3,6 +3,7 @@
 mod archive;
 mod connection;
 mod full;
+mod older;
 
 use jiff::Timestamp;
 use sqlx::types::Json;
