@@ -278,8 +278,8 @@ async fn a_session_that_breaks_while_it_begins_is_whole_in_the_end() {
     let mut bob = Peer::sign_in(&server, BOB).await;
     let chat = alice.plain_chat_with(BOB).await;
     let account = alice.account.clone();
-    // From within TLS and the login to within the publication of keys.
-    for bytes in (1_000..6_000).step_by(500) {
+    // From within TLS and the login to within the questions that a session begins with.
+    for bytes in (900..2_900).step_by(200) {
         // Switched off and on, so that there is no old session to resume.
         let switch = |enabled: bool| json!({ "account": account, "enabled": enabled });
         alice.get("set_account_enabled", switch(false)).await;

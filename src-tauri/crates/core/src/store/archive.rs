@@ -124,7 +124,7 @@ pub(crate) async fn begin(write: &mut Write, account: AccountId, now: Timestamp)
         return Ok(());
     }
     let newest = match before_unconfirmed(write, account).await? {
-        Some(place) => Some(place),
+        Some(place) => place,
         None => newest(write, account).await?,
     };
     sqlx::query("INSERT INTO gap (account, after_id, after_at, low, high) VALUES (?, ?, ?, ?, ?)")
@@ -138,17 +138,17 @@ pub(crate) async fn begin(write: &mut Write, account: AccountId, now: Timestamp)
     Ok(())
 }
 
-/// The newest message that was known when the oldest message was sent that nobody has confirmed: the archive may have
-/// that one before what has become the newest since.
-async fn before_unconfirmed(db: &mut Connection, account: AccountId) -> Result<Option<Place>> {
-    let row: Option<(String, i64, i64)> = sqlx::query_as(
-        "SELECT after_id, after_at, after_position FROM outbox WHERE account = ? AND after_id IS NOT NULL
-         ORDER BY id LIMIT 1",
+/// The newest message that was known when the oldest message was sent that nobody has confirmed, if there is such a one:
+/// the archive may have that one before what has become the newest since. None was known where the account was new.
+async fn before_unconfirmed(db: &mut Connection, account: AccountId) -> Result<Option<Option<Place>>> {
+    let row: Option<(Option<String>, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT after_id, after_at, after_position FROM outbox
+         WHERE account = ? AND stanza IS NOT NULL AND message IS NOT NULL ORDER BY id LIMIT 1",
     )
     .bind(account)
     .fetch_optional(db)
     .await?;
-    Ok(row.map(Place::from))
+    Ok(row.map(|(id, at, position)| Some(Place::from((id?, at?, position?)))))
 }
 
 /// The server has no archive: nothing is missing that could be had.
