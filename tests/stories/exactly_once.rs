@@ -14,7 +14,7 @@ const OPTIONS: Options = Options {
 async fn is_clean(options: Options) {
     let outcome = run(&options, |_| {}).await;
     println!("{outcome}");
-    assert!(outcome.is_clean_for_readers(), "\n{outcome}");
+    assert!(outcome.is_clean(), "\n{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

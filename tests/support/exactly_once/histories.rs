@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::archive;
 use super::check::{Findings, Row, check};
 use super::crew::{Member, row};
-use super::outcome::{ARCHIVES, View};
+use super::outcome::View;
 use super::plan::{Plan, Whom};
 use super::{ALICE, FRIENDS};
 use crate::Prosody;
@@ -69,7 +69,7 @@ impl<'a> Histories<'a> {
     /// The server's archives, and whether the third device, which wrote nothing itself, shows each talk in the order
     /// of Alice's archive. The server must not run.
     pub(super) async fn archives(&self, server: &Prosody) -> Vec<View> {
-        let mut archives = View::named(ARCHIVES);
+        let mut archives = View::named("the server's archives");
         let mut third = View::named("the third device's, by archive");
         let mine = self.archive_of(server, ALICE).await;
         for (talk, friend) in FRIENDS.iter().take(self.encrypted.len()).enumerate() {

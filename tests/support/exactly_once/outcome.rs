@@ -15,9 +15,6 @@ pub struct View {
     pub findings: Findings,
 }
 
-/// The name of the server's own histories.
-pub(super) const ARCHIVES: &str = "the server's archives";
-
 impl View {
     pub(super) fn named(name: &'static str) -> Self {
         Self {
@@ -50,16 +47,6 @@ impl Outcome {
     /// Whether each message is everywhere once and in its place, and nobody was waited for in vain.
     pub fn is_clean(&self) -> bool {
         self.troubles.is_empty() && self.views.iter().all(|view| view.findings.is_clean())
-    }
-
-    /// The same for everybody who reads: what a server has twice, since it did not say that it had it, is one row there.
-    pub fn is_clean_for_readers(&self) -> bool {
-        let twice = |view: &View| match view.name {
-            ARCHIVES => view.findings.doubled.len(),
-            _ => 0,
-        };
-        let clean = |view: &View| view.findings.troubles() == twice(view);
-        self.troubles.is_empty() && self.views.iter().all(clean)
     }
 }
 
