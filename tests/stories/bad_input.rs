@@ -111,6 +111,26 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({ "account": account, "show": "away", "status": "x" }),
             &["account", "show"],
         ),
+        (
+            "set_receipts",
+            json!({ "account": account, "send": true }),
+            &["account", "send"],
+        ),
+        (
+            "set_markers",
+            json!({ "account": account, "send": true }),
+            &["account", "send"],
+        ),
+        (
+            "set_contact_receipts",
+            json!({ "account": account, "address": address, "send": "on" }),
+            &["account", "address", "send"],
+        ),
+        (
+            "set_contact_markers",
+            json!({ "account": account, "address": address, "send": "on" }),
+            &["account", "address", "send"],
+        ),
         ("list_contacts", json!({ "account": account }), &["account"]),
         (
             "add_contact",
@@ -249,6 +269,7 @@ fn absurd(param: &str) -> Vec<Value> {
                 with(&proxy, "password", Some(json!(7))),
             ]
         }
+        "send" => vec![json!(""), json!("true"), json!(1)],
         "on" | "active" => vec![json!("true"), json!(1), json!("")],
         "body" => vec![json!(""), json!("x".repeat(3 * 1024 * 1024))],
         _ => Vec::new(),

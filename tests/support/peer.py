@@ -39,6 +39,7 @@ SCE = "urn:xmpp:sce:1"
 CLIENT = "jabber:client"
 CARBONS = "urn:xmpp:carbons:2"
 RECEIPTS = "urn:xmpp:receipts"
+MARKERS = "urn:xmpp:chat-markers:0"
 FALLBACK = "This message is encrypted."
 
 
@@ -243,6 +244,10 @@ class Person(ClientXMPP):
                 emit({"event": "unreadable", "from": str(stanza["from"]), "id": stanza["id"], "error": repr(error)})
 
     async def report(self, stanza, carbon):
+        marker = stanza.xml.find(f"{{{MARKERS}}}displayed")
+        if marker is not None:
+            emit({"event": "marker", "from": str(stanza["from"]), "to": str(stanza["to"]), "id": marker.get("id"),
+                  "carbon": carbon})
         namespaces = self.plugin["xep_0384"].is_encrypted(stanza)
         outer = stanza["body"] or None
         body, encryption, device, to_affix = outer, "none", None, None
@@ -303,7 +308,7 @@ class Person(ClientXMPP):
         receipt.append(ET.Element(f"{{{RECEIPTS}}}received", id=message_id))
         receipt.send()
 
-    async def say(self, to, body, encryption, receipt):
+    async def say(self, to, body, encryption, receipt, markable):
         stanza = self.make_message(mto=JID(to), mtype="chat")
         stanza["id"] = str(uuid.uuid4())
         if encryption == "none":
@@ -312,6 +317,8 @@ class Person(ClientXMPP):
             await self.encrypt(stanza, JID(to).bare, body, NAMESPACES[encryption])
         if receipt:
             stanza.append(ET.Element(f"{{{RECEIPTS}}}request"))
+        if markable:
+            stanza.append(ET.Element(f"{{{MARKERS}}}markable"))
         stanza.send()
         return stanza["id"]
 
@@ -387,8 +394,8 @@ class Commands:
         self.person.send_presence(pshow=show, pstatus=status)
         return {}
 
-    async def send(self, to, body, encryption="none", receipt=True):
-        return {"id": await self.person.say(to, body, encryption, receipt)}
+    async def send(self, to, body, encryption="none", receipt=True, markable=False):
+        return {"id": await self.person.say(to, body, encryption, receipt, markable)}
 
     async def receipts(self, automatic):
         self.person.auto_receipts = automatic

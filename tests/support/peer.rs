@@ -149,6 +149,21 @@ impl Peer {
         sent["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Sends plain text and wants to know when it was read (XEP-0333). Gives the stanza's id.
+    pub async fn send_markable(&mut self, to: &str, body: &str) -> String {
+        let sent = self
+            .ask("send", json!({ "to": to, "body": body, "markable": true }))
+            .await;
+        sent["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The ids of the messages that were marked as read and have not been waited for.
+    pub fn markers(&self) -> Vec<String> {
+        let ids = self.events().into_iter().filter(|e| e["event"] == "marker");
+        ids.map(|e| e["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
     /// Sends a stanza as it is and waits until the server has read it.
     pub async fn send_raw(&mut self, xml: &str) {
         self.ask("raw", json!({ "xml": xml })).await;

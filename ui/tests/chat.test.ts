@@ -424,6 +424,24 @@ describe("the lock", () => {
   });
 });
 
+test("a contact can be told more or less than the account's others", async () => {
+  core.changeAccount(account, { send_receipts: false });
+  await openWindow(core);
+  await openChat("ben@b.example");
+  await click("chat-details");
+  const markers = (await see("contact-markers")) as HTMLSelectElement;
+  expect(markers.selectedOptions[0]?.textContent).toBe("As set for the account: yes");
+  const receipts = (await see("contact-receipts")) as HTMLSelectElement;
+  expect(receipts.selectedOptions[0]?.textContent).toBe("As set for the account: no");
+  await page.getByTestId("contact-markers").selectOptions("off");
+  await expect
+    .poll(() => asked("set_contact_markers").map((one) => one.params))
+    .toEqual([{ account, address: "ben@b.example", send: "off" }]);
+  await page.getByTestId("contact-receipts").selectOptions("on");
+  await expect.poll(() => receipts.value).toBe("on");
+  expect(markers.value).toBe("off");
+});
+
 test("with several accounts the composer says as whom one writes", async () => {
   core.addAccount("anna@work.example");
   await openWindow(core);

@@ -382,6 +382,22 @@ describe("settings", () => {
     expect(all("kept-default")).toHaveLength(0);
   });
 
+  test("say for each account what others learn, and for each contact otherwise", async () => {
+    const core = fakeScene("home");
+    await openWindow(core);
+    await click("rail-settings");
+    const account = [...core.accounts.values()][0];
+    for (const [switched, field] of [
+      ["account-markers", "send_markers"],
+      ["account-receipts", "send_receipts"],
+    ] as const) {
+      expect((await see(switched)) as HTMLInputElement).toHaveProperty("checked", true);
+      await click(switched);
+      await expect.poll(() => core.accounts.get(account?.account ?? 0)?.[field]).toBe(false);
+      expect(all(switched)[0]).toHaveProperty("checked", false);
+    }
+  });
+
   test("remove an account only after asking, and the last one leads back to the start", async () => {
     const core = fakeScene("alone");
     await openWindow(core);

@@ -152,6 +152,8 @@ export class FakeCore implements Core {
       refused_certificate: null,
       accepted_certificate: null,
       own_authorities: false,
+      send_receipts: true,
+      send_markers: true,
       plain_allowed: false,
       gaps: [],
       rev: this.#nextRev(),
@@ -175,6 +177,8 @@ export class FakeCore implements Core {
       subscription: "both",
       asked: false,
       groups: [],
+      send_receipts: "as_account",
+      send_markers: "as_account",
       presence: "offline",
       status: null,
       rev: 0,
@@ -470,6 +474,22 @@ export class FakeCore implements Core {
     },
     set_presence: ({ account, show, status }) => {
       this.changeAccount(account, { show, status: status ?? null });
+      return {};
+    },
+    set_receipts: ({ account, send }) => {
+      this.changeAccount(account, { send_receipts: send });
+      return {};
+    },
+    set_markers: ({ account, send }) => {
+      this.changeAccount(account, { send_markers: send });
+      return {};
+    },
+    set_contact_receipts: ({ account, address, send }) => {
+      this.changeContact(account, address, { send_receipts: send });
+      return {};
+    },
+    set_contact_markers: ({ account, address, send }) => {
+      this.changeContact(account, address, { send_markers: send });
       return {};
     },
     list_contacts: ({ account }) => [...this.contacts.values()].filter((one) => one.account === account),

@@ -11,6 +11,8 @@ const person = (address: string, more: Partial<Contact> = {}): Contact => ({
   subscription: "both",
   asked: false,
   groups: [],
+  send_receipts: "as_account",
+  send_markers: "as_account",
   presence: "offline",
   status: null,
   rev: 1,

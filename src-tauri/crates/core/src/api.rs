@@ -9,7 +9,7 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::Core;
-use crate::actions::{accounts, archive, chats, connection, contacts, encryption, messages, search};
+use crate::actions::{accounts, archive, chats, connection, contacts, encryption, messages, privacy, search};
 use crate::error::{Code, Error, Result};
 use crate::model::{
     Account, ArchivePreferences, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest,
@@ -18,8 +18,8 @@ use crate::model::{
 use crate::request::{
     AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount,
     Nothing, OfAccount, OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled,
-    SetActive, SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetEncryption, SetPassword,
-    SetPresence, SetTrust,
+    SetActive, SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetContactShared,
+    SetEncryption, SetPassword, SetPresence, SetShared, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -94,6 +94,14 @@ requests! {
     remove_account(OfAccount) -> Nothing = accounts::remove;
     /// Sets what the account's contacts see of us.
     set_presence(SetPresence) -> Nothing = accounts::set_presence;
+    /// Sets whether others learn that their messages reached this device (XEP-0184).
+    set_receipts(SetShared) -> Nothing = privacy::set_receipts;
+    /// Sets whether contacts learn that their messages were read (XEP-0333). What is read while it is off they never learn.
+    set_markers(SetShared) -> Nothing = privacy::set_markers;
+    /// Sets for one contact whether it learns that its messages reached this device.
+    set_contact_receipts(SetContactShared) -> Nothing = privacy::set_contact_receipts;
+    /// Sets for one contact whether it learns that its messages were read.
+    set_contact_markers(SetContactShared) -> Nothing = privacy::set_contact_markers;
     /// The roster of an account with live presence.
     list_contacts(OfAccount) -> Vec<Contact> = contacts::list;
     /// Adds a contact, or changes its name and groups, and asks to see its presence.
@@ -108,7 +116,7 @@ requests! {
     open_chat(OfContact) -> OpenedChat = chats::open;
     /// Chats, the one with the newest message first.
     list_chats(MaybeOfAccount) -> Vec<Chat> = chats::list;
-    /// Sets the unread count to zero.
+    /// Everything in the chat has been read. Our other devices hear of it, and the other side if it may.
     mark_read(OfChat) -> Nothing = chats::mark_read;
     /// Locks or unlocks the encryption of a chat.
     set_encryption(SetEncryption) -> Nothing = chats::set_encryption;

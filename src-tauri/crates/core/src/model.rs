@@ -64,6 +64,10 @@ words!(
     Subscription { None = "none", To = "to", From = "from", Both = "both" }
 );
 words!(
+    /// Whether one contact learns something: as it is set for the account, or otherwise.
+    Sharing { AsAccount = "as_account", On = "on", Off = "off" }
+);
+words!(
     /// Whether we received or wrote a message.
     Direction { In = "in", Out = "out" }
 );
@@ -134,6 +138,10 @@ pub struct Account {
     pub accepted_certificate: Option<String>,
     /// Whether the account has certificate authorities of its own.
     pub own_authorities: bool,
+    /// Whether others learn that their messages reached this device (XEP-0184).
+    pub send_receipts: bool,
+    /// Whether contacts learn that their messages were read (XEP-0333).
+    pub send_markers: bool,
     /// Whether the person allowed the password itself to be sent to this server, inside TLS.
     pub plain_allowed: bool,
     /// What the server's archive holds and has not been read yet, oldest first.
@@ -292,6 +300,10 @@ pub struct Contact {
     /// We asked to see their presence and wait for the answer (RFC 6121 §2.1.2.2).
     pub asked: bool,
     pub groups: Vec<String>,
+    /// Whether they learn that their messages reached this device.
+    pub send_receipts: Sharing,
+    /// Whether they learn that their messages were read.
+    pub send_markers: Sharing,
     pub presence: Show,
     pub status: Option<String>,
     pub rev: i64,

@@ -1,7 +1,7 @@
 //! What changed in the database becomes events. Objects are read after the commit, with a `rev` that was taken before
 //! reading: whatever the order in which readers get to see them, the higher `rev` is never the older state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -11,9 +11,10 @@ use crate::event::Event;
 use crate::live::Live;
 use crate::model::{
     Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, Gap,
-    MessageId, Show,
+    MessageId, Sharing, Show,
 };
-use crate::store::{accounts, archive, chats, contacts, messages};
+use crate::store::reading::Shares;
+use crate::store::{accounts, archive, chats, contacts, messages, reading};
 
 /// What a transaction changed.
 #[derive(Debug, Default)]
@@ -71,9 +72,10 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
     if !contacts.is_empty() {
         let rev = core.store.next_rev();
         let rows = contacts::some(&mut db, account, &contacts).await?;
+        let shares = reading::shares(&mut db, account).await?;
         let live = core.live.read().await;
         for row in rows {
-            let contact = contact(row, account, live.get(&account), rev);
+            let contact = contact(row, account, &shares, live.get(&account), rev);
             core.emit(Event::ContactChanged { contact });
         }
     }
@@ -124,6 +126,8 @@ pub(crate) fn show_account(
         refused_certificate: live.and_then(|live| live.refused.as_ref().map(certificate)),
         accepted_certificate: accepted.map(|print| print.to_string()),
         own_authorities: row.own_authorities,
+        send_receipts: row.send_receipts,
+        send_markers: row.send_markers,
         plain_allowed: row.plain_allowed,
         gaps: gaps
             .iter()
@@ -156,9 +160,11 @@ pub(crate) fn certificate(shown: &waxwing_stream::Certificate) -> Certificate {
 pub(crate) fn contact(
     row: contacts::ContactRow,
     account: AccountId,
+    shares: &HashMap<BareJid, Shares>,
     live: Option<&Live>,
     rev: i64,
 ) -> Contact {
+    let shares = shares.get(&row.address.0);
     let (presence, status) = live.map_or((Show::Offline, None), |live| live.presence(&row.address.0));
     Contact {
         account,
@@ -167,6 +173,8 @@ pub(crate) fn contact(
         subscription: row.subscription,
         asked: row.asked,
         groups: row.groups.0,
+        send_receipts: shares.map_or(Sharing::AsAccount, |shares| shares.receipts),
+        send_markers: shares.map_or(Sharing::AsAccount, |shares| shares.markers),
         presence,
         status,
         rev,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::model::{
-    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Show, TlsMode, Trust,
+    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Sharing, Show, TlsMode,
+    Trust,
 };
 use crate::secret::Secret;
 
@@ -118,6 +119,21 @@ pub struct SetArchivePreferences {
     /// At most 1,000.
     #[ts(type = "string[]")]
     pub never: Vec<BareJid>,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetShared {
+    pub account: AccountId,
+    /// Whether others learn of it.
+    pub send: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetContactShared {
+    pub account: AccountId,
+    #[ts(type = "string")]
+    pub address: BareJid,
+    pub send: Sharing,
 }
 
 #[derive(Clone, Debug, Deserialize, TS)]

@@ -14,6 +14,8 @@ export type Show = "offline" | "dnd" | "xa" | "away" | "available" | "chat";
 
 export type Subscription = "none" | "to" | "from" | "both";
 
+export type Sharing = "as_account" | "on" | "off";
+
 export type Direction = "in" | "out";
 
 export type Delivery = "waiting" | "sent" | "delivered" | "read" | "failed";
@@ -172,6 +174,14 @@ accepted_certificate: string | null,
  */
 own_authorities: boolean, 
 /**
+ * Whether others learn that their messages reached this device (XEP-0184).
+ */
+send_receipts: boolean, 
+/**
+ * Whether contacts learn that their messages were read (XEP-0333).
+ */
+send_markers: boolean, 
+/**
  * Whether the person allowed the password itself to be sent to this server, inside TLS.
  */
 plain_allowed: boolean, 
@@ -200,7 +210,15 @@ export type Contact = { account: AccountId, address: string, name: string | null
 /**
  * We asked to see their presence and wait for the answer (RFC 6121 §2.1.2.2).
  */
-asked: boolean, groups: Array<string>, presence: Show, status: string | null, rev: number, };
+asked: boolean, groups: Array<string>, 
+/**
+ * Whether they learn that their messages reached this device.
+ */
+send_receipts: Sharing, 
+/**
+ * Whether they learn that their messages were read.
+ */
+send_markers: Sharing, presence: Show, status: string | null, rev: number, };
 
 export type ContactRequest = { account: AccountId, address: string, received_at: string, };
 
@@ -318,6 +336,14 @@ export type SetAuthorities = { account: AccountId,
  */
 pem?: string, };
 
+export type SetShared = { account: AccountId, 
+/**
+ * Whether others learn of it.
+ */
+send: boolean, };
+
+export type SetContactShared = { account: AccountId, address: string, send: Sharing, };
+
 export type SetActive = { 
 /**
  * Whether the person is looking at the window.
@@ -417,6 +443,14 @@ export interface Requests {
   remove_account: { params: OfAccount; result: Nothing };
   /** Sets what the account's contacts see of us. */
   set_presence: { params: SetPresence; result: Nothing };
+  /** Sets whether others learn that their messages reached this device (XEP-0184). */
+  set_receipts: { params: SetShared; result: Nothing };
+  /** Sets whether contacts learn that their messages were read (XEP-0333). What is read while it is off they never learn. */
+  set_markers: { params: SetShared; result: Nothing };
+  /** Sets for one contact whether it learns that its messages reached this device. */
+  set_contact_receipts: { params: SetContactShared; result: Nothing };
+  /** Sets for one contact whether it learns that its messages were read. */
+  set_contact_markers: { params: SetContactShared; result: Nothing };
   /** The roster of an account with live presence. */
   list_contacts: { params: OfAccount; result: Array<Contact> };
   /** Adds a contact, or changes its name and groups, and asks to see its presence. */
@@ -431,7 +465,7 @@ export interface Requests {
   open_chat: { params: OfContact; result: OpenedChat };
   /** Chats, the one with the newest message first. */
   list_chats: { params: MaybeOfAccount; result: Array<Chat> };
-  /** Sets the unread count to zero. */
+  /** Everything in the chat has been read. Our other devices hear of it, and the other side if it may. */
   mark_read: { params: OfChat; result: Nothing };
   /** Locks or unlocks the encryption of a chat. */
   set_encryption: { params: SetEncryption; result: Nothing };

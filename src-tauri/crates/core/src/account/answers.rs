@@ -52,7 +52,12 @@ impl Online<'_> {
                 batch.caught_up = true;
                 Ok(())
             }
-            Ask::Archive => self.archive_page(batch, answer, now).await,
+            Ask::Archive => {
+                self.archive_page(batch, answer, now).await?;
+                self.displayed_here(batch).await
+            }
+            Ask::Displayed => self.displayed_known(batch, answer).await,
+            Ask::PublishDisplayed => self.displayed_published(batch, answer).await,
             Ask::Change(done) => {
                 let error = || Error::new(Code::Rejected, stanza_error::read(answer).sentence());
                 let _ = done.send(if failed { Err(error()) } else { Ok(()) });
@@ -195,6 +200,7 @@ impl Online<'_> {
                     .await?;
             }
             Ask::Archive => self.archive_unanswered(batch),
+            Ask::Displayed | Ask::PublishDisplayed => self.displayed_unanswered(),
             Ask::OwnFeatures => {
                 tracing::warn!("the server does not say what it can do");
                 self.greet(batch).await?;

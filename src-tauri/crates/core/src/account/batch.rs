@@ -11,7 +11,7 @@ use crate::model::{AccountId, BareJid, ChatId, EncryptionMode};
 use crate::publish::Changes;
 use crate::store::archive::Place;
 use crate::store::sessions::DevicePresence;
-use crate::store::{Store, Write, chats, contacts, messages};
+use crate::store::{Store, Write, chats, contacts, messages, reading};
 
 /// A transaction under way, with what is to follow its commit.
 pub(super) struct Batch {
@@ -61,6 +61,7 @@ struct Found {
     chats: HashMap<BareJid, ChatId>,
     latched: HashMap<ChatId, bool>,
     acquainted: HashSet<ChatId>,
+    receipts: HashMap<ChatId, bool>,
 }
 
 impl Batch {
@@ -112,5 +113,20 @@ impl Batch {
             self.found.acquainted.insert(chat);
         }
         Ok(acquainted)
+    }
+
+    /// Whether the other side of a chat gets receipts, if it may learn anything.
+    pub(super) async fn sends_receipts(
+        &mut self,
+        account: AccountId,
+        chat: ChatId,
+        who: &BareJid,
+    ) -> Result<bool> {
+        if let Some(sends) = self.found.receipts.get(&chat) {
+            return Ok(*sends);
+        }
+        let sends = reading::sends_receipts(&mut self.write, account, who).await?;
+        self.found.receipts.insert(chat, sends);
+        Ok(sends)
     }
 }

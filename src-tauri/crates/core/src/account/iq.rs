@@ -43,6 +43,10 @@ pub(super) enum Ask {
         profile: Profile,
     },
     Publish(super::publishing::Step),
+    /// What our devices have read (XEP-0490).
+    Displayed,
+    /// What was read on this one is published.
+    PublishDisplayed,
     /// Something that a report of the connection says.
     ForReport(super::report::Part),
     /// Behind stanzas that a server without stream management does not acknowledge: its answer says that it has them.

@@ -15,7 +15,7 @@ use crate::inbound::{Content, Sender, Text};
 use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
 use crate::store::messages::{NewMessage, Sought, Stand};
-use crate::store::{chats, contacts, messages, outbox};
+use crate::store::{chats, contacts, messages, outbox, reading};
 use crate::xep::element::{element, wrap};
 use crate::xep::ns;
 
@@ -130,7 +130,10 @@ impl Online<'_> {
             return Ok(());
         };
         match messages::received_as(&mut batch.write, chat, id).await? {
-            Some(message) => self.read_up_to(batch, chat, message).await,
+            Some(message) => {
+                reading::marked_elsewhere(&mut batch.write, chat, message).await?;
+                self.read_up_to(batch, chat, message).await
+            }
             None => Ok(()),
         }
     }
@@ -171,6 +174,7 @@ impl Online<'_> {
             stanza_id: header.id.clone(),
             origin_id: None,
             archive_id: None,
+            markable: false,
         };
         let stand = Stand::End(now.as_microsecond());
         self.store_message(batch, chat, &message, stand, true).await?;
@@ -202,6 +206,7 @@ impl Online<'_> {
             stanza_id: text.stanza_id.clone(),
             origin_id: text.origin_id.clone(),
             archive_id: text.archive_id.clone(),
+            markable: text.markable,
         };
         match &text.content {
             Content::Plain(body) => {
@@ -280,6 +285,7 @@ impl Online<'_> {
         if !batch
             .acquainted(self.account, &self.own, chat, &text.sender)
             .await?
+            || !batch.sends_receipts(self.account, chat, &text.sender).await?
         {
             return Ok(());
         }

@@ -15,6 +15,7 @@ mod online;
 mod outbox;
 mod presence;
 mod publishing;
+mod reading;
 mod receive;
 mod report;
 mod roster;
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Report {
         done: oneshot::Sender<Report>,
     },
+    /// Something was read on this device.
+    Read,
     /// The person began or ceased to look.
     Activity,
     /// The machine woke up or the network changed: see at once whether the connection lives.
@@ -375,11 +378,12 @@ impl Task {
                 None | Some(Command::Stop) => return Told::Stop,
                 Some(Command::Reconnect) => return Told::Reconnect,
                 Some(Command::Check) => return Told::Check,
-                // What is stored is shown, and devices are read, once there is a connection. Whoever wants a report
+                // What is stored is shown and told, and devices are read, once there is a connection. Whoever wants a report
                 // hears by the dropped channel that there is none.
                 Some(
                     Command::Presence
                     | Command::ReadDevices { .. }
+                    | Command::Read
                     | Command::Activity
                     | Command::Report { .. },
                 ) => {}

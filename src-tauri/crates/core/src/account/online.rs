@@ -19,6 +19,7 @@ use super::encryption::{ListOutcome, Listed, Lists, Want, lists_wanted};
 use super::iq::{Ask, Questions};
 use super::outbox::Pump;
 use super::publishing::Step;
+use super::reading::Reading;
 use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
@@ -93,6 +94,8 @@ pub(super) struct Session {
     pub(super) presence: Option<Element>,
     /// How far our archive has been read.
     pub(super) archive: Archive,
+    /// What our devices are told of what was read.
+    pub(super) reading: Reading,
     /// Whether archive ids can be believed.
     pub(super) stanza_ids: bool,
     /// Device lists that were asked for.
@@ -200,6 +203,7 @@ impl Online<'_> {
                 self.session.publish_again,
                 self.session.archive.again(),
                 self.session.pump.again().map(instant),
+                self.session.reading.publish_at(),
             ];
             let deadline = deadlines
                 .into_iter()
@@ -260,6 +264,7 @@ impl Online<'_> {
             self.session.questions.extend();
             self.show_presence().await?;
             self.announce().await;
+            self.tell_read().await?;
         } else {
             self.introduce().await?;
         }
@@ -379,6 +384,9 @@ impl Online<'_> {
         for (chat, text) in std::mem::take(&mut batch.owed) {
             self.acknowledge(&mut batch, chat, &text).await?;
         }
+        if batch.caught_up {
+            self.ask_displayed(&mut batch).await?;
+        }
         let Batch {
             mut write,
             changes,
@@ -484,6 +492,7 @@ impl Online<'_> {
             .pump
             .again()
             .is_some_and(|time| time <= Timestamp::now());
+        self.publish_displayed(&mut batch, now).await?;
         self.finish(batch).await?;
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;
@@ -517,6 +526,7 @@ impl Online<'_> {
             } => self.answer_request(&address, accept, done).await,
             Command::ArchivePreferences { set, done } => self.archive_preferences(set, done).await,
             Command::Report { done } => self.report(done).await,
+            Command::Read => self.tell_read().await,
             Command::Activity => self.show_activity().await,
             Command::Check => {
                 self.connection.request_ack().await;

@@ -12,7 +12,7 @@ use super::online::Online;
 use crate::error::Result;
 use crate::fail::{self, Point};
 use crate::store::{Write, omemo};
-use crate::xep::pubsub::{self, MaxItems};
+use crate::xep::pubsub::{self, Access, MaxItems, Shape};
 use crate::xep::stanza_error;
 
 /// Other clients of ours may not know each other: after so many repairs of the list in one session we stop fighting.
@@ -35,8 +35,9 @@ enum What {
 }
 
 /// How the options are given; servers differ in what they understand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Attempt {
+    #[default]
     First,
     /// The node exists with other settings and is being changed (XEP-0060 §7.1.5, precondition-not-met).
     Configuring,
@@ -46,6 +47,18 @@ enum Attempt {
     Numbered,
     /// Better a bundle that only subscribers can read than none.
     WithoutOptions,
+}
+
+impl Attempt {
+    /// What to try after the server refused this one, for a node that shall keep so many items.
+    pub(super) fn next(self, max_items: MaxItems, error: &stanza_error::StanzaError) -> Option<Self> {
+        Some(match self {
+            Self::First if error.pubsub.as_deref() == Some("precondition-not-met") => Self::Configuring,
+            Self::First | Self::Configured if max_items == MaxItems::Max => Self::Numbered,
+            Self::First | Self::Configuring | Self::Configured | Self::Numbered => Self::WithoutOptions,
+            Self::WithoutOptions => return None,
+        })
+    }
 }
 
 impl What {
@@ -90,16 +103,7 @@ impl Step {
 
     /// What to do after the server refused it.
     fn next(self, error: &stanza_error::StanzaError) -> Option<Self> {
-        let attempt = match self.attempt {
-            Attempt::First if error.pubsub.as_deref() == Some("precondition-not-met") => Attempt::Configuring,
-            Attempt::First | Attempt::Configured if self.what.max_items() == MaxItems::Max => {
-                Attempt::Numbered
-            }
-            Attempt::First | Attempt::Configuring | Attempt::Configured | Attempt::Numbered => {
-                Attempt::WithoutOptions
-            }
-            Attempt::WithoutOptions => return None,
-        };
+        let attempt = self.attempt.next(self.what.max_items(), error)?;
         Some(Self { attempt, ..self })
     }
 }
@@ -113,7 +117,7 @@ impl Online<'_> {
         let node = step.what.node(own.device);
         let options = match step.attempt {
             Attempt::Configuring => {
-                let payload = pubsub::configure(&node, step.what.max_items());
+                let payload = pubsub::configure(&node, open(step.what.max_items()));
                 let stanza = self
                     .session
                     .questions
@@ -140,7 +144,7 @@ impl Online<'_> {
             ),
         };
         let Some(payload) = payload else { return Ok(()) };
-        let payload = pubsub::publish(&node, &item, payload, options);
+        let payload = pubsub::publish(&node, &item, payload, options.map(open));
         let stanza = self
             .session
             .questions
@@ -275,6 +279,13 @@ impl Online<'_> {
             self.session.repairs += 1;
         }
         self.publish(batch, Step::list(profile)).await
+    }
+}
+
+fn open(max_items: MaxItems) -> Shape {
+    Shape {
+        access: Access::Open,
+        max_items,
     }
 }
 

@@ -28,6 +28,9 @@ impl Online<'_> {
         match inbound {
             Inbound::Text(text) => self.live_text(batch, text, now).await,
             Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
+            Inbound::ReadUpTo { with, archive_id } => {
+                self.displayed_elsewhere(batch, &with, &archive_id).await
+            }
             // A receipt in a carbon copy comes behind the message, which no receipt of ours was given for.
             Inbound::ReceiptElsewhere { .. } => Ok(()),
             Inbound::Archived(archived) => {

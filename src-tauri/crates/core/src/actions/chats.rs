@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::Core;
 use crate::account::{Command, command};
 use crate::error::{Code, Error, Result};
-use crate::model::Chat;
+use crate::model::{AccountId, Chat};
 use crate::publish::{Changes, publish};
 use crate::request::{MaybeOfAccount, Nothing, OfChat, OfContact, OpenedChat, SetEncryption};
-use crate::store::{accounts, chats};
+use crate::store::{accounts, chats, reading};
 
 pub(crate) async fn open(core: &Arc<Core>, params: OfContact) -> Result<OpenedChat> {
     let mut write = core.store.write().await?;
@@ -53,11 +53,24 @@ pub(crate) async fn mark_read(core: &Arc<Core>, params: OfChat) -> Result<Nothin
     let mut write = core.store.write().await?;
     let (account, _) = chats::place(&mut write, params.chat).await?;
     let changed = chats::mark_read(&mut write, params.chat).await?;
+    reading::seen(&mut write, params.chat).await?;
     write.commit().await?;
     if changed {
         publish(core, account, Changes::chat(params.chat)).await?;
     }
+    tell_read(core, account).await?;
     Ok(Nothing {})
+}
+
+/// The account tells others what was read, now or when it is online.
+pub(super) async fn tell_read(core: &Core, account: AccountId) -> Result<()> {
+    match command(core, account, Command::Read).await {
+        Err(Error {
+            code: Code::NotOnline,
+            ..
+        }) => Ok(()),
+        told => told,
+    }
 }
 
 pub(crate) async fn set_encryption(core: &Arc<Core>, params: SetEncryption) -> Result<Nothing> {

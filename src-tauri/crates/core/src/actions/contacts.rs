@@ -8,7 +8,7 @@ use crate::account::{Command, Reply, command};
 use crate::error::{Code, Error, Result};
 use crate::model::{AccountId, Contact, ContactRequest};
 use crate::request::{AddContact, AnswerRequest, MaybeOfAccount, Nothing, OfAccount, OfContact};
-use crate::store::{accounts, contacts};
+use crate::store::{accounts, contacts, reading};
 use crate::{Core, publish};
 
 pub(crate) async fn list(core: &Arc<Core>, params: OfAccount) -> Result<Vec<Contact>> {
@@ -16,11 +16,12 @@ pub(crate) async fn list(core: &Arc<Core>, params: OfAccount) -> Result<Vec<Cont
     let mut db = core.store.read().await?;
     accounts::get(&mut db, params.account).await?;
     let rows = contacts::all(&mut db, params.account).await?;
+    let shares = reading::shares(&mut db, params.account).await?;
     let live = core.live.read().await;
     let live = live.get(&params.account);
     Ok(rows
         .into_iter()
-        .map(|row| publish::contact(row, params.account, live, rev))
+        .map(|row| publish::contact(row, params.account, &shares, live, rev))
         .collect())
 }
 

@@ -13,7 +13,7 @@ use crate::publish::{Changes, publish};
 use crate::request::{ListMessages, OfMessage, SendText};
 use crate::store::messages::{self, NewMessage, Stand};
 use crate::store::outbox::{self, Encrypt};
-use crate::store::{accounts, chats, omemo};
+use crate::store::{accounts, chats, omemo, reading};
 
 /// Longer texts do not pass the servers' usual limits once they are encrypted, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -57,6 +57,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         stanza_id: Some(id.clone()),
         origin_id: Some(id),
         archive_id: None,
+        markable: false,
     };
     let stand = Stand::End(now.as_microsecond());
     let (message, _) = messages::insert(&mut write, params.chat, &new, false, stand)
@@ -66,9 +67,11 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
     outbox::push_message(&mut write, account, message, Encrypt::by(mode, lock), None).await?;
     // Whoever answers has read what stands before.
     chats::mark_read(&mut write, params.chat).await?;
+    reading::seen(&mut write, params.chat).await?;
     fail::at(Point::SendUnstored);
     write.commit().await?;
     fail::at(Point::SendStored);
+    super::chats::tell_read(core, account).await?;
     queued(core, account, message, params.chat).await
 }
 

@@ -77,6 +77,7 @@ pub(super) fn sent(inner: &Element, from: &Sender, to: &Sender, context: &Contex
             stanza_id: attribute(inner, "id").map(str::to_owned),
             origin_id: origin_id(inner),
             archive_id: archive_id(inner, context),
+            markable: false,
             receipt_to: None,
         }));
     }

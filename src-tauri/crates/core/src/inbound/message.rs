@@ -8,7 +8,7 @@ use super::{Content, Context, Inbound, Sender, Text, archive};
 use crate::error::{Code, Fault};
 use crate::model::Direction;
 use crate::xep::element::{attribute, child_text};
-use crate::xep::{ns, pubsub, stanza_error};
+use crate::xep::{displayed, ns, pubsub, stanza_error};
 
 pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
     // Without a sender it is from our own account (RFC 6120 §8.1.2.1).
@@ -37,7 +37,7 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
         Some("error") => bounce(stanza, from).into_iter().collect(),
         // Rooms and their private messages are not part of one-to-one chats.
         Some("groupchat") => Vec::new(),
-        _ if stanza.has_child("event", ns::PUBSUB_EVENT) => device_list(stanza, from).into_iter().collect(),
+        _ if stanza.has_child("event", ns::PUBSUB_EVENT) => event(stanza, from, context),
         Some("headline") => Vec::new(),
         // An unknown type counts as normal (RFC 6121 §5.2.2).
         _ => received(stanza, &from, context),
@@ -65,7 +65,7 @@ pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -
         });
     }
     if let Some(content) = content(stanza) {
-        let wants_receipt = stanza.has_child("request", ns::RECEIPTS) && attribute(stanza, "id").is_some();
+        let wants = |name, namespace| stanza.has_child(name, namespace) && attribute(stanza, "id").is_some();
         out.push(Inbound::Text(Text {
             chat: from.bare.clone(),
             sender: from.bare.clone(),
@@ -75,7 +75,8 @@ pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -
             stanza_id: attribute(stanza, "id").map(str::to_owned),
             origin_id: origin_id(stanza),
             archive_id: archive_id(stanza, context),
-            receipt_to: wants_receipt
+            markable: wants("markable", ns::CHAT_MARKERS),
+            receipt_to: wants("request", ns::RECEIPTS)
                 .then(|| attribute(stanza, "from").map(str::to_owned))
                 .flatten(),
         }));
@@ -164,8 +165,26 @@ pub(super) fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {
     })
 }
 
-fn device_list(stanza: &Element, from: Sender) -> Option<Inbound> {
-    let (node, items) = pubsub::event(stanza)?;
+fn event(stanza: &Element, from: Sender, context: &Context<'_>) -> Vec<Inbound> {
+    let Some((node, items)) = pubsub::event(stanza) else {
+        return Vec::new();
+    };
+    if node != ns::DISPLAYED {
+        return device_list(node, &items, from).into_iter().collect();
+    }
+    // XEP-0490 §4: what we have read is for our own account to say, and for nobody else.
+    if from.bare != *context.own || from.resource.is_some() {
+        tracing::warn!("somebody else said what was read, and was refused");
+        return Vec::new();
+    }
+    items
+        .into_iter()
+        .filter_map(|(item, payload)| displayed::read(item, payload, context.own))
+        .map(|(with, archive_id)| Inbound::ReadUpTo { with, archive_id })
+        .collect()
+}
+
+fn device_list(node: &str, items: &[(&str, &Element)], from: Sender) -> Option<Inbound> {
     let profile = Profile::ALL
         .into_iter()
         .find(|profile| profile.device_list_node() == node)?;

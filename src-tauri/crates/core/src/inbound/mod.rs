@@ -82,6 +82,11 @@ pub(crate) enum Inbound {
         with: BareJid,
         id: String,
     },
+    /// Our devices have read the chat with `with` up to the message with this id in our archive (XEP-0490).
+    ReadUpTo {
+        with: BareJid,
+        archive_id: String,
+    },
     /// Another device of ours confirmed that it received the message with this stanza id in the chat with `with`.
     ReceiptElsewhere {
         with: BareJid,
@@ -151,6 +156,8 @@ pub(crate) struct Text {
     pub(crate) stanza_id: Option<String>,
     pub(crate) origin_id: Option<String>,
     pub(crate) archive_id: Option<String>,
+    /// Its sender wants to know when it was read (XEP-0333), and gave it an id.
+    pub(crate) markable: bool,
     /// Where a receipt is wanted: the full address as it was written.
     pub(crate) receipt_to: Option<String>,
 }

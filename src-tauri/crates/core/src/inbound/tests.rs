@@ -329,6 +329,66 @@ fn a_device_list_speaks_only_for_whom_it_comes_from() {
     );
 }
 
+/// An event that says which message of romeo's archive was read in the chat with juliet.
+fn displayed(from: &str) -> String {
+    format!(
+        "<message{from} type='headline'><event xmlns='http://jabber.org/protocol/pubsub#event'>\
+         <items node='urn:xmpp:mds:displayed:0'><item id='juliet@capulet.lit'>\
+         <displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='{OWN}' id='a1'/></displayed>\
+         </item></items></event></message>"
+    )
+}
+
+#[test]
+fn what_was_read_is_for_our_own_account_to_say() {
+    for from in ["", " from='romeo@montague.lit'"] {
+        let read = read_xml(&displayed(from).replacen("<message ", "<message  ", 1));
+        let [Inbound::ReadUpTo { with, archive_id }] = read.as_slice() else {
+            panic!("{from}: {read:?}")
+        };
+        assert_eq!((with.as_str(), archive_id.as_str()), ("juliet@capulet.lit", "a1"));
+    }
+    for from in [
+        "juliet@capulet.lit",
+        "juliet@capulet.lit/balcony",
+        "mallory@evil.lit",
+        "montague.lit",
+        "romeo@montague.lit/phone",
+        "romeo@montague.lit.evil.lit",
+    ] {
+        assert!(
+            read_xml(&displayed(&format!(" from='{from}'"))).is_empty(),
+            "{from}"
+        );
+    }
+}
+
+#[test]
+fn what_was_read_does_not_come_in_a_carbon_copy_or_out_of_the_archive() {
+    let event = displayed(" xmlns='jabber:client' from='romeo@montague.lit'");
+    for kind in ["received", "sent"] {
+        assert!(read_xml(&carbon(OWN, kind, &event)).is_empty(), "{kind}");
+    }
+    let archived = format!(
+        "<message from='{OWN}'><result xmlns='urn:xmpp:mam:2' queryid='open' id='1'>\
+         <forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2026-11-21T11:00:00Z'/>{event}\
+         </forwarded></result></message>"
+    );
+    let read = read_xml(&archived);
+    let [Inbound::Archived(archived)] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert!(archived.holds.is_empty(), "{archived:?}");
+}
+
+#[test]
+fn only_a_message_with_an_id_can_be_marked_as_read() {
+    let markable = "<body>x</body><markable xmlns='urn:xmpp:chat-markers:0'/>";
+    assert!(one_text(&format!("<message from='a@b.c' id='7'>{markable}</message>")).markable);
+    assert!(!one_text(&format!("<message from='a@b.c'>{markable}</message>")).markable);
+    assert!(!one_text("<message from='a@b.c' id='7'><body>x</body></message>").markable);
+}
+
 #[test]
 fn a_device_list_in_another_lists_node_is_nothing() {
     let event = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='urn:xmpp:omemo:2:devices'>\

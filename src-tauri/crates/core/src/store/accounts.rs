@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 use waxwing_stream::Fingerprint;
 
+use super::reading::Shared;
 use super::{Connection, Write};
 use crate::error::{Code, Error, Result};
 use crate::model::{AccountId, BareJid, Proxy, ProxyKind, Show, TlsMode};
@@ -40,6 +41,8 @@ pub(crate) struct AccountRow {
     /// Unix milliseconds.
     pub(crate) target_since: Option<i64>,
     pub(crate) unread: u32,
+    pub(crate) send_receipts: bool,
+    pub(crate) send_markers: bool,
 }
 
 impl AccountRow {
@@ -115,7 +118,7 @@ macro_rules! select_account {
             "SELECT id, address, enabled, resource, host, port, tls, show, status, color, strongest_mechanism, \
              proxy_kind, proxy_host, proxy_port, proxy_user, accepted_certificate, \
              authorities IS NOT NULL AS own_authorities, plain_allowed, password_proven, \
-             target_host, target_port, target_tls, target_since, \
+             target_host, target_port, target_tls, target_since, send_receipts, send_markers, \
              (SELECT coalesce(sum(unread), 0) FROM chat WHERE chat.account = account.id) AS unread FROM account ",
             $rest
         )
@@ -224,6 +227,25 @@ pub(crate) async fn set_presence(
     let done = sqlx::query("UPDATE account SET show = ?, status = ? WHERE id = ?")
         .bind(show)
         .bind(status)
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    found(done.rows_affected())
+}
+
+/// Whether receipts and markers are sent, for all contacts about whom nothing else is chosen. Errors: `not_found`.
+pub(crate) async fn set_shared(
+    write: &mut Write,
+    account: AccountId,
+    what: Shared,
+    send: bool,
+) -> Result<()> {
+    let sql = match what {
+        Shared::Receipts => "UPDATE account SET send_receipts = ? WHERE id = ?",
+        Shared::Markers => "UPDATE account SET send_markers = ? WHERE id = ?",
+    };
+    let done = sqlx::query(sql)
+        .bind(send)
         .bind(account)
         .execute(&mut **write)
         .await?;

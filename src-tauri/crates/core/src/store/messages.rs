@@ -94,6 +94,8 @@ pub(crate) struct NewMessage {
     pub(crate) stanza_id: Option<String>,
     pub(crate) origin_id: Option<String>,
     pub(crate) archive_id: Option<String>,
+    /// Its sender wants to know when it has been read (XEP-0333), and `stanza_id` is there to say so with.
+    pub(crate) markable: bool,
 }
 
 /// Where in its chat a message is to stand.
@@ -149,11 +151,11 @@ async fn put(
 ) -> Result<Option<(MessageId, i64)>> {
     Ok(sqlx::query_as(
         "INSERT INTO message (chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device,
-             unprotected, undecryptable, stanza_id, origin_id, archive_id)
+             unprotected, undecryptable, stanza_id, origin_id, archive_id, markable)
          VALUES (?1,
              iif(?16, ?2, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0),
                  coalesce((SELECT max(high) FROM gap WHERE account = (SELECT account FROM chat WHERE id = ?1)), 0))),
-             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)
          ON CONFLICT DO NOTHING RETURNING id, position",
     )
     .bind(chat)
@@ -172,6 +174,7 @@ async fn put(
     .bind(new.origin_id.as_deref())
     .bind(new.archive_id.as_deref())
     .bind(exact)
+    .bind(new.markable)
     .fetch_optional(&mut **write)
     .await?)
 }

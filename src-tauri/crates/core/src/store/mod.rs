@@ -7,6 +7,7 @@ pub(crate) mod contacts;
 pub(crate) mod messages;
 pub(crate) mod omemo;
 pub(crate) mod outbox;
+pub(crate) mod reading;
 pub(crate) mod search;
 pub(crate) mod sessions;
 

@@ -18,6 +18,7 @@ fn features() -> Vec<String> {
     let mut features: Vec<String> = [
         ns::CAPS,
         ns::CARBONS,
+        ns::CHAT_MARKERS,
         ns::DISCO_INFO,
         ns::EME,
         ns::PING,
@@ -30,6 +31,8 @@ fn features() -> Vec<String> {
     .collect();
     // Contacts' device lists are pushed to us (XEP-0163 §4.3).
     features.extend(Profile::ALL.map(|profile| format!("{}+notify", profile.device_list_node())));
+    // What our other devices have read too.
+    features.push(format!("{}+notify", ns::DISPLAYED));
     features.sort();
     features.dedup();
     features

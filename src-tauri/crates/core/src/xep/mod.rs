@@ -1,6 +1,7 @@
 //! Wire formats that xmpp-parsers lacks or is too strict about, one file each, and the namespaces.
 
 pub(crate) mod disco;
+pub(crate) mod displayed;
 pub(crate) mod element;
 pub(crate) mod mam;
 pub(crate) mod mam_prefs;
@@ -24,6 +25,8 @@ pub(crate) mod ns {
     pub(crate) const EXTERNAL_SERVICES: &str = "urn:xmpp:extdisco:2";
     /// XEP-0333.
     pub(crate) const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+    /// XEP-0490: a node's name, and its payload's namespace.
+    pub(crate) const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
     /// XEP-0004.
     pub(crate) const DATA_FORMS: &str = "jabber:x:data";
     /// XEP-0060 §8.2.

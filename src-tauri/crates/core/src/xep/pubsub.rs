@@ -5,7 +5,23 @@ use minidom::Element;
 use super::element::{attribute, element, text, wrap};
 use super::ns;
 
-/// What a node shall be like: open to everybody, so that contacts without subscription can read it (XEP-0384 §5.3).
+/// What a node shall be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) access: Access,
+    pub(crate) max_items: MaxItems,
+}
+
+/// Who can read a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Everybody, so also contacts without subscription (XEP-0384 §5.3).
+    Open,
+    /// Our own devices (XEP-0223); they ask for what it holds when they sign in.
+    Own,
+}
+
+/// How many items a node keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxItems {
     /// One item, always replaced.
@@ -26,13 +42,13 @@ pub(crate) fn items(node: &str, item: Option<&str>) -> Element {
 }
 
 /// Publishes an item (XEP-0060 §7.1), with options unless the server would not have them.
-pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<MaxItems>) -> Element {
+pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<Shape>) -> Element {
     let item = wrap(element("item", ns::PUBSUB, &[("id", item)]), [payload]);
     let publish = wrap(element("publish", ns::PUBSUB, &[("node", node)]), [item]);
-    let options = options.map(|max_items| {
+    let options = options.map(|shape| {
         wrap(
             Element::bare("publish-options", ns::PUBSUB),
-            [open_node_form(ns::PUBLISH_OPTIONS, max_items)],
+            [node_form(ns::PUBLISH_OPTIONS, shape)],
         )
     });
     wrap(
@@ -41,17 +57,17 @@ pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<
     )
 }
 
-/// Opens an existing node to everybody (XEP-0060 §8.2).
-pub(crate) fn configure(node: &str, max_items: MaxItems) -> Element {
+/// Gives an existing node another shape (XEP-0060 §8.2).
+pub(crate) fn configure(node: &str, shape: Shape) -> Element {
     let configure = wrap(
         element("configure", ns::PUBSUB_OWNER, &[("node", node)]),
-        [open_node_form(ns::NODE_CONFIG, max_items)],
+        [node_form(ns::NODE_CONFIG, shape)],
     );
     wrap(Element::bare("pubsub", ns::PUBSUB_OWNER), [configure])
 }
 
-fn open_node_form(form_type: &str, max_items: MaxItems) -> Element {
-    let max_items = match max_items {
+fn node_form(form_type: &str, shape: Shape) -> Element {
+    let max_items = match shape.max_items {
         MaxItems::One => "1".to_owned(),
         MaxItems::Max => "max".to_owned(),
         MaxItems::Number(number) => number.to_string(),
@@ -64,14 +80,20 @@ fn open_node_form(form_type: &str, max_items: MaxItems) -> Element {
             [text("value", ns::DATA_FORMS, value)],
         )
     };
+    let (access, send_last) = match shape.access {
+        Access::Open => ("open", None),
+        Access::Own => ("whitelist", Some("never")),
+    };
+    let fields = [
+        field("FORM_TYPE", Some("hidden"), form_type),
+        field("pubsub#access_model", None, access),
+        field("pubsub#persist_items", None, "true"),
+        field("pubsub#max_items", None, &max_items),
+    ];
+    let send_last = send_last.map(|word| field("pubsub#send_last_published_item", None, word));
     wrap(
         element("x", ns::DATA_FORMS, &[("type", "submit")]),
-        [
-            field("FORM_TYPE", Some("hidden"), form_type),
-            field("pubsub#access_model", None, "open"),
-            field("pubsub#persist_items", None, "true"),
-            field("pubsub#max_items", None, &max_items),
-        ],
+        fields.into_iter().chain(send_last),
     )
 }
 

@@ -4,6 +4,7 @@ mod archive;
 mod connection;
 mod full;
 mod older;
+mod reading;
 
 use jiff::Timestamp;
 use sqlx::types::Json;
@@ -81,6 +82,7 @@ fn text(sender: &str, body: &str, origin_id: Option<&str>) -> NewMessage {
         stanza_id: origin_id.map(str::to_owned),
         origin_id: origin_id.map(str::to_owned),
         archive_id: None,
+        markable: false,
     }
 }
 
