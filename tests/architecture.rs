@@ -164,17 +164,23 @@ fn modules_of_core_know_only_those_below_them() {
         ("request", &["model", "secret"]),
         ("inbound", &["error", "model", "xep"]),
         ("store", &["error", "model", "secret"]),
-        ("publish", &["error", "event", "live", "model", "store"]),
+        ("notices", &["error", "event", "model", "store"]),
+        (
+            "publish",
+            &["error", "event", "live", "model", "notices", "store"],
+        ),
         (
             "account",
             &[
-                "error", "event", "fail", "inbound", "live", "model", "publish", "secret", "store", "xep",
+                "error", "event", "fail", "inbound", "live", "model", "notices", "publish", "secret",
+                "store", "xep",
             ],
         ),
         (
             "actions",
             &[
-                "account", "error", "event", "fail", "live", "model", "publish", "request", "secret", "store",
+                "account", "error", "event", "fail", "live", "model", "notices", "publish", "request",
+                "secret", "store",
             ],
         ),
         ("wake", &["account"]),

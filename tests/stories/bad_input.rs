@@ -104,6 +104,17 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["account", "default", "always", "never"],
         ),
         ("set_active", json!({ "active": true }), &["active"]),
+        (
+            "set_looking",
+            json!({ "looking": true, "chat": chat }),
+            &["looking"],
+        ),
+        (
+            "set_notify",
+            json!({ "account": account, "notify": "name" }),
+            &["account", "notify"],
+        ),
+        ("show_chat", json!({ "chat": chat }), &["chat"]),
         ("check_connections", json!({}), &[]),
         ("remove_account", json!({ "account": account }), &["account"]),
         (
@@ -270,7 +281,8 @@ fn absurd(param: &str) -> Vec<Value> {
             ]
         }
         "send" => vec![json!(""), json!("true"), json!(1)],
-        "on" | "active" => vec![json!("true"), json!(1), json!("")],
+        "notify" => vec![json!(""), json!("loud")],
+        "on" | "active" | "looking" => vec![json!("true"), json!(1), json!("")],
         "body" => vec![json!(""), json!("x".repeat(3 * 1024 * 1024))],
         _ => Vec::new(),
     }

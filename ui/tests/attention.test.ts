@@ -67,6 +67,20 @@ test("a hidden window is one that is left", () => {
   expect(told()).toEqual([false]);
 });
 
+test("what lies open in a window that is looked at is told, and what does not", async () => {
+  const account = [...core.accounts.keys()][0] ?? 0;
+  const chat = core.addChat(account, "ben@b.example");
+  core.addMessage(chat, "hello");
+  expect(core.looking).toBe("window");
+  // As a click on what is shown outside of the window does.
+  core.emit({ type: "chat_wanted", chat });
+  await expect.poll(() => core.looking).toBe(chat);
+  leave();
+  await expect.poll(() => core.looking).toBe("elsewhere");
+  come();
+  await expect.poll(() => core.looking).toBe(chat);
+});
+
 test("the network's return has all connections looked after", () => {
   window.dispatchEvent(new Event("online"));
   expect(core.asked.filter((one) => one.method === "check_connections")).toHaveLength(1);

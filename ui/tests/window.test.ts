@@ -398,6 +398,15 @@ describe("settings", () => {
     }
   });
 
+  test("say what is told of new messages", async () => {
+    const core = fakeScene("alone");
+    await openWindow(core);
+    await click("rail-settings");
+    expect((await see("account-notify")) as HTMLSelectElement).toHaveProperty("value", "text");
+    await page.getByTestId("account-notify").selectOptions("name");
+    await expect.poll(() => [...core.accounts.values()][0]?.notify).toBe("name");
+  });
+
   test("remove an account only after asking, and the last one leads back to the start", async () => {
     const core = fakeScene("alone");
     await openWindow(core);

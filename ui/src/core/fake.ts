@@ -82,6 +82,8 @@ export class FakeCore implements Core {
   /** The consoles that are on. */
   readonly consoles = new Map<AccountId, ConsoleEntry[]>();
   active = true;
+  /** Where the person looks: a chat, the window, or elsewhere. */
+  looking: ChatId | "window" | "elsewhere" = "elsewhere";
 
   // Accounts that may sign in more weakly than before.
   readonly #weakened = new Set<AccountId>();
@@ -154,6 +156,7 @@ export class FakeCore implements Core {
       own_authorities: false,
       send_receipts: true,
       send_markers: true,
+      notify: "text",
       plain_allowed: false,
       gaps: [],
       rev: this.#nextRev(),
@@ -462,6 +465,18 @@ export class FakeCore implements Core {
     list_console: ({ account }) => this.consoles.get(account) ?? [],
     set_active: ({ active }) => {
       this.active = active;
+      return {};
+    },
+    set_looking: ({ looking, chat }) => {
+      this.looking = looking ? (chat ?? "window") : "elsewhere";
+      return {};
+    },
+    set_notify: ({ account, notify }) => {
+      this.changeAccount(account, { notify });
+      return {};
+    },
+    show_chat: ({ chat }) => {
+      this.emit({ type: "chat_wanted", chat });
       return {};
     },
     check_connections: () => ({}),

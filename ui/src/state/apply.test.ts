@@ -23,6 +23,7 @@ const account = (more: Partial<Account> = {}): Account => ({
   own_authorities: false,
   send_receipts: true,
   send_markers: true,
+  notify: "text",
   plain_allowed: false,
   gaps: [],
   rev: 1,
@@ -157,6 +158,22 @@ describe("every event", () => {
       event: { type: "message_changed", message: message(1, { delivery: "read", rev: 9 }) },
       check: (mirror) => expect(mirror.rows.get(1)?.messages[0]?.delivery).toBe("read"),
     },
+    // Rust shows these, and whoever takes the events in shows a chat that is wanted.
+    notify: {
+      event: {
+        type: "notify",
+        notice: { account: 1, chat: 1, title: "Ben", text: "hello", messages: 1, chats: 1 },
+      },
+      check: (mirror) => expect(mirror.chats.size).toBe(1),
+    },
+    notify_withdrawn: {
+      event: { type: "notify_withdrawn", account: 1, chat: 1 },
+      check: (mirror) => expect(mirror.chats.size).toBe(1),
+    },
+    chat_wanted: {
+      event: { type: "chat_wanted", chat: 1 },
+      check: (mirror) => expect(mirror.chats.size).toBe(1),
+    },
     caught_up: {
       event: { type: "caught_up", account: 2 },
       check: (mirror) => expect(mirror.accounts.get(1)).toEqual(account()),
@@ -266,6 +283,7 @@ describe("messages find their place", () => {
 test("a batch says that it asks for reading everything anew", () => {
   expect(applyAll(new Mirror(), [{ type: "resync" }]).resync).toBe(true);
   expect(applyAll(new Mirror(), [{ type: "ready", version: "1" }]).resync).toBe(false);
+  expect(applyAll(new Mirror(), [{ type: "chat_wanted", chat: 7 }]).wanted).toBe(7);
 });
 
 describe("what goes over a wire", () => {

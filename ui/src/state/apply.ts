@@ -1,4 +1,4 @@
-import type { AccountId, Event } from "../core/generated/api";
+import type { AccountId, ChatId, Event } from "../core/generated/api";
 import {
   type Mirror,
   personKey,
@@ -10,16 +10,18 @@ import {
 } from "./mirror.svelte";
 
 /** What the window has to do itself after a batch of events. */
-export type Outcome = { resync: boolean };
+export type Outcome = { resync: boolean; wanted: ChatId | null };
 
 /** Takes in a batch of events, in order. */
 export function applyAll(mirror: Mirror, events: readonly Event[]): Outcome {
   let resync = false;
+  let wanted: ChatId | null = null;
   for (const event of events) {
     apply(mirror, event);
     if (event.type === "resync") resync = true;
+    if (event.type === "chat_wanted") wanted = event.chat;
   }
-  return { resync };
+  return { resync, wanted };
 }
 
 /** Takes in one event. The one place that knows all of them. */
@@ -62,6 +64,13 @@ export function apply(mirror: Mirror, event: Event): void {
       return;
     case "caught_up":
       // What was caught up with came as messages and chats; the window shows nothing of its own for it.
+      return;
+    case "notify":
+    case "notify_withdrawn":
+      // Shown outside of the window, by Rust.
+      return;
+    case "chat_wanted":
+      // Shown by whoever called, once all events are taken in.
       return;
     case "console_seen":
       if (mirror.wire?.account === event.account) putEntries(mirror.wire, event.entries);

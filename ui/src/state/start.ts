@@ -1,8 +1,8 @@
-import type { Event } from "../core/generated/api";
+import type { ChatId, Event } from "../core/generated/api";
 import { applyAll } from "./apply";
 import type { App } from "./app.svelte";
 import { asFault, faultText } from "./faults";
-import { say } from "./actions";
+import { say, showChat } from "./actions";
 import { MOST_ROWS, PAGE, readAll, readNewest, trim } from "./read";
 import { readWire } from "./wire";
 
@@ -38,12 +38,20 @@ export async function unlock(app: App, passphrase: string): Promise<void> {
 }
 
 function receive(app: App, events: Event[]): void {
-  const { resync } = applyAll(app.mirror, events);
+  const { resync, wanted } = applyAll(app.mirror, events);
   for (const [chat, rows] of app.mirror.rows) {
     if (chat !== app.view.chat && rows.messages.length > MOST_ROWS) trim(rows, PAGE);
   }
   settle(app);
   if (resync) void readAnew(app);
+  if (wanted !== null) showWanted(app, wanted);
+}
+
+function showWanted(app: App, wanted: ChatId): void {
+  const chat = app.mirror.chats.get(wanted);
+  if (!app.view.loaded || !chat) return;
+  if (app.view.account !== chat.account) app.view.account = null;
+  void showChat(app, wanted);
 }
 
 // The window must not stand where nothing is any more.

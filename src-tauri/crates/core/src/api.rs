@@ -9,7 +9,9 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::Core;
-use crate::actions::{accounts, archive, chats, connection, contacts, encryption, messages, privacy, search};
+use crate::actions::{
+    accounts, archive, chats, connection, contacts, encryption, messages, notices, privacy, search,
+};
 use crate::error::{Code, Error, Result};
 use crate::model::{
     Account, ArchivePreferences, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest,
@@ -19,7 +21,7 @@ use crate::request::{
     AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount,
     Nothing, OfAccount, OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled,
     SetActive, SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetContactShared,
-    SetEncryption, SetPassword, SetPresence, SetShared, SetTrust,
+    SetEncryption, SetLooking, SetNotify, SetPassword, SetPresence, SetShared, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -88,6 +90,12 @@ requests! {
     set_archive_preferences(SetArchivePreferences) -> ArchivePreferences = archive::set_preferences;
     /// Tells whether the person is looking, for servers that can save their device's energy (XEP-0352).
     set_active(SetActive) -> Nothing = connection::set_active;
+    /// Tells where the person looks, so that what they see there is not told them once more. Nowhere, before it is told.
+    set_looking(SetLooking) -> Nothing = notices::set_looking;
+    /// Sets what is told of an account's new messages. Nothing is told while its presence is `dnd`.
+    set_notify(SetNotify) -> Nothing = notices::set_notify;
+    /// Has the window show a chat, with the event `chat_wanted`.
+    show_chat(OfChat) -> Nothing = notices::show_chat;
     /// The machine woke up or the network changed: looks after all connections at once.
     check_connections(Nothing) -> Nothing = connection::check;
     /// Removes an account with all its chats and keys from this device.

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use ts_rs::TS;
 
-use crate::model::{Account, AccountId, BareJid, Chat, ConsoleEntry, Contact, ContactRequest, Message};
+use crate::model::{
+    Account, AccountId, BareJid, Chat, ChatId, ConsoleEntry, Contact, ContactRequest, Message, Notice,
+};
 
 /// Each event carries the whole changed object, never an id to ask about again. Objects with a `rev` may be
 /// overtaken by the answer to a request; the higher `rev` is the newer.
@@ -50,6 +52,20 @@ pub enum Event {
     /// Everything that the server held for us has been read.
     CaughtUp {
         account: AccountId,
+    },
+    /// Something new, to be shown outside of the window. It takes the place of what was shown of the same chat, or of the
+    /// same account if it is a summary.
+    Notify {
+        notice: Notice,
+    },
+    /// What was shown of a chat, or without one the summary, is of no use any more.
+    NotifyWithdrawn {
+        account: AccountId,
+        chat: Option<ChatId>,
+    },
+    /// Somebody outside of the window wants to see a chat there, as with a click on what was shown of it.
+    ChatWanted {
+        chat: ChatId,
     },
     /// What went over an account's wire while its console is on.
     ConsoleSeen {

@@ -23,6 +23,7 @@ mod inbound;
 pub mod launch;
 mod live;
 pub mod model;
+mod notices;
 pub mod profile;
 mod publish;
 pub mod request;
@@ -40,6 +41,7 @@ use crate::event::Event;
 pub use crate::fail::names as fail_points;
 use crate::live::Live;
 use crate::model::AccountId;
+use crate::notices::Notices;
 use crate::profile::Profile;
 use crate::secret::DatabaseKey;
 use crate::store::Store;
@@ -61,6 +63,8 @@ pub struct Core {
     pub(crate) extra_roots: Arc<[CertificateDer<'static>]>,
     /// What goes over the wires, for those who want to see it.
     pub(crate) consoles: Consoles,
+    /// What the person was told of while they did not look.
+    pub(crate) notices: Notices,
     /// Whether the person is looking; accounts tell it to servers that can make use of it.
     pub(crate) active: AtomicBool,
     /// Looks after the connections when the machine wakes up; ends with the core.
@@ -90,6 +94,7 @@ impl Core {
             lifecycle: Mutex::default(),
             extra_roots,
             consoles: Consoles::default(),
+            notices: Notices::default(),
             active: AtomicBool::new(true),
             watch: OnceLock::new(),
             _profile: profile,

@@ -68,6 +68,17 @@ words!(
     Sharing { AsAccount = "as_account", On = "on", Off = "off" }
 );
 words!(
+    /// What is told of new messages while the person does not look.
+    Notify {
+        /// Who wrote, and what.
+        Text = "text",
+        /// Who wrote.
+        Name = "name",
+        /// Nothing.
+        Off = "off",
+    }
+);
+words!(
     /// Whether we received or wrote a message.
     Direction { In = "in", Out = "out" }
 );
@@ -142,6 +153,8 @@ pub struct Account {
     pub send_receipts: bool,
     /// Whether contacts learn that their messages were read (XEP-0333).
     pub send_markers: bool,
+    /// What is told of new messages while the person does not look.
+    pub notify: Notify,
     /// Whether the person allowed the password itself to be sent to this server, inside TLS.
     pub plain_allowed: bool,
     /// What the server's archive holds and has not been read yet, oldest first.
@@ -335,6 +348,22 @@ pub struct Chat {
     pub read_up_to: Option<MessageId>,
     pub last: Option<Message>,
     pub rev: i64,
+}
+
+/// Something new, to be told outside of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Notice {
+    pub account: AccountId,
+    /// The chat; none for a summary of several.
+    pub chat: Option<ChatId>,
+    /// The chat's title.
+    pub title: Option<String>,
+    /// What was written last, cut short; none if it shall not be shown, or cannot be.
+    pub text: Option<String>,
+    /// So many messages are new.
+    pub messages: u32,
+    /// In so many chats.
+    pub chats: u32,
 }
 
 /// One message of a chat.

@@ -13,6 +13,7 @@ use crate::model::{
     Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, Gap,
     MessageId, Sharing, Show,
 };
+use crate::notices;
 use crate::store::reading::Shares;
 use crate::store::{accounts, archive, chats, contacts, messages, reading};
 
@@ -83,6 +84,9 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
     if !chats.is_empty() {
         let rev = core.store.next_rev();
         for chat in chats::some(&mut db, &chats, rev).await? {
+            if chat.unread == 0 {
+                notices::withdraw(core, account, Some(chat.chat));
+            }
             core.emit(Event::ChatChanged { chat });
         }
     }
@@ -100,6 +104,9 @@ pub(crate) async fn account(core: &Core, account: AccountId) -> Result<()> {
     let row = accounts::get(&mut db, account).await?;
     let gaps = archive::gaps(&mut db, account).await?;
     let account = show_account(row, &gaps, core.live.read().await.get(&account), rev);
+    if account.unread == 0 {
+        notices::withdraw(core, account.account, None);
+    }
     core.emit(Event::AccountChanged { account });
     Ok(())
 }
@@ -128,6 +135,7 @@ pub(crate) fn show_account(
         own_authorities: row.own_authorities,
         send_receipts: row.send_receipts,
         send_markers: row.send_markers,
+        notify: row.notify,
         plain_allowed: row.plain_allowed,
         gaps: gaps
             .iter()

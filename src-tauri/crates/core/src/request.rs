@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::model::{
-    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, ProxyKind, Sharing, Show, TlsMode,
-    Trust,
+    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, Notify, ProxyKind, Sharing, Show,
+    TlsMode, Trust,
 };
 use crate::secret::Secret;
 
@@ -119,6 +119,22 @@ pub struct SetArchivePreferences {
     /// At most 1,000.
     #[ts(type = "string[]")]
     pub never: Vec<BareJid>,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetNotify {
+    pub account: AccountId,
+    pub notify: Notify,
+}
+
+/// Where the person looks.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct SetLooking {
+    /// Whether they look at the window.
+    pub looking: bool,
+    /// The chat that lies open there.
+    #[ts(optional)]
+    pub chat: Option<ChatId>,
 }
 
 #[derive(Clone, Debug, Deserialize, TS)]

@@ -16,6 +16,30 @@ export type Subscription = "none" | "to" | "from" | "both";
 
 export type Sharing = "as_account" | "on" | "off";
 
+export type Notify = "text" | "name" | "off";
+
+export type Notice = { account: AccountId, 
+/**
+ * The chat; none for a summary of several.
+ */
+chat: ChatId | null, 
+/**
+ * The chat's title.
+ */
+title: string | null, 
+/**
+ * What was written last, cut short; none if it shall not be shown, or cannot be.
+ */
+text: string | null, 
+/**
+ * So many messages are new.
+ */
+messages: number, 
+/**
+ * In so many chats.
+ */
+chats: number, };
+
 export type Direction = "in" | "out";
 
 export type Delivery = "waiting" | "sent" | "delivered" | "read" | "failed";
@@ -182,6 +206,10 @@ send_receipts: boolean,
  */
 send_markers: boolean, 
 /**
+ * What is told of new messages while the person does not look.
+ */
+notify: Notify, 
+/**
  * Whether the person allowed the password itself to be sent to this server, inside TLS.
  */
 plain_allowed: boolean, 
@@ -292,7 +320,7 @@ export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "no
 
 export type Fault = { code: Code, text: string, };
 
-export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "console_seen", account: AccountId, entries: Array<ConsoleEntry>, } | { "type": "resync", };
+export type Event = { "type": "ready", version: string, } | { "type": "account_changed", account: Account, } | { "type": "account_removed", account: AccountId, } | { "type": "contact_changed", contact: Contact, } | { "type": "contact_removed", account: AccountId, address: string, } | { "type": "request_received", account: AccountId, address: string, received_at: string, } | { "type": "request_answered", account: AccountId, address: string, } | { "type": "chat_changed", chat: Chat, } | { "type": "message_changed", message: Message, } | { "type": "caught_up", account: AccountId, } | { "type": "notify", notice: Notice, } | { "type": "notify_withdrawn", account: AccountId, chat: ChatId | null, } | { "type": "chat_wanted", chat: ChatId, } | { "type": "console_seen", account: AccountId, entries: Array<ConsoleEntry>, } | { "type": "resync", };
 
 export type Opening = { "state": "ready" } | { "state": "passphrase_needed", first: boolean, } | { "state": "failed", fault: Fault, };
 
@@ -335,6 +363,18 @@ export type SetAuthorities = { account: AccountId,
  * Certificates of authorities in PEM; none takes those away that there are.
  */
 pem?: string, };
+
+export type SetNotify = { account: AccountId, notify: Notify, };
+
+export type SetLooking = { 
+/**
+ * Whether they look at the window.
+ */
+looking: boolean, 
+/**
+ * The chat that lies open there.
+ */
+chat?: ChatId, };
 
 export type SetShared = { account: AccountId, 
 /**
@@ -437,6 +477,12 @@ export interface Requests {
   set_archive_preferences: { params: SetArchivePreferences; result: ArchivePreferences };
   /** Tells whether the person is looking, for servers that can save their device's energy (XEP-0352). */
   set_active: { params: SetActive; result: Nothing };
+  /** Tells where the person looks, so that what they see there is not told them once more. Nowhere, before it is told. */
+  set_looking: { params: SetLooking; result: Nothing };
+  /** Sets what is told of an account's new messages. Nothing is told while its presence is `dnd`. */
+  set_notify: { params: SetNotify; result: Nothing };
+  /** Has the window show a chat, with the event `chat_wanted`. */
+  show_chat: { params: OfChat; result: Nothing };
   /** The machine woke up or the network changed: looks after all connections at once. */
   check_connections: { params: Nothing; result: Nothing };
   /** Removes an account with all its chats and keys from this device. */

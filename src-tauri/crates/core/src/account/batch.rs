@@ -8,6 +8,7 @@ use minidom::Element;
 use crate::error::Result;
 use crate::inbound::Text;
 use crate::model::{AccountId, BareJid, ChatId, EncryptionMode};
+use crate::notices::News;
 use crate::publish::Changes;
 use crate::store::archive::Place;
 use crate::store::sessions::DevicePresence;
@@ -35,6 +36,8 @@ pub(super) struct Batch {
     pub(super) owed: Vec<(ChatId, Text)>,
     /// Everything that the server held for us has been read.
     pub(super) caught_up: bool,
+    /// What is new and unread.
+    pub(super) news: News,
 }
 
 impl Batch {
@@ -51,6 +54,7 @@ impl Batch {
             found: Found::default(),
             owed: Vec::new(),
             caught_up: false,
+            news: News::new(),
         })
     }
 }

@@ -116,6 +116,9 @@ impl Online<'_> {
             batch.changes.messages.insert(id);
             batch.changes.chats.insert(chat);
             batch.changes.account = true;
+            if unread {
+                *batch.news.entry(chat).or_default() += 1;
+            }
         }
         // Whoever answers on another device has read what stands before.
         if message.direction == Direction::Out && matches!(stand, Stand::End(_)) {

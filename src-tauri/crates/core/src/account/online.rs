@@ -395,6 +395,7 @@ impl Online<'_> {
             caught_up,
             confirmed,
             presences,
+            news,
             ..
         } = batch;
         let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
@@ -424,6 +425,7 @@ impl Online<'_> {
         if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
         }
+        self.tell_news(news).await?;
         if caught_up {
             self.core.emit(crate::event::Event::CaughtUp {
                 account: self.account,

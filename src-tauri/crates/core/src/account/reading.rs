@@ -14,6 +14,7 @@ use super::online::{Online, Stop};
 use super::publishing::Attempt;
 use crate::error::Result;
 use crate::model::BareJid;
+use crate::notices::{self, News};
 use crate::store::chats;
 use crate::store::reading::{self, ToSync};
 use crate::xep::pubsub::{self, Access, MaxItems, Shape};
@@ -34,6 +35,8 @@ pub(super) struct Reading {
     publishing: Option<ToSync>,
     attempt: Attempt,
     publish_at: Option<Instant>,
+    /// What came while it was not known yet what other devices have read.
+    missed: News,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +67,25 @@ impl Online<'_> {
         self.mark(&mut batch).await?;
         self.sync_soon(MOMENT);
         self.finish(batch).await
+    }
+
+    /// New messages are told at once, but for what was missed: that is summed up when it is known what other devices have
+    /// read of it.
+    pub(super) async fn tell_news(&mut self, news: News) -> Result<()> {
+        if self.session.reading.node == Node::Unknown {
+            for (chat, count) in news {
+                *self.session.reading.missed.entry(chat).or_default() += count;
+            }
+            return Ok(());
+        }
+        let missed = std::mem::take(&mut self.session.reading.missed);
+        if !missed.is_empty() {
+            notices::sum_up(self.core, self.account, missed).await?;
+        }
+        if !news.is_empty() {
+            notices::tell(self.core, self.account, news).await?;
+        }
+        Ok(())
     }
 
     /// Puts markers for what was read into the outbox.

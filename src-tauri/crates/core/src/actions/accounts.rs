@@ -13,7 +13,7 @@ use crate::request::{
 };
 use crate::store::accounts::{self, NewAccount, NewConnection};
 use crate::store::archive;
-use crate::{Core, log_failure, publish};
+use crate::{Core, log_failure, notices, publish};
 
 pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
     if params.address.node().is_none() {
@@ -127,6 +127,7 @@ pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothin
     write.commit().await?;
     core.live.write().await.remove(&params.account);
     core.consoles.remove(params.account);
+    notices::withdraw_all(core, params.account);
     core.emit(Event::AccountRemoved {
         account: params.account,
     });

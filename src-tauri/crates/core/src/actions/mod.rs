@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod contacts;
 pub(crate) mod encryption;
 pub(crate) mod messages;
+pub(crate) mod notices;
 pub(crate) mod privacy;
 pub(crate) mod search;
 

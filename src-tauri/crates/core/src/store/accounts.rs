@@ -6,7 +6,7 @@ use waxwing_stream::Fingerprint;
 use super::reading::Shared;
 use super::{Connection, Write};
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, BareJid, Proxy, ProxyKind, Show, TlsMode};
+use crate::model::{AccountId, BareJid, Notify, Proxy, ProxyKind, Show, TlsMode};
 use crate::secret::Secret;
 
 /// An account's row without its password.
@@ -43,6 +43,7 @@ pub(crate) struct AccountRow {
     pub(crate) unread: u32,
     pub(crate) send_receipts: bool,
     pub(crate) send_markers: bool,
+    pub(crate) notify: Notify,
 }
 
 impl AccountRow {
@@ -118,7 +119,7 @@ macro_rules! select_account {
             "SELECT id, address, enabled, resource, host, port, tls, show, status, color, strongest_mechanism, \
              proxy_kind, proxy_host, proxy_port, proxy_user, accepted_certificate, \
              authorities IS NOT NULL AS own_authorities, plain_allowed, password_proven, \
-             target_host, target_port, target_tls, target_since, send_receipts, send_markers, \
+             target_host, target_port, target_tls, target_since, send_receipts, send_markers, notify, \
              (SELECT coalesce(sum(unread), 0) FROM chat WHERE chat.account = account.id) AS unread FROM account ",
             $rest
         )
@@ -246,6 +247,16 @@ pub(crate) async fn set_shared(
     };
     let done = sqlx::query(sql)
         .bind(send)
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    found(done.rows_affected())
+}
+
+/// Sets what is told of new messages. Errors: `not_found`.
+pub(crate) async fn set_notify(write: &mut Write, account: AccountId, notify: Notify) -> Result<()> {
+    let done = sqlx::query("UPDATE account SET notify = ? WHERE id = ?")
+        .bind(notify)
         .bind(account)
         .execute(&mut **write)
         .await?;
