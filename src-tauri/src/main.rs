@@ -3,6 +3,8 @@
 #![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
 
 mod bridge;
+mod desktop;
+mod notices;
 mod opening;
 mod window;
 
@@ -62,6 +64,7 @@ fn run(launch: Launch) -> tauri::Result<()> {
             // The profile is being opened while the web view starts.
             app.manage(Door::open(app.handle(), launch));
             window::create(app)?;
+            notices::begin(app.handle());
             Ok(())
         })
         .build(tauri::generate_context!())?;

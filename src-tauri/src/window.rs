@@ -34,6 +34,16 @@ pub(crate) fn show(app: &AppHandle) {
     }
 }
 
+/// Shows the number of unread messages at the window's icon, where the desktop can.
+pub(crate) fn set_badge(app: &AppHandle, unread: u32) {
+    let count = (unread > 0).then_some(i64::from(unread));
+    if let Some(window) = app.get_webview_window(LABEL)
+        && let Err(error) = window.set_badge_count(count)
+    {
+        tracing::debug!(%error, "the icon shows no number");
+    }
+}
+
 fn is_own_page(url: &Url) -> bool {
     let own = match url.scheme() {
         "tauri" => url.host_str() == Some("localhost"),
