@@ -272,6 +272,34 @@ async fn presence_of_strangers_is_not_told_and_not_kept() {
     server.stop().await;
 }
 
+/// Cuts the first of the connections that somebody who signs in makes behind so many bytes, so that there is a second one.
+async fn first_one_cut<T>(proxy: &mut Proxy, bytes: u64, signs_in: impl Future<Output = T>) -> T {
+    let before = proxy.connections();
+    proxy.set(Fault::CutAfter(bytes));
+    let second_passes = async {
+        assert!(
+            proxy.more_connections_than(before + 1, waxwing_tests::LONG).await,
+            "the first connection outlived {bytes} bytes, or there was no second one"
+        );
+        proxy.set(Fault::Pass);
+    };
+    tokio::join!(signs_in, second_passes).0
+}
+
+/// Alice and Bob see each other, and what either writes is read by the other.
+async fn is_whole(alice: &mut Person, chat: &Value, bob: &mut Peer, bytes: u64) {
+    alice
+        .sees(BOB, "Bob is there", |c| c["presence"] == "available")
+        .await;
+    // Only whoever has shown presence gets what is sent to the bare address.
+    let body = format!("to you behind {bytes}");
+    bob.send(ALICE, &body, "none").await;
+    alice.hears(&body).await;
+    let body = format!("from you behind {bytes}");
+    alice.send(chat, &body).await;
+    bob.message(&body).await;
+}
+
 #[tokio::test]
 async fn a_session_that_breaks_while_it_begins_is_whole_in_the_end() {
     let (server, mut proxy, mut alice) = alice_behind_a_proxy().await;
@@ -283,24 +311,28 @@ async fn a_session_that_breaks_while_it_begins_is_whole_in_the_end() {
         // Switched off and on, so that there is no old session to resume.
         let switch = |enabled: bool| json!({ "account": account, "enabled": enabled });
         alice.get("set_account_enabled", switch(false)).await;
-        let before = proxy.connections();
-        proxy.set(Fault::CutAfter(bytes));
-        alice.get("set_account_enabled", switch(true)).await;
-        assert!(
-            proxy.more_connections_than(before + 1, waxwing_tests::LONG).await,
-            "the first connection outlived {bytes} bytes, or there was no second one"
-        );
-        proxy.set(Fault::Pass);
+        first_one_cut(&mut proxy, bytes, alice.get("set_account_enabled", switch(true))).await;
         alice.wait_online().await;
-        alice
-            .sees(BOB, "Bob is there", |c| c["presence"] == "available")
-            .await;
-        // Only whoever has shown presence gets what is sent to the bare address.
-        let body = format!("to you behind {bytes}");
-        bob.send(ALICE, &body, "none").await;
-        alice.hears(&body).await;
-        let body = format!("from you behind {bytes}");
-        alice.send(&chat, &body).await;
-        bob.message(&body).await;
+        is_whole(&mut alice, &chat, &mut bob, bytes).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_device_whose_first_session_breaks_while_its_keys_are_published_can_be_encrypted_to() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut proxy = Proxy::to(server.direct_tls_port).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    // From before the first bundle to within the second one: both and their lists are about 22,000 bytes.
+    for (devices, bytes) in (1..).zip((2_500..20_500).step_by(3_000)) {
+        let sign_in = Person::sign_in_at(&server, ALICE, proxy.port, Tls::Direct);
+        let mut alice = first_one_cut(&mut proxy, bytes, sign_in).await;
+        for encryption in ["omemo1", "omemo2"] {
+            let body = format!("by {encryption} behind {bytes}");
+            bob.send(ALICE, &body, encryption).await;
+            let heard = alice.hears(&body).await;
+            assert_eq!(heard["encryption"], encryption, "{heard}");
+        }
+        assert_eq!(bob.devices(ALICE).await.len(), devices, "behind {bytes} bytes");
+        alice.stop().await;
     }
 }

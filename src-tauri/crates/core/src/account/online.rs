@@ -263,7 +263,10 @@ impl Online<'_> {
         if self.session.begun {
             self.session.questions.extend();
             self.show_presence().await?;
-            self.announce().await;
+            // A session may break before others can encrypt to a new device.
+            if self.session.announced {
+                self.announce().await;
+            }
             self.tell_read().await?;
         } else {
             self.introduce().await?;
