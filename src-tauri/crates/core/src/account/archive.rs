@@ -231,6 +231,16 @@ impl Online<'_> {
         self.archive_settled(batch);
     }
 
+    /// Whether a page of this session ended at this id before; the archive is then left alone.
+    fn in_circles(&mut self, batch: &mut Batch, end: &str) -> bool {
+        let new = self.session.archive.ends.insert(end.to_owned());
+        if !new {
+            tracing::warn!("the archive goes in circles");
+            self.archive_unanswered(batch);
+        }
+        !new
+    }
+
     /// Tries again after a failure.
     pub(super) async fn archive_again(&mut self, batch: &mut Batch, now: Instant) -> Result<()> {
         if self.session.archive.again.is_none_or(|at| at > now) {
@@ -278,9 +288,7 @@ impl Online<'_> {
             batch.changes.account = true;
             return self.next_gap(batch).await;
         };
-        if !self.session.archive.ends.insert(after.clone()) {
-            tracing::warn!("the archive goes in circles");
-            self.archive_unanswered(batch);
+        if self.in_circles(batch, &after) {
             return Ok(());
         }
         let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
@@ -326,9 +334,7 @@ impl Online<'_> {
             fail::at(Point::GapClosed);
             return self.next_gap(batch).await;
         };
-        if !self.session.archive.ends.insert(before.clone()) {
-            tracing::warn!("the archive goes in circles");
-            self.archive_unanswered(batch);
+        if self.in_circles(batch, &before) {
             return Ok(());
         }
         gap.before = Some(before);
@@ -469,23 +475,12 @@ impl Online<'_> {
 
     /// What others and our other devices said about messages that are known.
     async fn said_since(&mut self, batch: &mut Batch, inbound: Inbound) -> Result<()> {
-        match inbound {
-            Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
-            Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
-            Inbound::Bounce {
-                from,
-                id,
-                passes,
-                fault,
-            } => self.bounce(batch, &from, &id, (passes, true), &fault).await,
-            Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
-            Inbound::ReceiptElsewhere { with, id } => {
-                if let Some(chat) = chats::find(&mut batch.write, self.account, &with).await? {
-                    self.session.archive.owed.remove(&(chat, id));
-                }
-                Ok(())
+        if let Inbound::ReceiptElsewhere { with, id } = inbound {
+            if let Some(chat) = chats::find(&mut batch.write, self.account, &with).await? {
+                self.session.archive.owed.remove(&(chat, id));
             }
-            _ => Ok(()),
+            return Ok(());
         }
+        self.said_of_message(batch, inbound, true).await
     }
 }

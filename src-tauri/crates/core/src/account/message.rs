@@ -11,7 +11,7 @@ use super::online::Online;
 use super::outbox::fail;
 use crate::error::{Fault, Result};
 use crate::fail::{self, Point};
-use crate::inbound::{Content, Sender, Text};
+use crate::inbound::{Content, Inbound, Sender, Text};
 use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
 use crate::store::messages::{NewMessage, Sought, Stand};
@@ -128,7 +128,7 @@ impl Online<'_> {
     }
 
     /// Another device of ours has shown this message to the person, and with it all before it.
-    pub(super) async fn read_elsewhere(&self, batch: &mut Batch, with: &BareJid, id: &str) -> Result<()> {
+    async fn read_elsewhere(&self, batch: &mut Batch, with: &BareJid, id: &str) -> Result<()> {
         let Some(chat) = chats::find(&mut batch.write, self.account, with).await? else {
             return Ok(());
         };
@@ -300,9 +300,30 @@ impl Online<'_> {
         Ok(())
     }
 
+    /// What others and our other devices say about a message that is known, by itself or, `again`, out of the archive.
+    pub(super) async fn said_of_message(
+        &mut self,
+        batch: &mut Batch,
+        inbound: Inbound,
+        again: bool,
+    ) -> Result<()> {
+        match inbound {
+            Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
+            Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
+            Inbound::Bounce {
+                from,
+                id,
+                passes,
+                fault,
+            } => self.bounce(batch, &from, &id, (passes, again), &fault).await,
+            Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Our message came back with an error. One that passes is no failure yet: it goes out again, later each time. The
     /// archive may tell of it `again`.
-    pub(super) async fn bounce(
+    async fn bounce(
         &mut self,
         batch: &mut Batch,
         from: &BareJid,
@@ -331,7 +352,7 @@ impl Online<'_> {
         fail(&mut batch.write, message, chat, fault, &mut batch.changes).await
     }
 
-    pub(super) async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+    async fn receipt(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
@@ -343,7 +364,7 @@ impl Online<'_> {
     }
 
     /// They have seen this message, and with it all before it (XEP-0333 §2).
-    pub(super) async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
+    async fn displayed(&self, batch: &mut Batch, from: &BareJid, id: &str) -> Result<()> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };

@@ -27,7 +27,6 @@ impl Online<'_> {
     ) -> Result<()> {
         match inbound {
             Inbound::Text(text) => self.live_text(batch, text, now).await,
-            Inbound::ReadElsewhere { with, id } => self.read_elsewhere(batch, &with, &id).await,
             Inbound::ReadUpTo { with, archive_id } => {
                 self.displayed_elsewhere(batch, &with, &archive_id).await
             }
@@ -37,14 +36,10 @@ impl Online<'_> {
                 self.archived(archived);
                 Ok(())
             }
-            Inbound::Receipt { from, id } => self.receipt(batch, &from, &id).await,
-            Inbound::Displayed { from, id } => self.displayed(batch, &from, &id).await,
-            Inbound::Bounce {
-                from,
-                id,
-                passes,
-                fault,
-            } => self.bounce(batch, &from, &id, (passes, false), &fault).await,
+            said @ (Inbound::Receipt { .. }
+            | Inbound::Displayed { .. }
+            | Inbound::Bounce { .. }
+            | Inbound::ReadElsewhere { .. }) => self.said_of_message(batch, said, false).await,
             Inbound::DeviceList { of, profile, devices } => {
                 // Anybody can send one; it is kept of those whom we have to do with.
                 if of == self.own || self.is_known(batch, &of).await? {
