@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use waxwing_tests::window::{Display, Window};
+use waxwing_tests::window::{Display, Theme, Window};
 use waxwing_tests::{LONG, Profile, Prosody, program};
 
 use crate::program::Headless;
@@ -48,7 +48,7 @@ pub async fn pixel() {
     let (display, pixels) = Display::in_file(screen.path()).await;
     let stamp = screen.path().join("started");
     let (bench, all) = started::command_line(&stamp, &program("waxwing"), &profile.arguments());
-    let window = Window::of_program(&display, &bench, &all, pictures()).await;
+    let window = Window::of_program(&display, &bench, &all, Theme::Light, pictures()).await;
     window.find("html[data-ready=true]").await;
     window.open_chat(FRIEND).await;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use tempfile::TempDir;
-use waxwing_tests::window::{Display, Window};
+use waxwing_tests::window::{Display, Theme, Window};
 use waxwing_tests::{Fault, LONG, Profile, Prosody, Proxy, RosterItem, items, program, root};
 
 use crate::program::Headless;
@@ -40,7 +40,7 @@ async fn open(scene: &Scene, name: &str, arguments: &[String]) -> Opened {
     let paint = tokio::spawn(blocking(move || {
         screen.when("painted", LONG, screen::shows_content)
     }));
-    let window = Window::of_program(&scene.display, &bench, &all, pictures()).await;
+    let window = Window::of_program(&scene.display, &bench, &all, Theme::Light, pictures()).await;
     let painted = paint.await.expect("nothing panics there");
     let started = started::read(&file).await;
     Opened {

@@ -1,9 +1,8 @@
 //! The real window on a display of its own, driven by WebDriver as a person would use it.
 
-mod program;
-
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,17 +29,22 @@ pub struct Display {
 impl Display {
     /// A screen of our own in memory.
     pub async fn own() -> Self {
+        Self::start(&[]).await
+    }
+
+    /// A screen of our own whose pixels lie in a file of the folder, in the format of `xwd`. Gives the file too.
+    pub async fn in_file(folder: &Path) -> (Self, PathBuf) {
+        let arguments = ["-nocursor".as_ref(), "-fbdir".as_ref(), folder.as_os_str()];
+        let display = Self::start(&arguments).await;
+        (display, folder.join("Xvfb_screen0"))
+    }
+
+    /// A screen of our own; the arguments go to `Xvfb`.
+    async fn start(arguments: &[&OsStr]) -> Self {
         let mut xvfb = Command::new("Xvfb")
-            .args([
-                "-displayfd",
-                "1",
-                "-screen",
-                "0",
-                "1280x900x24",
-                "-nolisten",
-                "tcp",
-                "-noreset",
-            ])
+            .args(["-displayfd", "1", "-screen", "0", "1280x900x24"])
+            .args(["-nolisten", "tcp", "-noreset"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -112,6 +116,20 @@ impl Window {
 
     /// Opens the window on this screen; screenshots go to the folder.
     pub async fn open_on(display: &Display, profile: &Profile, theme: Theme, pictures: PathBuf) -> Self {
+        let arguments = profile.arguments();
+        let window = Self::of_program(display, &program("waxwing"), &arguments, theme, pictures).await;
+        window.find("html[data-ready=true]").await;
+        window
+    }
+
+    /// Opens any program with a web view on this screen and does not wait for anything in its page.
+    pub async fn of_program(
+        display: &Display,
+        program: &Path,
+        arguments: &[String],
+        theme: Theme,
+        pictures: PathBuf,
+    ) -> Self {
         fs::create_dir_all(&pictures).expect("a folder for the pictures");
         let home = tempfile::Builder::new()
             .prefix("waxwing-window-")
@@ -120,33 +138,31 @@ impl Window {
         let port = free_port().await;
         let driver = spawn_driver(display, theme, &home, port);
         until("WebKitWebDriver listens", SHORT, async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .ok()
-                .map(drop)
+            let connected = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+            connected.ok().map(drop)
         })
         .await;
-        let connected = tokio::time::timeout(LONG, connect(port, profile)).await;
+        let connected = tokio::time::timeout(LONG, connect(port, program, arguments)).await;
         let client = match connected {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => panic!(
-                "the window does not open: {error}\n{}",
+                "{} does not open: {error}\n{}",
+                program.display(),
                 log_tail(&log_file(&home))
             ),
             Err(_) => panic!(
-                "the window does not open within {LONG:?}\n{}",
+                "{} does not open within {LONG:?}\n{}",
+                program.display(),
                 log_tail(&log_file(&home))
             ),
         };
-        let window = Self {
+        Self {
             client,
             driver,
             home,
             pictures,
             display: None,
-        };
-        window.find("html[data-ready=true]").await;
-        window
+        }
     }
 
     /// The first element that fits the CSS selector, waited for.
@@ -457,9 +473,13 @@ fn spawn_driver(display: &Display, theme: Theme, home: &TempDir, port: u16) -> C
         .expect("Debian's packages dbus and webkit2gtk-driver are installed")
 }
 
-async fn connect(port: u16, profile: &Profile) -> Result<Client, fantoccini::error::NewSessionError> {
+async fn connect(
+    port: u16,
+    program: &Path,
+    arguments: &[String],
+) -> Result<Client, fantoccini::error::NewSessionError> {
     let mut capabilities = Capabilities::new();
-    let options = json!({ "binary": program("waxwing"), "args": profile.arguments() });
+    let options = json!({ "binary": program, "args": arguments });
     capabilities.insert("webkitgtk:browserOptions".to_owned(), options);
     ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities)
