@@ -2,7 +2,7 @@
 //! may be, through which proxy; and how it is connected can be looked at.
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Act, Authority, Honest, Point, Server, Socks, Tunnel, VALID, header, mechanisms};
+use waxwing_scripted::{Act, Authority, Honest, Point, Server, VALID, header, mechanisms, socks, tunnel};
 use waxwing_tests::{Headless, LONG, Profile, Tls, items, until};
 
 const ADDRESS: &str = "alice@odd.test";
@@ -380,7 +380,7 @@ async fn a_proxy_is_told_the_name_of_the_server_and_its_own_trouble_is_told_apar
     let mut scene = scene().await;
     let server = Server::start(scene.honest()).await;
     let account = scene.app.add_account(ADDRESS, SECRET, 1, Tls::Direct).await;
-    let proxy = Socks::guarded(server.port, "carol", "of the proxy").await;
+    let proxy = socks::guarded(server.port, "carol", "of the proxy").await;
     let through = |password: &str, port: u16| {
         json!({
             "account": account, "host": "hidden.onion", "port": 5223, "tls": "direct",
@@ -429,11 +429,11 @@ async fn a_proxy_is_told_the_name_of_the_server_and_its_own_trouble_is_told_apar
     scene.app.online(&account).await;
 
     // Nobody listens behind the proxy, and then there is no proxy.
-    let lost = Socks::to(1).await;
+    let lost = socks::to(1).await;
     scene.app.get("set_connection", through("x", lost.port)).await;
     scene.suffers(&account, "unreachable").await;
     drop(proxy);
-    let closed = { Socks::to(1).await.port };
+    let closed = { socks::to(1).await.port };
     scene.app.get("set_connection", through("x", closed)).await;
     scene.suffers(&account, "proxy_failed").await;
     scene.app.stop().await;
@@ -444,7 +444,7 @@ async fn an_account_lives_behind_a_proxy_of_the_web_as_well() {
     let mut scene = scene().await;
     let server = Server::start(scene.honest()).await;
     let account = scene.app.add_account(ADDRESS, SECRET, 1, Tls::Direct).await;
-    let proxy = Tunnel::guarded(server.port, "carol", "of the proxy").await;
+    let proxy = tunnel::guarded(server.port, "carol", "of the proxy").await;
     for (password, outcome) in [("a guess", "proxy_refused"), ("of the proxy", "")] {
         let through = json!({
             "account": account, "host": "server.inside", "port": 5223, "tls": "direct",

@@ -9,22 +9,22 @@ mod authority;
 mod honest;
 mod login;
 mod peer;
+mod proxy;
 mod scram;
 mod server;
 mod session;
-mod socks;
+pub mod socks;
 mod told;
-mod tunnel;
+pub mod tunnel;
 
 pub use authority::{Authority, VALID, self_signed, tls};
 pub use honest::{Act, Begins, Honest, Point};
 pub use login::Modern;
 pub use peer::{Gone, Peer, Played, Said};
+pub use proxy::Proxy;
 pub use scram::{Exchange, Hash, Proof, Scram, protection};
 pub use server::{Heard, Server};
-pub use socks::Socks;
 pub use told::names_told;
-pub use tunnel::Tunnel;
 
 /// The server's stream header, up to its features.
 pub fn header(domain: &str) -> String {

@@ -1,21 +1,15 @@
-//! A SOCKS5 proxy (RFC 1928, RFC 1929) that leads everything to one port of loopback.
+//! A proxy by SOCKS5 (RFC 1928, RFC 1929).
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use crate::proxy::{Asked, Proxy, lead};
 use crate::server::lock;
 
-/// The proxy; its connections end when it is dropped.
-pub struct Socks {
-    /// The port on 127.0.0.1.
-    pub port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
-}
+/// RFC 1928 §6.
+const CONNECTION_REFUSED: u8 = 5;
 
 /// What a proxy does with a connection.
 #[derive(Clone)]
@@ -25,61 +19,29 @@ struct Rules {
     credentials: Option<(String, String)>,
 }
 
-impl Socks {
-    /// Leads everybody to the port.
-    pub async fn to(target: u16) -> Self {
-        Self::start(Rules {
-            target,
-            credentials: None,
-        })
-        .await
-    }
-
-    /// Leads those to the port who know the user name and the password.
-    pub async fn guarded(target: u16, user: &str, password: &str) -> Self {
-        Self::start(Rules {
-            target,
-            credentials: Some((user.to_owned(), password.to_owned())),
-        })
-        .await
-    }
-
-    async fn start(rules: Rules) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener
-            .local_addr()
-            .expect("a bound listener has an address")
-            .port();
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let of_task = Arc::clone(&asked);
-        let task = tokio::spawn(async move {
-            let mut links = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((client, _)) = accepted else { continue };
-                        links.spawn(link(client, rules.clone(), Arc::clone(&of_task)));
-                    }
-                    Some(_) = links.join_next(), if !links.is_empty() => {}
-                }
-            }
-        });
-        Self { port, asked, task }
-    }
-
-    /// Where it was asked to go, as `host:port`.
-    pub fn asked(&self) -> Vec<String> {
-        lock(&self.asked).clone()
-    }
+/// Leads everybody to the port.
+pub async fn to(target: u16) -> Proxy {
+    start(Rules {
+        target,
+        credentials: None,
+    })
+    .await
 }
 
-impl Drop for Socks {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Leads those to the port who know the user name and the password.
+pub async fn guarded(target: u16, user: &str, password: &str) -> Proxy {
+    start(Rules {
+        target,
+        credentials: Some((user.to_owned(), password.to_owned())),
+    })
+    .await
 }
 
-async fn link(mut client: TcpStream, rules: Rules, asked: Arc<Mutex<Vec<String>>>) -> io::Result<()> {
+async fn start(rules: Rules) -> Proxy {
+    Proxy::start(move |client, asked| link(client, asked, rules.clone())).await
+}
+
+async fn link(mut client: TcpStream, asked: Asked, rules: Rules) -> io::Result<()> {
     let methods = client.read_u16().await?.to_be_bytes()[1];
     let mut offered = vec![0; methods.into()];
     client.read_exact(&mut offered).await?;
@@ -106,13 +68,8 @@ async fn link(mut client: TcpStream, rules: Rules, asked: Arc<Mutex<Vec<String>>
     };
     let port = client.read_u16().await?;
     lock(&asked).push(format!("{host}:{port}"));
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", rules.target)).await else {
-        // Connection refused.
-        return client.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]).await;
-    };
-    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
-    copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
+    let nobody = [5, CONNECTION_REFUSED, 0, 1, 0, 0, 0, 0, 0, 0];
+    lead(client, rules.target, &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0], &nobody).await
 }
 
 /// A text with its length in front.

@@ -1,68 +1,22 @@
-//! A proxy by the method CONNECT (RFC 9110 §9.3.6) that leads everything to one port of loopback.
+//! A proxy by the method CONNECT (RFC 9110 §9.3.6).
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use crate::proxy::{Asked, Proxy, lead};
 use crate::server::lock;
 
-/// The proxy; its connections end when it is dropped.
-pub struct Tunnel {
-    /// The port on 127.0.0.1.
-    pub port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-    task: JoinHandle<()>,
+/// Leads those to the port who know the user name and the password (RFC 7617).
+pub async fn guarded(target: u16, user: &str, password: &str) -> Proxy {
+    let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+    Proxy::start(move |client, asked| link(client, asked, target, credentials.clone())).await
 }
 
-impl Tunnel {
-    /// Leads those to the port who know the user name and the password (RFC 7617).
-    pub async fn guarded(target: u16, user: &str, password: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener
-            .local_addr()
-            .expect("a bound listener has an address")
-            .port();
-        let credentials = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let of_task = Arc::clone(&asked);
-        let task = tokio::spawn(async move {
-            let mut links = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((client, _)) = accepted else { continue };
-                        links.spawn(link(client, target, credentials.clone(), Arc::clone(&of_task)));
-                    }
-                    Some(_) = links.join_next(), if !links.is_empty() => {}
-                }
-            }
-        });
-        Self { port, asked, task }
-    }
-
-    /// Where those who were let through wanted to go, as `host:port`.
-    pub fn asked(&self) -> Vec<String> {
-        lock(&self.asked).clone()
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn link(
-    mut client: TcpStream,
-    target: u16,
-    credentials: String,
-    asked: Arc<Mutex<Vec<String>>>,
-) -> io::Result<()> {
+async fn link(mut client: TcpStream, asked: Asked, target: u16, credentials: String) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         request.push(client.read_u8().await?);
@@ -85,10 +39,9 @@ async fn link(
         return client.write_all(refusal).await;
     }
     lock(&asked).push(place.to_owned());
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
-        return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await;
-    };
-    client.write_all(b"HTTP/1.1 200 Go ahead\r\n\r\n").await?;
-    copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
+    let (there, nobody) = (
+        b"HTTP/1.1 200 Go ahead\r\n\r\n",
+        b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+    );
+    lead(client, target, there, nobody).await
 }
