@@ -1,10 +1,10 @@
 //! Binding, stream management, and ends of streams.
 
-use waxwing_scripted::{Act, Honest, Point, stream_error};
+use waxwing_scripted::{Act, Honest, Point};
 
 use crate::row::Sees::{Asks, Online, Tries};
 use crate::row::{Row, STILL, row, speaks};
-use crate::stream::CONDITIONS;
+use crate::stream::ended;
 
 const SM: &str = "urn:xmpp:sm:3";
 const STANZAS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -239,20 +239,9 @@ fn forgetful(honest: Honest) -> Honest {
 }
 
 fn endings() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (condition, code, attempts) in CONDITIONS {
-        let sees = if attempts.is_some() {
-            Asks(code)
-        } else {
-            Tries(code)
-        };
-        let one = row(
-            format!("A server that ends the session with {condition}"),
-            sees,
-            move |honest| forgetful(honest).at(Point::Presence, Act::end(stream_error(condition))),
-        );
-        rows.push(one.connections(attempts.unwrap_or(2)));
-    }
+    let mut rows = ended("ends the session", |honest, ending| {
+        forgetful(honest).at(Point::Presence, Act::end(ending))
+    });
     for (name, code, text) in [
         (
             "A server that sends a document type in the midst",

@@ -1,12 +1,12 @@
 //! Streams that are none, before anybody has signed in. Only whoever offers a login hears of the account.
 
-use waxwing_scripted::{Act, Point, header, mechanisms, stream_error};
+use waxwing_scripted::{Act, Honest, Point, header, mechanisms, stream_error};
 
 use crate::row::Sees::{Asks, Tries};
 use crate::row::{Row, row};
 
 /// Stream errors and what the person is told, with the number of attempts if the account stops then.
-pub(crate) const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
+const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
     ("host-unknown", "server_not_found", Some(1)),
     ("host-gone", "server_not_found", Some(1)),
     ("conflict", "conflict", Some(1)),
@@ -19,6 +19,25 @@ pub(crate) const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
     ("internal-server-error", "stream_failed", None),
     ("no-such-condition", "stream_failed", None),
 ];
+
+/// A server that does this with each of the stream errors; the script is given the stream's end.
+pub(crate) fn ended(what: &str, script: impl Fn(Honest, &str) -> Honest + Copy + 'static) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (condition, code, attempts) in CONDITIONS {
+        let sees = if attempts.is_some() {
+            Asks(code)
+        } else {
+            Tries(code)
+        };
+        let one = row(
+            format!("A server that {what} with {condition}"),
+            sees,
+            move |honest| script(honest, &stream_error(condition)),
+        );
+        rows.push(one.connections(attempts.unwrap_or(2)));
+    }
+    rows
+}
 
 fn instead_of_a_stream() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let open = header("odd.test");
@@ -97,22 +116,11 @@ pub(crate) fn rows() -> Vec<Row> {
             .unheard("<auth"),
         );
     }
-    for (condition, code, attempts) in CONDITIONS {
-        let sees = if attempts.is_some() {
-            Asks(code)
-        } else {
-            Tries(code)
-        };
-        let one = row(
-            format!("A server that ends the stream before the login with {condition}"),
-            sees,
-            move |honest| {
-                let text = header(&honest.domain) + &stream_error(condition);
-                honest.at(Point::Header, Act::end(text))
-            },
-        );
-        rows.push(one.connections(attempts.unwrap_or(2)).unheard("<auth"));
-    }
+    let early = ended("ends the stream before the login", |honest, ending| {
+        let text = header(&honest.domain) + ending;
+        honest.at(Point::Header, Act::end(text))
+    });
+    rows.extend(early.into_iter().map(|row| row.unheard("<auth")));
     rows.extend([
         row(
             "A server that opens a stream and never says what it offers",
