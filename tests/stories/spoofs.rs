@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 use waxwing_tests::{LONG, Peer, Person, Prosody, SHORT, Tls, items, until};
 
+use By::{Bob, Eve, Mallory, Phone};
+
 const ALICE: &str = "alice@waxwing.test";
 /// Another account in Alice's program.
 const SECOND: &str = "alice@heron.test";
@@ -44,12 +46,20 @@ struct Known {
 }
 
 struct Spoof {
-    what: &'static str,
+    what: String,
     by: By,
     stanza: String,
 }
 
-fn spoof(what: &'static str, by: By, stanza: String) -> Spoof {
+/// Somebody does something, in a sentence, by this stanza.
+fn spoof(by: By, does: &str, stanza: String) -> Spoof {
+    let who = match by {
+        Mallory => "A contact",
+        Eve => "A stranger",
+        Bob => "Bob",
+        Phone => "Another device",
+    };
+    let what = format!("{who} {does}");
     Spoof { what, by, stanza }
 }
 
@@ -89,63 +99,31 @@ fn copies(known: &Known) -> Vec<Spoof> {
     let in_carbon = forwarded(ALICE, full, &result("queryid='1'", &of_bob));
     let in_carbon = wrapped("received", CARBONS, "", &in_carbon);
     let fin = wrapped("fin", MAM, "complete='true'", "");
-    vec![
+    let copy = [Mallory, Eve, Phone].map(|by| {
         spoof(
-            "A contact sends a copy of what Bob never wrote",
-            By::Mallory,
+            by,
+            "sends a copy of what Bob never wrote",
             message(full, &received),
+        )
+    });
+    let says = |does: &str, content: &str| spoof(Mallory, does, message(full, content));
+    let guessed = result("queryid='1'", &of_bob);
+    let sent = wrapped("sent", CARBONS, "", &of_alice);
+    let mut spoofs = Vec::from(copy);
+    spoofs.extend([
+        says("sends a copy of what Alice never wrote", &sent),
+        says("sends a copy within a copy", &twice),
+        says("forwards a message without any frame", &of_bob),
+        says(
+            "sends a result of the archive without a question",
+            &result("", &of_bob),
         ),
-        spoof(
-            "A stranger sends a copy of what Bob never wrote",
-            By::Eve,
-            message(full, &received),
-        ),
-        spoof(
-            "Another device, not the account, sends a copy",
-            By::Phone,
-            message(full, &received),
-        ),
-        spoof(
-            "A contact sends a copy of what Alice never wrote",
-            By::Mallory,
-            message(full, &wrapped("sent", CARBONS, "", &of_alice)),
-        ),
-        spoof(
-            "A contact sends a copy within a copy",
-            By::Mallory,
-            message(full, &twice),
-        ),
-        spoof(
-            "A contact forwards a message without any frame",
-            By::Mallory,
-            message(full, &of_bob),
-        ),
-        spoof(
-            "A contact sends a result of the archive without a question",
-            By::Mallory,
-            message(full, &result("", &of_bob)),
-        ),
-        spoof(
-            "A contact sends a result of the archive for a guessed question",
-            By::Mallory,
-            message(full, &result("queryid='1'", &of_bob)),
-        ),
-        spoof(
-            "Another device sends a result of the archive",
-            By::Phone,
-            message(full, &result("queryid='1'", &of_bob)),
-        ),
-        spoof(
-            "A contact sends a result of the archive within a copy",
-            By::Mallory,
-            message(full, &in_carbon),
-        ),
-        spoof(
-            "A contact ends a page of the archive",
-            By::Mallory,
-            iq(known, "result", &fin),
-        ),
-    ]
+        says("sends a result of the archive for a guessed question", &guessed),
+        spoof(Phone, "sends a result of the archive", message(full, &guessed)),
+        says("sends a result of the archive within a copy", &in_carbon),
+        spoof(Mallory, "ends a page of the archive", iq(known, "result", &fin)),
+    ]);
+    spoofs
 }
 
 fn lists(known: &Known) -> Vec<Spoof> {
@@ -167,54 +145,32 @@ fn lists(known: &Known) -> Vec<Spoof> {
     );
     let bookmark =
         "<item id='room@rooms.test'><conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'/></item>";
-    vec![
+    let add = [Mallory, Eve, Phone].map(|by| spoof(by, "adds a contact", iq(known, "set", &roster(evil))));
+    let asks = |does: &str, content: &str| spoof(Mallory, does, iq(known, "set", content));
+    let tells = |by: By, does: &str, content: &str| spoof(by, does, message(&known.full, content));
+    let mut spoofs = Vec::from(add);
+    spoofs.extend([
+        asks("gives Bob another name", &roster(&rename)),
+        asks("removes Bob", &roster(&remove)),
         spoof(
-            "A contact adds a contact",
-            By::Mallory,
-            iq(known, "set", &roster(evil)),
-        ),
-        spoof(
-            "A stranger adds a contact",
-            By::Eve,
-            iq(known, "set", &roster(evil)),
-        ),
-        spoof(
-            "Another device adds a contact by itself",
-            By::Phone,
-            iq(known, "set", &roster(evil)),
-        ),
-        spoof(
-            "A contact gives Bob another name",
-            By::Mallory,
-            iq(known, "set", &roster(&rename)),
-        ),
-        spoof(
-            "A contact removes Bob",
-            By::Mallory,
-            iq(known, "set", &roster(&remove)),
-        ),
-        spoof(
-            "A contact answers the question for the contact list",
-            By::Mallory,
+            Mallory,
+            "answers the question for the contact list",
             iq(known, "result", &roster(evil)),
         ),
-        spoof("A contact blocks Bob", By::Mallory, iq(known, "set", &block)),
-        spoof(
-            "A stranger names devices of its own",
-            By::Eve,
-            message(&known.full, &list("<device id='666'/>")),
+        asks("blocks Bob", &block),
+        tells(Eve, "names devices of its own", &list("<device id='666'/>")),
+        tells(
+            Mallory,
+            "says which messages Alice has read",
+            &event("urn:xmpp:mds:displayed:0", &read),
         ),
-        spoof(
-            "A contact says which messages Alice has read",
-            By::Mallory,
-            message(&known.full, &event("urn:xmpp:mds:displayed:0", &read)),
+        tells(
+            Mallory,
+            "adds a bookmark",
+            &event("urn:xmpp:bookmarks:1", bookmark),
         ),
-        spoof(
-            "A contact adds a bookmark",
-            By::Mallory,
-            message(&known.full, &event("urn:xmpp:bookmarks:1", bookmark)),
-        ),
-    ]
+    ]);
+    spoofs
 }
 
 fn of_messages(known: &Known) -> Vec<Spoof> {
@@ -228,87 +184,43 @@ fn of_messages(known: &Known) -> Vec<Spoof> {
         )
     };
     let (to_bob, to_mallory) = (known.to_bob.as_str(), known.to_mallory.as_str());
+    let retract = named("retract", "urn:xmpp:message-retract:1", &known.from_bob);
+    let reactions = wrapped(
+        "reactions",
+        "urn:xmpp:reactions:0",
+        &format!("id='{}'", known.from_bob),
+        "<reaction>!</reaction>",
+    );
     let mut spoofs = Vec::new();
-    for (by, whose) in [(By::Mallory, 0), (By::Eve, 1)] {
-        let says = |what: [&'static str; 2], stanza: String| spoof(what[whose], by, stanza);
+    for by in [Mallory, Eve] {
+        let says = |does: &str, content: &str| spoof(by, does, message(ALICE, content));
         spoofs.extend([
-            says(
-                [
-                    "A contact has received what went to Bob",
-                    "A stranger has received what went to Bob",
-                ],
-                message(ALICE, &receipt(to_bob)),
-            ),
-            says(
-                [
-                    "A contact has seen what went to Bob",
-                    "A stranger has seen what went to Bob",
-                ],
-                message(ALICE, &seen(to_bob)),
-            ),
-            says(
-                [
-                    "A contact sends back what went to Bob",
-                    "A stranger sends back what went to Bob",
-                ],
-                bounce(&known.full, to_bob),
-            ),
-            says(
-                [
-                    "A contact takes back what Bob wrote",
-                    "A stranger takes back what Bob wrote",
-                ],
-                message(
-                    ALICE,
-                    &named("retract", "urn:xmpp:message-retract:1", &known.from_bob),
-                ),
-            ),
-            says(
-                [
-                    "A contact reacts in the chat with Bob",
-                    "A stranger reacts in the chat with Bob",
-                ],
-                message(
-                    ALICE,
-                    &wrapped(
-                        "reactions",
-                        "urn:xmpp:reactions:0",
-                        &format!("id='{}'", known.from_bob),
-                        "<reaction>!</reaction>",
-                    ),
-                ),
-            ),
+            says("has received what went to Bob", &receipt(to_bob)),
+            says("has seen what went to Bob", &seen(to_bob)),
+            spoof(by, "sends back what went to Bob", bounce(&known.full, to_bob)),
+            says("takes back what Bob wrote", &retract),
+            says("reacts in the chat with Bob", &reactions),
         ]);
     }
+    let says = |does: &str, to: &str, content: &str| spoof(Bob, does, message(to, content));
+    let other = receipt(&known.second_to_bob);
     spoofs.extend([
+        says("has received what went to Mallory", ALICE, &receipt(to_mallory)),
+        says("has seen what went to Mallory", ALICE, &seen(to_mallory)),
         spoof(
-            "Bob has received what went to Mallory",
-            By::Bob,
-            message(ALICE, &receipt(to_mallory)),
-        ),
-        spoof(
-            "Bob has seen what went to Mallory",
-            By::Bob,
-            message(ALICE, &seen(to_mallory)),
-        ),
-        spoof(
-            "Bob sends back what went to Mallory",
-            By::Bob,
+            Bob,
+            "sends back what went to Mallory",
             bounce(&known.full, to_mallory),
         ),
-        spoof(
-            "Bob has received at one account what the other sent",
-            By::Bob,
-            message(ALICE, &receipt(&known.second_to_bob)),
+        says("has received at one account what the other sent", ALICE, &other),
+        says(
+            "has received at the other account what the one sent",
+            SECOND,
+            &receipt(to_bob),
         ),
         spoof(
-            "Bob has received at the other account what the one sent",
-            By::Bob,
-            message(SECOND, &receipt(to_bob)),
-        ),
-        spoof(
-            "Bob sends back at the other account what the one sent",
-            By::Bob,
+            Bob,
+            "sends back at the other account what the one sent",
             bounce(SECOND, to_bob),
         ),
     ]);
@@ -414,12 +326,10 @@ impl Scene {
         .await;
         // What comes behind it over the same connections has come, so it has, too.
         let fence = format!("fence {number}");
-        self.peers[By::Mallory as usize].send(ALICE, &fence, "none").await;
+        self.peers[Mallory as usize].send(ALICE, &fence, "none").await;
         self.alice.hears(&fence).await;
         let fence = format!("fence at the other {number}");
-        self.peers[By::Mallory as usize]
-            .send(SECOND, &fence, "none")
-            .await;
+        self.peers[Mallory as usize].send(SECOND, &fence, "none").await;
         let second = self.second.clone();
         self.alice.message(&second, &fence).await;
         let after = self.seen().await;
@@ -454,7 +364,7 @@ async fn what_is_claimed_without_the_right_to_changes_nothing_that_the_person_se
     scene
         .strike(
             1_000,
-            &spoof("Nothing", By::Mallory, message(ALICE, "")),
+            &spoof(Mallory, "says nothing", message(ALICE, "")),
             &Value::Null,
         )
         .await;
@@ -472,11 +382,7 @@ async fn what_is_claimed_without_the_right_to_changes_nothing_that_the_person_se
     );
     // Else all of this would prove nothing.
     let receipt = format!("<received xmlns='{RECEIPTS}' id='{}'/>", scene.known.to_bob);
-    let honest = spoof(
-        "Bob has received what went to Bob",
-        By::Bob,
-        message(ALICE, &receipt),
-    );
+    let honest = spoof(Bob, "has received what went to Bob", message(ALICE, &receipt));
     assert!(
         scene.strike(2_000, &honest, &before).await.is_some(),
         "the right receipt changes nothing"
