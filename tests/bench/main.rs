@@ -4,6 +4,7 @@
 //! and beside what other messengers needed for the same work on such a machine.
 
 mod catch_up;
+mod command_line;
 mod connection;
 mod encrypted;
 mod machine;
@@ -17,7 +18,6 @@ mod sender;
 mod start;
 mod started;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use lexopt::Arg::{Long, Short, Value};
@@ -46,26 +46,13 @@ fn main() -> ExitCode {
     if arguments.next().as_deref() == Some(started::FLAG.as_ref()) {
         return started::become_program(arguments);
     }
-    let options = match read(std::env::args_os().skip(1)) {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(measure(&options));
-    ExitCode::SUCCESS
+    command_line::run(USAGE, read, async |options| {
+        measure(&options).await;
+        true
+    })
 }
 
-fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>, lexopt::Error> {
+fn read(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options {
         runs: 5,
         messages: 5_000,
@@ -74,7 +61,6 @@ fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Options>
         timelines: false,
         names: Vec::new(),
     };
-    let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("runs") => options.runs = lexopt::ValueExt::parse(&parser.value()?)?,

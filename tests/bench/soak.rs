@@ -1,8 +1,8 @@
 //! What runs long: `./x soak reconnects [N]`, `./x soak exactly-once`, `./x soak fail-points [N]`.
 
+mod command_line;
 mod stream;
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -42,35 +42,14 @@ enum Soak {
 }
 
 fn main() -> ExitCode {
-    let soak = match read(std::env::args_os().skip(1)) {
-        Ok(Some(soak)) => soak,
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("{error}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let good = match soak {
-        Soak::Reconnects(rounds) => runtime.block_on(reconnects(rounds)),
-        Soak::ExactlyOnce(options) => runtime.block_on(exactly_once(&options)),
-        Soak::FailPoints(times) => runtime.block_on(fail_points(times)),
-    };
-    if good {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    command_line::run(USAGE, read, async |soak| match soak {
+        Soak::Reconnects(rounds) => reconnects(rounds).await,
+        Soak::ExactlyOnce(options) => exactly_once(&options).await,
+        Soak::FailPoints(times) => fail_points(times).await,
+    })
 }
 
-fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Soak>, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_args(arguments);
+fn read(mut parser: lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
     let name = match parser.next()? {
         Some(Value(name)) => name.string()?,
         Some(Long("help") | Short('h')) => return Ok(None),
