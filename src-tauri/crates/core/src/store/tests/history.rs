@@ -1,0 +1,327 @@
+//! Messages, from the outbox until they are read and found.
+
+use super::*;
+
+#[tokio::test]
+async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mine = text("juliet@capulet.lit", "one", Some("same"));
+    assert!(
+        add(&mut write, scene.chat, &mine, true, at(1))
+            .await
+            .expect("stored")
+            .is_some()
+    );
+    assert!(
+        add(&mut write, scene.chat, &mine, true, at(2))
+            .await
+            .expect("stored")
+            .is_none()
+    );
+    let other = text("nurse@capulet.lit", "two", Some("same"));
+    assert!(
+        add(&mut write, scene.chat, &other, true, at(3))
+            .await
+            .expect("stored")
+            .is_some()
+    );
+    let archived = NewMessage {
+        archive_id: Some("a1".to_owned()),
+        ..text("juliet@capulet.lit", "three", None)
+    };
+    assert!(
+        add(&mut write, scene.chat, &archived, true, at(4))
+            .await
+            .expect("stored")
+            .is_some()
+    );
+    assert!(
+        add(&mut write, scene.chat, &archived, true, at(5))
+            .await
+            .expect("stored")
+            .is_none()
+    );
+    let sought = messages::Sought {
+        chat: scene.chat,
+        sender: &jid("juliet@capulet.lit"),
+        origin_id: Some("same"),
+        archive_id: None,
+    };
+    let known = messages::known(&mut write, &[sought]).await;
+    assert!(known.expect("asked").contains_key(&0));
+    assert_eq!(
+        chats::get(&mut write, scene.chat, 0)
+            .await
+            .expect("the chat")
+            .unread,
+        3
+    );
+}
+
+#[tokio::test]
+async fn pages_come_oldest_first_and_join_without_gap() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    for number in 0..25 {
+        // The clock stands still, and even goes back: the order is that of arrival.
+        let message = text("juliet@capulet.lit", &number.to_string(), None);
+        add(&mut write, scene.chat, &message, true, at(-number))
+            .await
+            .expect("stored");
+    }
+    let (mut bodies, mut before) = (Vec::new(), None);
+    loop {
+        let page = messages::page(&mut write, scene.chat, before, 10, 0)
+            .await
+            .expect("a page");
+        let Some(first) = page.first() else { break };
+        before = Some(first.message);
+        let mut front: Vec<String> = page.into_iter().filter_map(|message| message.body).collect();
+        front.append(&mut bodies);
+        bodies = front;
+    }
+    assert_eq!(
+        bodies,
+        (0..25).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
+    let foreign = messages::page(&mut write, scene.chat, Some(MessageId(9_999)), 10, 0).await;
+    assert_eq!(foreign.expect_err("no such message").code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn the_delivery_state_only_goes_forward() {
+    use Delivery::{Delivered, Read, Sent};
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored")
+        .expect("new");
+    for (to, moves) in [
+        (Sent, true),
+        (Sent, false),
+        (Delivered, true),
+        (Sent, false),
+        (Read, true),
+        (Delivered, false),
+    ] {
+        assert_eq!(
+            messages::advance_delivery(&mut write, message, to)
+                .await
+                .expect("asked"),
+            moves,
+            "{to:?}"
+        );
+    }
+    let fault = Fault::new(Code::Rejected, "no");
+    assert!(
+        !messages::fail(&mut write, message, &fault).await.expect("asked"),
+        "what was read cannot fail"
+    );
+}
+
+#[tokio::test]
+async fn who_has_seen_a_message_has_seen_all_before_it() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut ids = Vec::new();
+    for (at_second, id) in ["1", "2", "3", "4"].into_iter().enumerate() {
+        let at_second = i64::try_from(at_second).expect("few");
+        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(at_second)).await;
+        ids.push(message.expect("stored").expect("new"));
+    }
+    for id in &ids[1..] {
+        messages::advance_delivery(&mut write, *id, Delivery::Sent)
+            .await
+            .expect("asked");
+    }
+    // The first one was never sent, so nobody can have seen it.
+    let seen = messages::seen_up_to(&mut write, scene.chat, ids[2])
+        .await
+        .expect("asked");
+    assert_eq!(seen, [ids[1], ids[2]]);
+    assert!(
+        messages::seen_up_to(&mut write, scene.chat, ids[2])
+            .await
+            .expect("asked")
+            .is_empty()
+    );
+    let last = messages::get(&mut write, ids[3], 0).await.expect("the message");
+    assert_eq!(last.delivery, Delivery::Sent);
+}
+
+#[tokio::test]
+async fn a_failed_message_says_why_and_can_wait_again() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored")
+        .expect("new");
+    let fault = Fault::new(Code::NoDevices, "none");
+    assert!(messages::fail(&mut write, message, &fault).await.expect("asked"));
+    let shown = messages::get(&mut write, message, 0).await.expect("the message");
+    assert_eq!((shown.delivery, shown.error), (Delivery::Failed, Some(fault)));
+    messages::wait_again(&mut write, message).await.expect("waits");
+    let shown = messages::get(&mut write, message, 0).await.expect("the message");
+    assert_eq!((shown.delivery, shown.error), (Delivery::Waiting, None));
+    assert_eq!(
+        messages::wait_again(&mut write, message)
+            .await
+            .expect_err("it waits")
+            .code,
+        Code::InvalidParams
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_came_back_is_counted_and_waits_for_its_time() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored")
+        .expect("new");
+    for (again, times) in [(true, Some(1)), (true, None), (false, Some(2)), (true, None)] {
+        assert_eq!(messages::came_back(&mut write, message, again).await, Ok(times));
+    }
+    messages::wait_for_another_try(&mut write, message)
+        .await
+        .expect("waits");
+    let shown = messages::get(&mut write, message, 0).await.expect("the message");
+    assert_eq!(shown.delivery, Delivery::Waiting);
+    outbox::queue_again(&mut write, &shown, Some(at(9)))
+        .await
+        .expect("queued");
+    let queued = outbox::behind(&mut write, scene.account, 0, 10)
+        .await
+        .expect("the outbox");
+    assert_eq!(queued[0].not_before, Some(at(9)));
+    messages::advance_delivery(&mut write, message, Delivery::Delivered)
+        .await
+        .expect("moved");
+    assert_eq!(messages::came_back(&mut write, message, false).await, Ok(None));
+}
+
+#[tokio::test]
+async fn the_outbox_keeps_order_and_the_ready_stanza() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut rows = Vec::new();
+    for id in ["1", "2", "3"] {
+        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(1))
+            .await
+            .expect("stored")
+            .expect("new");
+        outbox::push_message(&mut write, scene.account, message, Encrypt::Must, None)
+            .await
+            .expect("queued");
+        rows.push(message);
+    }
+    outbox::push_stanza(&mut write, scene.account, b"<message/>")
+        .await
+        .expect("queued");
+    let queued = outbox::behind(&mut write, scene.account, 0, 10)
+        .await
+        .expect("the outbox");
+    assert_eq!(queued.len(), 4);
+    outbox::set_stanza(&mut write, queued[0].id, b"<message id='1'/>")
+        .await
+        .expect("stored");
+    let first = &outbox::behind(&mut write, scene.account, 0, 1)
+        .await
+        .expect("the outbox")[0];
+    assert_eq!(first.stanza.as_deref(), Some(&b"<message id='1'/>"[..]));
+    assert_eq!(
+        first.message.as_ref().map(|message| message.message),
+        Some(rows[0])
+    );
+    let confirmed = outbox::confirm(&mut write, &[queued[0].id, queued[3].id])
+        .await
+        .expect("confirmed");
+    assert_eq!(confirmed, [rows[0]]);
+    let left = outbox::behind(&mut write, scene.account, 0, 10)
+        .await
+        .expect("the outbox");
+    assert_eq!(
+        left.iter().map(|row| row.id).collect::<Vec<_>>(),
+        [queued[1].id, queued[2].id]
+    );
+}
+
+#[tokio::test]
+async fn unread_counts_and_the_unread_line_follow_reading_and_writing() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let first = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
+        .await
+        .expect("stored");
+    for number in 0..3 {
+        let message = text("juliet@capulet.lit", &number.to_string(), None);
+        add(&mut write, scene.chat, &message, true, at(2))
+            .await
+            .expect("stored");
+    }
+    let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
+    assert_eq!((chat.unread, chat.read_up_to), (3, first));
+    assert_eq!(
+        accounts::get(&mut write, scene.account)
+            .await
+            .expect("the account")
+            .unread,
+        3
+    );
+    assert!(chats::mark_read(&mut write, scene.chat).await.expect("read"));
+    assert!(!chats::mark_read(&mut write, scene.chat).await.expect("read"));
+    let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
+    assert_eq!(
+        (chat.unread, chat.read_up_to),
+        (0, chat.last.map(|message| message.message))
+    );
+}
+
+#[tokio::test]
+async fn words_are_found_newest_first_also_without_accents_and_in_other_scripts() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    for body in [
+        "Good morning",
+        "good evening, Zoë",
+        "東京タワー",
+        "\"quoted\" NEAR",
+    ] {
+        add(
+            &mut write,
+            scene.chat,
+            &text("juliet@capulet.lit", body, None),
+            true,
+            at(1),
+        )
+        .await
+        .expect("stored");
+    }
+    for (query, expected) in [
+        ("good", vec!["good evening, Zoë", "Good morning"]),
+        ("GOOD mor", vec!["Good morning"]),
+        ("zoe", vec!["good evening, Zoë"]),
+        ("京", vec!["東京タワー"]),
+        ("東京", vec!["東京タワー"]),
+        ("quoted\" near", vec!["\"quoted\" NEAR"]),
+        ("absent", vec![]),
+        ("* OR (", vec![]),
+        ("good\0mor", vec!["Good morning"]),
+    ] {
+        let found: Vec<String> = search::find(&mut write, query, Some(scene.account), 10, 0)
+            .await
+            .expect("searched")
+            .into_iter()
+            .filter_map(|message| message.body)
+            .collect();
+        assert_eq!(found, expected, "{query}");
+    }
+    let elsewhere = search::find(&mut write, "good", Some(AccountId(99)), 10, 0)
+        .await
+        .expect("searched");
+    assert!(elsewhere.is_empty());
+}

@@ -1,0 +1,196 @@
+//! Keys, devices, and what a chat is latched to.
+
+use super::*;
+
+#[test]
+fn the_lock_says_what_will_happen() {
+    use EncryptionMode::{None as Off, Omemo};
+    use chats::Reach::{NoDevices, NoneTrusted, Unknown, Usable};
+    for (mode, reach, lock) in [
+        (None, Usable, Lock::Encrypted),
+        (None, Unknown, Lock::Checking),
+        (None, NoDevices, Lock::PlainNoDevices),
+        (None, NoneTrusted, Lock::Blocked),
+        (Some(Omemo), Usable, Lock::Encrypted),
+        (Some(Omemo), Unknown, Lock::Checking),
+        // A latched chat never becomes plain by itself.
+        (Some(Omemo), NoDevices, Lock::Blocked),
+        (Some(Omemo), NoneTrusted, Lock::Blocked),
+        (Some(Off), Usable, Lock::PlainChosen),
+        (Some(Off), NoDevices, Lock::PlainChosen),
+    ] {
+        assert_eq!(chats::lock(mode, reach), lock, "{mode:?} {reach:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_latch_does_not_undo_a_choice() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    chats::latch(&mut write, scene.chat).await.expect("latched");
+    assert_eq!(
+        chats::mode(&mut write, scene.chat).await.expect("the mode"),
+        Some(EncryptionMode::Omemo)
+    );
+    chats::set_mode(&mut write, scene.chat, EncryptionMode::None)
+        .await
+        .expect("chosen");
+    chats::latch(&mut write, scene.chat).await.expect("latched");
+    assert_eq!(
+        chats::mode(&mut write, scene.chat).await.expect("the mode"),
+        Some(EncryptionMode::None)
+    );
+}
+
+#[tokio::test]
+async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
+    use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, xml};
+    let scene = scene().await;
+    let juliet = jid("juliet@capulet.lit");
+    let device = DeviceId::random(&mut OsEntropy);
+    let [first, second] = [(); 2].map(|()| *IdentityKeyPair::generate(&mut OsEntropy).public());
+    let mut write = scene.store.write().await.expect("a write");
+    let listed = [xml::Device {
+        id: device,
+        label: None,
+        label_signature: None,
+    }];
+    omemo::put_list(
+        &mut write,
+        scene.account,
+        &juliet,
+        Profile::Legacy,
+        &listed,
+        at(0),
+    )
+    .await
+    .expect("stored");
+    assert!(
+        omemo::pin_identity(&mut write, scene.account, &juliet, device, &first)
+            .await
+            .expect("pinned")
+    );
+    assert!(
+        omemo::pin_identity(&mut write, scene.account, &juliet, device, &first)
+            .await
+            .expect("the same")
+    );
+    assert!(
+        !omemo::pin_identity(&mut write, scene.account, &juliet, device, &second)
+            .await
+            .expect("refused")
+    );
+    // Off the list and on it again: the device and its key stay.
+    omemo::put_list(&mut write, scene.account, &juliet, Profile::Legacy, &[], at(1))
+        .await
+        .expect("stored");
+    let row = omemo::device(&mut write, scene.account, &juliet, device)
+        .await
+        .expect("asked")
+        .expect("known");
+    assert!(!row.active());
+    assert_eq!(row.identity, Some(first));
+}
+
+#[tokio::test]
+async fn invented_devices_do_not_pile_up() {
+    use waxwing_omemo::{DeviceId, Profile, xml};
+    let scene = scene().await;
+    let mallory = jid("mallory@evil.lit");
+    let mut write = scene.store.write().await.expect("a write");
+    for round in 0..5_u32 {
+        let listed: Vec<xml::Device> = (1..=100)
+            .map(|number| xml::Device {
+                id: DeviceId::try_from(round * 100 + number).expect("an id"),
+                label: None,
+                label_signature: None,
+            })
+            .collect();
+        omemo::put_list(
+            &mut write,
+            scene.account,
+            &mallory,
+            Profile::Legacy,
+            &listed,
+            at(0),
+        )
+        .await
+        .expect("stored");
+    }
+    assert_eq!(
+        omemo::devices(&mut write, scene.account, &mallory)
+            .await
+            .expect("devices")
+            .len(),
+        100
+    );
+}
+
+#[tokio::test]
+async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
+    use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, generate_prekeys};
+    let scene = scene().await;
+    let identity = IdentityKeyPair::generate(&mut OsEntropy);
+    let device = DeviceId::random(&mut OsEntropy);
+    let mut write = scene.store.write().await.expect("a write");
+    omemo::put_own(&mut write, scene.account, device, &identity)
+        .await
+        .expect("stored");
+    let own = omemo::own(&mut write, scene.account)
+        .await
+        .expect("asked")
+        .expect("there");
+    assert_eq!((own.device, own.identity.public()), (device, identity.public()));
+    let first = omemo::reserve_prekeys(&mut write, scene.account, 3)
+        .await
+        .expect("reserved");
+    let keys = generate_prekeys(first, 3, &mut OsEntropy);
+    omemo::put_prekeys(&mut write, scene.account, &keys)
+        .await
+        .expect("stored");
+    omemo::delete_prekey(&mut write, scene.account, first)
+        .await
+        .expect("used");
+    assert!(
+        omemo::one_prekey(&mut write, scene.account, first)
+            .await
+            .expect("asked")
+            .is_none()
+    );
+    assert_eq!(
+        omemo::prekeys(&mut write, scene.account)
+            .await
+            .expect("prekeys")
+            .len(),
+        2
+    );
+    assert_eq!(
+        omemo::reserve_prekeys(&mut write, scene.account, 1)
+            .await
+            .expect("reserved")
+            .0,
+        first.0 + 3
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while() {
+    use waxwing_omemo::Profile;
+
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let account = scene.account;
+    let keys = omemo::key_ids(&mut write, account).await.expect("ids");
+    omemo::set_published(&mut write, account, Profile::Legacy, &keys, at(100))
+        .await
+        .expect("noted");
+    for (profile, keys, since, published) in [
+        (Profile::Legacy, keys.as_str(), 100, true),
+        (Profile::Legacy, keys.as_str(), 101, false),
+        (Profile::Omemo2, keys.as_str(), 100, false),
+        (Profile::Legacy, "others", 100, false),
+    ] {
+        let found = omemo::is_published(&mut write, account, profile, keys, at(since)).await;
+        assert_eq!(found, Ok(published), "{profile:?} {keys} {since}");
+    }
+}
