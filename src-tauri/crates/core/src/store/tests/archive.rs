@@ -93,15 +93,7 @@ async fn what_is_found_in_a_gap_stands_in_order_between_its_edges_whatever_the_s
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
     let (low, high) = (10 * ROOM, 20 * ROOM);
-    add(
-        &mut write,
-        scene.chat,
-        &text("juliet@capulet.lit", "before", None),
-        true,
-        at(-1_700_000_000),
-    )
-    .await
-    .expect("stored");
+    hear(&mut write, scene.chat, "before", at(-1_700_000_000)).await;
     let live = text("juliet@capulet.lit", "behind", None);
     messages::insert(&mut write, scene.chat, &live, true, Stand::End(high))
         .await
@@ -249,10 +241,7 @@ async fn a_gap_begins_before_what_was_sent_and_never_confirmed() {
     archive::set_newest(&mut write, account, &place("known", 10))
         .await
         .expect("set");
-    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
-        .await
-        .expect("stored")
-        .expect("new");
+    let message = say(&mut write, scene.chat, "1", at(1)).await;
     outbox::push_message(&mut write, account, message, Encrypt::May, None)
         .await
         .expect("queued");

@@ -39,15 +39,7 @@ async fn after_a_full_disk_everything_can_be_written_again() {
         .execute(&mut *write)
         .await
         .expect("set");
-    add(
-        &mut write,
-        scene.chat,
-        &text("juliet@capulet.lit", "small", None),
-        true,
-        at(2),
-    )
-    .await
-    .expect("stored");
+    hear(&mut write, scene.chat, "small", at(2)).await;
     write.commit().await.expect("committed");
     let mut db = scene.store.read().await.expect("a reader");
     let page = messages::page(&mut db, scene.chat, None, 10, 0)

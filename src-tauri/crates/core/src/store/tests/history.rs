@@ -7,41 +7,21 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
     let mine = text("juliet@capulet.lit", "one", Some("same"));
-    assert!(
-        add(&mut write, scene.chat, &mine, true, at(1))
-            .await
-            .expect("stored")
-            .is_some()
-    );
-    assert!(
-        add(&mut write, scene.chat, &mine, true, at(2))
-            .await
-            .expect("stored")
-            .is_none()
-    );
     let other = text("nurse@capulet.lit", "two", Some("same"));
-    assert!(
-        add(&mut write, scene.chat, &other, true, at(3))
-            .await
-            .expect("stored")
-            .is_some()
-    );
     let archived = NewMessage {
         archive_id: Some("a1".to_owned()),
         ..text("juliet@capulet.lit", "three", None)
     };
-    assert!(
-        add(&mut write, scene.chat, &archived, true, at(4))
-            .await
-            .expect("stored")
-            .is_some()
-    );
-    assert!(
-        add(&mut write, scene.chat, &archived, true, at(5))
-            .await
-            .expect("stored")
-            .is_none()
-    );
+    for (second, message, new) in [
+        (1, &mine, true),
+        (2, &mine, false),
+        (3, &other, true),
+        (4, &archived, true),
+        (5, &archived, false),
+    ] {
+        let stored = add(&mut write, scene.chat, message, true, at(second)).await;
+        assert_eq!(stored.expect("stored").is_some(), new, "{second}");
+    }
     let sought = messages::Sought {
         chat: scene.chat,
         sender: &jid("juliet@capulet.lit"),
@@ -65,10 +45,7 @@ async fn pages_come_oldest_first_and_join_without_gap() {
     let mut write = scene.store.write().await.expect("a write");
     for number in 0..25 {
         // The clock stands still, and even goes back: the order is that of arrival.
-        let message = text("juliet@capulet.lit", &number.to_string(), None);
-        add(&mut write, scene.chat, &message, true, at(-number))
-            .await
-            .expect("stored");
+        hear(&mut write, scene.chat, &number.to_string(), at(-number)).await;
     }
     let (mut bodies, mut before) = (Vec::new(), None);
     loop {
@@ -94,10 +71,7 @@ async fn the_delivery_state_only_goes_forward() {
     use Delivery::{Delivered, Read, Sent};
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
-        .await
-        .expect("stored")
-        .expect("new");
+    let message = say(&mut write, scene.chat, "1", at(1)).await;
     for (to, moves) in [
         (Sent, true),
         (Sent, false),
@@ -128,8 +102,7 @@ async fn who_has_seen_a_message_has_seen_all_before_it() {
     let mut ids = Vec::new();
     for (at_second, id) in ["1", "2", "3", "4"].into_iter().enumerate() {
         let at_second = i64::try_from(at_second).expect("few");
-        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(at_second)).await;
-        ids.push(message.expect("stored").expect("new"));
+        ids.push(say(&mut write, scene.chat, id, at(at_second)).await);
     }
     for id in &ids[1..] {
         messages::advance_delivery(&mut write, *id, Delivery::Sent)
@@ -155,10 +128,7 @@ async fn who_has_seen_a_message_has_seen_all_before_it() {
 async fn a_failed_message_says_why_and_can_wait_again() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
-        .await
-        .expect("stored")
-        .expect("new");
+    let message = say(&mut write, scene.chat, "1", at(1)).await;
     let fault = Fault::new(Code::NoDevices, "none");
     assert!(messages::fail(&mut write, message, &fault).await.expect("asked"));
     let shown = messages::get(&mut write, message, 0).await.expect("the message");
@@ -179,10 +149,7 @@ async fn a_failed_message_says_why_and_can_wait_again() {
 async fn a_message_that_came_back_is_counted_and_waits_for_its_time() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let message = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
-        .await
-        .expect("stored")
-        .expect("new");
+    let message = say(&mut write, scene.chat, "1", at(1)).await;
     for (again, times) in [(true, Some(1)), (true, None), (false, Some(2)), (true, None)] {
         assert_eq!(messages::came_back(&mut write, message, again).await, Ok(times));
     }
@@ -210,10 +177,7 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
     let mut write = scene.store.write().await.expect("a write");
     let mut rows = Vec::new();
     for id in ["1", "2", "3"] {
-        let message = add(&mut write, scene.chat, &outgoing(id, id), false, at(1))
-            .await
-            .expect("stored")
-            .expect("new");
+        let message = say(&mut write, scene.chat, id, at(1)).await;
         outbox::push_message(&mut write, scene.account, message, Encrypt::Must, None)
             .await
             .expect("queued");
@@ -254,17 +218,12 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
 async fn unread_counts_and_the_unread_line_follow_reading_and_writing() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    let first = add(&mut write, scene.chat, &outgoing("x", "1"), false, at(1))
-        .await
-        .expect("stored");
+    let first = say(&mut write, scene.chat, "1", at(1)).await;
     for number in 0..3 {
-        let message = text("juliet@capulet.lit", &number.to_string(), None);
-        add(&mut write, scene.chat, &message, true, at(2))
-            .await
-            .expect("stored");
+        hear(&mut write, scene.chat, &number.to_string(), at(2)).await;
     }
     let chat = chats::get(&mut write, scene.chat, 0).await.expect("the chat");
-    assert_eq!((chat.unread, chat.read_up_to), (3, first));
+    assert_eq!((chat.unread, chat.read_up_to), (3, Some(first)));
     assert_eq!(
         accounts::get(&mut write, scene.account)
             .await
@@ -291,15 +250,7 @@ async fn words_are_found_newest_first_also_without_accents_and_in_other_scripts(
         "東京タワー",
         "\"quoted\" NEAR",
     ] {
-        add(
-            &mut write,
-            scene.chat,
-            &text("juliet@capulet.lit", body, None),
-            true,
-            at(1),
-        )
-        .await
-        .expect("stored");
+        hear(&mut write, scene.chat, body, at(1)).await;
     }
     for (query, expected) in [
         ("good", vec!["good evening, Zoë", "Good morning"]),

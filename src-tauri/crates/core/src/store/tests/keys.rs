@@ -1,6 +1,23 @@
 //! Keys, devices, and what a chat is latched to.
 
+use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
+
 use super::*;
+
+/// Takes in a device list of the older generation.
+async fn list(write: &mut Write, scene: &Scene, of: &BareJid, ids: impl IntoIterator<Item = DeviceId>) {
+    let devices: Vec<xml::Device> = ids
+        .into_iter()
+        .map(|id| xml::Device {
+            id,
+            label: None,
+            label_signature: None,
+        })
+        .collect();
+    omemo::put_list(write, scene.account, of, Profile::Legacy, &devices, at(0))
+        .await
+        .expect("stored");
+}
 
 #[test]
 fn the_lock_says_what_will_happen() {
@@ -44,46 +61,18 @@ async fn a_latch_does_not_undo_a_choice() {
 
 #[tokio::test]
 async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
-    use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, xml};
     let scene = scene().await;
     let juliet = jid("juliet@capulet.lit");
     let device = DeviceId::random(&mut OsEntropy);
     let [first, second] = [(); 2].map(|()| *IdentityKeyPair::generate(&mut OsEntropy).public());
     let mut write = scene.store.write().await.expect("a write");
-    let listed = [xml::Device {
-        id: device,
-        label: None,
-        label_signature: None,
-    }];
-    omemo::put_list(
-        &mut write,
-        scene.account,
-        &juliet,
-        Profile::Legacy,
-        &listed,
-        at(0),
-    )
-    .await
-    .expect("stored");
-    assert!(
-        omemo::pin_identity(&mut write, scene.account, &juliet, device, &first)
-            .await
-            .expect("pinned")
-    );
-    assert!(
-        omemo::pin_identity(&mut write, scene.account, &juliet, device, &first)
-            .await
-            .expect("the same")
-    );
-    assert!(
-        !omemo::pin_identity(&mut write, scene.account, &juliet, device, &second)
-            .await
-            .expect("refused")
-    );
+    list(&mut write, &scene, &juliet, [device]).await;
+    for (key, pinned) in [(&first, true), (&first, true), (&second, false)] {
+        let answer = omemo::pin_identity(&mut write, scene.account, &juliet, device, key).await;
+        assert_eq!(answer, Ok(pinned));
+    }
     // Off the list and on it again: the device and its key stay.
-    omemo::put_list(&mut write, scene.account, &juliet, Profile::Legacy, &[], at(1))
-        .await
-        .expect("stored");
+    list(&mut write, &scene, &juliet, []).await;
     let row = omemo::device(&mut write, scene.account, &juliet, device)
         .await
         .expect("asked")
@@ -94,28 +83,12 @@ async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
 
 #[tokio::test]
 async fn invented_devices_do_not_pile_up() {
-    use waxwing_omemo::{DeviceId, Profile, xml};
     let scene = scene().await;
     let mallory = jid("mallory@evil.lit");
     let mut write = scene.store.write().await.expect("a write");
     for round in 0..5_u32 {
-        let listed: Vec<xml::Device> = (1..=100)
-            .map(|number| xml::Device {
-                id: DeviceId::try_from(round * 100 + number).expect("an id"),
-                label: None,
-                label_signature: None,
-            })
-            .collect();
-        omemo::put_list(
-            &mut write,
-            scene.account,
-            &mallory,
-            Profile::Legacy,
-            &listed,
-            at(0),
-        )
-        .await
-        .expect("stored");
+        let ids = (1..=100).map(|number| DeviceId::try_from(round * 100 + number).expect("an id"));
+        list(&mut write, &scene, &mallory, ids).await;
     }
     assert_eq!(
         omemo::devices(&mut write, scene.account, &mallory)
@@ -128,7 +101,6 @@ async fn invented_devices_do_not_pile_up() {
 
 #[tokio::test]
 async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
-    use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, generate_prekeys};
     let scene = scene().await;
     let identity = IdentityKeyPair::generate(&mut OsEntropy);
     let device = DeviceId::random(&mut OsEntropy);
@@ -175,8 +147,6 @@ async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
 
 #[tokio::test]
 async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while() {
-    use waxwing_omemo::Profile;
-
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
     let account = scene.account;

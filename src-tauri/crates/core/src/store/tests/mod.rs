@@ -109,6 +109,19 @@ async fn add(
     Ok(stored.map(|(message, _)| message))
 }
 
+/// Stores what Juliet wrote, unread.
+async fn hear(write: &mut Write, chat: ChatId, body: &str, at: Timestamp) -> MessageId {
+    let message = text("juliet@capulet.lit", body, None);
+    let stored = add(write, chat, &message, true, at).await;
+    stored.expect("stored").expect("new")
+}
+
+/// Stores what Romeo writes, with this id, which is its text too.
+async fn say(write: &mut Write, chat: ChatId, id: &str, at: Timestamp) -> MessageId {
+    let stored = add(write, chat, &outgoing(id, id), false, at).await;
+    stored.expect("stored").expect("new")
+}
+
 struct Scene {
     // Deleted with the scene.
     folder: tempfile::TempDir,
@@ -159,15 +172,7 @@ async fn a_database_opens_again_with_its_key_and_not_with_another() {
 async fn nothing_on_disk_can_be_read_without_the_key() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    add(
-        &mut write,
-        scene.chat,
-        &text("juliet@capulet.lit", "wherefore art thou", None),
-        true,
-        at(1),
-    )
-    .await
-    .expect("stored");
+    hear(&mut write, scene.chat, "wherefore art thou", at(1)).await;
     write.commit().await.expect("commits");
     scene.store.close().await;
     for entry in std::fs::read_dir(scene.folder.path()).expect("the folder is there") {

@@ -74,15 +74,7 @@ async fn a_database_of_each_older_version_opens_with_all_that_it_holds() {
         drop(db);
         // And it goes on.
         let mut write = store.write().await.expect("a write");
-        add(
-            &mut write,
-            chat,
-            &text("juliet@capulet.lit", "more", None),
-            true,
-            at(9),
-        )
-        .await
-        .expect("stored");
+        hear(&mut write, chat, "more", at(9)).await;
         write.commit().await.expect("committed");
         store.close().await;
     }

@@ -47,15 +47,7 @@ async fn the_shown_presence_is_kept() {
 async fn removing_an_account_leaves_nothing_of_it() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
-    add(
-        &mut write,
-        scene.chat,
-        &text("juliet@capulet.lit", "balcony", None),
-        true,
-        at(1),
-    )
-    .await
-    .expect("stored");
+    hear(&mut write, scene.chat, "balcony", at(1)).await;
     accounts::delete(&mut write, scene.account)
         .await
         .expect("deleted");
