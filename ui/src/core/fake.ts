@@ -25,24 +25,10 @@ import type {
   Show,
   Way,
 } from "./generated/api";
-import { certificate, report } from "./samples";
+import { domainOf, outcomeOf, refusedOf, stateAfter } from "./outcomes";
+import * as rows from "./rows";
+import { report } from "./samples";
 
-/** What a sign-in with such an address comes to, by the part before the @. */
-const failing: Record<string, Code> = {
-  wrong: "wrong_password",
-  unknown: "server_not_found",
-  down: "unreachable",
-  slow: "timeout",
-  cert: "certificate_wrong_name",
-  issuer: "certificate_unknown_issuer",
-  expired: "certificate_expired",
-  revoked: "certificate_invalid",
-  changed: "certificate_changed",
-  weak: "login_weakened",
-  plain: "plain_only",
-  proxy: "proxy_failed",
-  busy: "server_busy",
-};
 /** The most entries that a console answers with. */
 const CONSOLE = 1_000;
 
@@ -137,31 +123,8 @@ export class FakeCore implements Core {
 
   addAccount(address: string, more: Partial<Account> = {}): AccountId {
     const account = this.#next();
-    this.accounts.set(account, {
-      account,
-      address,
-      enabled: true,
-      state: "online",
-      error: null,
-      show: "available",
-      status: null,
-      color: this.accounts.size % 8,
-      unread: 0,
-      host: null,
-      port: null,
-      tls: null,
-      proxy: null,
-      refused_certificate: null,
-      accepted_certificate: null,
-      own_authorities: false,
-      send_receipts: true,
-      send_markers: true,
-      notify: "text",
-      plain_allowed: false,
-      gaps: [],
-      rev: this.#nextRev(),
-      ...more,
-    });
+    const color = this.accounts.size % 8;
+    this.accounts.set(account, rows.account({ account, address, color, ...more }));
     this.changeAccount(account, {});
     return account;
   }
@@ -173,20 +136,7 @@ export class FakeCore implements Core {
   }
 
   addContact(account: AccountId, address: string, more: Partial<Contact> = {}): void {
-    this.contacts.set(key(account, address), {
-      account,
-      address,
-      name: null,
-      subscription: "both",
-      asked: false,
-      groups: [],
-      send_receipts: "as_account",
-      send_markers: "as_account",
-      presence: "offline",
-      status: null,
-      rev: 0,
-      ...more,
-    });
+    this.contacts.set(key(account, address), rows.contact({ account, address, ...more }));
     this.changeContact(account, address, {});
   }
 
@@ -207,19 +157,8 @@ export class FakeCore implements Core {
   addChat(account: AccountId, address: string, more: Partial<Chat> = {}): ChatId {
     const chat = this.#next();
     this.messages.set(chat, []);
-    this.chats.set(chat, {
-      chat,
-      account,
-      address,
-      title: this.contacts.get(key(account, address))?.name ?? address,
-      unread: 0,
-      encryption: "omemo",
-      lock: "encrypted",
-      read_up_to: null,
-      last: null,
-      rev: 0,
-      ...more,
-    });
+    const title = this.contacts.get(key(account, address))?.name ?? address;
+    this.chats.set(chat, rows.chat({ chat, account, address, title, ...more }));
     this.changeChat(chat, {});
     return chat;
   }
@@ -243,26 +182,19 @@ export class FakeCore implements Core {
     const { read = true, ...fields } = more;
     const chat = need(this.chats.get(chatId));
     const direction = fields.direction ?? "in";
-    const message: Message = {
-      message: this.#next(),
+    const message = rows.message(this.#next(), {
       chat: chatId,
       account: chat.account,
       from: direction === "in" ? chat.address : need(this.accounts.get(chat.account)).address,
       direction,
       body,
       sent_at: new Date().toISOString(),
-      position: 0,
       delivery: direction === "in" ? "delivered" : "read",
       encryption: chat.encryption === "omemo" ? "omemo2" : "none",
       trust: chat.encryption === "omemo" ? "blind" : null,
-      unprotected: false,
-      undecryptable: null,
-      error: null,
-      origin_id: null,
-      archive_id: null,
       rev: this.#nextRev(),
       ...fields,
-    };
+    });
     message.position = Date.parse(message.sent_at) * 1_000 + (message.message % 1_000);
     need(this.messages.get(chatId)).push(message);
     this.emit({ type: "message_changed", message });
@@ -367,7 +299,7 @@ export class FakeCore implements Core {
       () => {
         const now = this.accounts.get(id);
         if (!now?.enabled) return;
-        const code = failing[account.address.slice(0, account.address.indexOf("@"))];
+        const code = outcomeOf(account);
         const refused = refusedOf(now, code);
         if (code === undefined || this.#getsIn(now, code, refused, password)) {
           this.changeAccount(id, { state: "online" });
@@ -625,38 +557,11 @@ export function showAt(index: number): Show {
   return shows[index % shows.length] ?? "offline";
 }
 
-/** The certificate that a refused sign-in shows. */
-export function refusedOf(account: Account, code: Code | undefined): Certificate | null {
-  const domain = domainOf(account);
-  const own = { issuer: domain, self_signed: true };
-  switch (code) {
-    case "certificate_unknown_issuer":
-      return certificate(domain, own);
-    case "certificate_changed":
-      return certificate(domain, { ...own, fingerprint: certificate(`new.${domain}`).fingerprint });
-    case "certificate_wrong_name":
-      return certificate(domain, { names: ["shop.elsewhere.example", "*.elsewhere.example"] });
-    case "certificate_expired":
-      return certificate(domain, { not_before: "2025-03-01T00:00:00Z", not_after: "2025-05-30T23:59:59Z" });
-    default:
-      return null;
-  }
-}
-
 // Nobody is told a proxy's password.
 function shownProxy(proxy: SetProxy | undefined): Proxy | null {
   if (!proxy) return null;
   if (proxy.port === 0) throw fault("invalid_params");
   return { kind: proxy.kind, host: proxy.host, port: proxy.port, user: proxy.user ?? null };
-}
-
-// What may mend itself is tried again.
-function stateAfter(code: Code): Account["state"] {
-  return code === "proxy_failed" || code === "server_busy" ? "connecting" : "failed";
-}
-
-function domainOf(account: Account): string {
-  return account.address.slice(account.address.indexOf("@") + 1);
 }
 
 function key(account: AccountId, address: string): string {

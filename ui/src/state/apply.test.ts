@@ -1,81 +1,10 @@
 import { describe, expect, test } from "vitest";
 
-import type { Account, Chat, ConsoleEntry, Contact, Event, Message } from "../core/generated/api";
+import type { ConsoleEntry, Event, Message } from "../core/generated/api";
+import { account, chat, contact, message } from "../core/rows";
 import { apply, applyAll } from "./apply";
 import { Mirror, personKey, putEntries, putPage, Rows, Wire } from "./mirror.svelte";
 
-const account = (more: Partial<Account> = {}): Account => ({
-  account: 1,
-  address: "anna@a.example",
-  enabled: true,
-  state: "online",
-  error: null,
-  show: "available",
-  status: null,
-  color: 0,
-  unread: 0,
-  host: null,
-  port: null,
-  tls: null,
-  proxy: null,
-  refused_certificate: null,
-  accepted_certificate: null,
-  own_authorities: false,
-  send_receipts: true,
-  send_markers: true,
-  notify: "text",
-  plain_allowed: false,
-  gaps: [],
-  rev: 1,
-  ...more,
-});
-const contact = (more: Partial<Contact> = {}): Contact => ({
-  account: 1,
-  address: "ben@b.example",
-  name: null,
-  subscription: "both",
-  asked: false,
-  groups: [],
-  send_receipts: "as_account",
-  send_markers: "as_account",
-  presence: "offline",
-  status: null,
-  rev: 1,
-  ...more,
-});
-const chat = (more: Partial<Chat> = {}): Chat => ({
-  chat: 1,
-  account: 1,
-  address: "ben@b.example",
-  title: "ben@b.example",
-  unread: 0,
-  encryption: "omemo",
-  lock: "encrypted",
-  read_up_to: null,
-  last: null,
-  rev: 1,
-  ...more,
-});
-const message = (id: number, more: Partial<Message> = {}): Message => ({
-  message: id,
-  chat: 1,
-  account: 1,
-  from: "ben@b.example",
-  direction: "in",
-  body: `text ${id}`,
-  sent_at: new Date(1_700_000_000_000 + id * 1_000).toISOString(),
-  position: id,
-  delivery: "delivered",
-  encryption: "omemo2",
-  trust: "blind",
-  unprotected: false,
-  undecryptable: null,
-  error: null,
-  origin_id: null,
-  archive_id: null,
-  rev: id,
-  ...more,
-});
 const entry = (number: number): ConsoleEntry => ({
   number,
   at: "2026-01-01T00:00:00Z",

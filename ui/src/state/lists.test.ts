@@ -1,42 +1,18 @@
 import { describe, expect, test } from "vitest";
 
 import type { Contact, Message, Gap } from "../core/generated/api";
+import { contact, message } from "../core/rows";
 import { groupedContacts, matches } from "./people";
 import { timeline } from "./timeline";
 
-const person = (address: string, more: Partial<Contact> = {}): Contact => ({
-  account: 1,
-  address,
-  name: null,
-  subscription: "both",
-  asked: false,
-  groups: [],
-  send_receipts: "as_account",
-  send_markers: "as_account",
-  presence: "offline",
-  status: null,
-  rev: 1,
-  ...more,
-});
-const at = (id: number, time: string, direction: "in" | "out" = "in"): Message => ({
-  message: id,
-  chat: 1,
-  account: 1,
-  from: direction === "in" ? "ben@b.example" : "anna@a.example",
-  direction,
-  body: "text",
-  sent_at: new Date(time).toISOString(),
-  position: Date.parse(time) * 1_000,
-  delivery: "delivered",
-  encryption: "none",
-  trust: null,
-  unprotected: false,
-  undecryptable: null,
-  error: null,
-  origin_id: null,
-  archive_id: null,
-  rev: 1,
-});
+const person = (address: string, more: Partial<Contact> = {}) => contact({ address, ...more });
+const at = (id: number, time: string, direction: "in" | "out" = "in") =>
+  message(id, {
+    from: direction === "in" ? "ben@b.example" : "anna@a.example",
+    direction,
+    sent_at: new Date(time).toISOString(),
+    position: Date.parse(time) * 1_000,
+  });
 const shape = (messages: Message[], unreadAfter: Parameters<typeof timeline>[1] = null) =>
   timeline(messages, unreadAfter).map((row) => (row.kind === "message" ? row.message.message : row.kind));
 

@@ -1,0 +1,87 @@
+import type { Account, Chat, Contact, Message } from "./generated/api";
+
+/** What core answers with, for tests: Anna, online, and Ben, whom nothing is known of but his address. */
+export function account(more: Partial<Account> = {}): Account {
+  return {
+    account: 1,
+    address: "anna@a.example",
+    enabled: true,
+    state: "online",
+    error: null,
+    show: "available",
+    status: null,
+    color: 0,
+    unread: 0,
+    host: null,
+    port: null,
+    tls: null,
+    proxy: null,
+    refused_certificate: null,
+    accepted_certificate: null,
+    own_authorities: false,
+    send_receipts: true,
+    send_markers: true,
+    notify: "text",
+    plain_allowed: false,
+    gaps: [],
+    rev: 1,
+    ...more,
+  };
+}
+
+export function contact(more: Partial<Contact> = {}): Contact {
+  return {
+    account: 1,
+    address: "ben@b.example",
+    name: null,
+    subscription: "both",
+    asked: false,
+    groups: [],
+    send_receipts: "as_account",
+    send_markers: "as_account",
+    presence: "offline",
+    status: null,
+    rev: 1,
+    ...more,
+  };
+}
+
+export function chat(more: Partial<Chat> = {}): Chat {
+  return {
+    chat: 1,
+    account: 1,
+    address: "ben@b.example",
+    title: "ben@b.example",
+    unread: 0,
+    encryption: "omemo",
+    lock: "encrypted",
+    read_up_to: null,
+    last: null,
+    rev: 1,
+    ...more,
+  };
+}
+
+/** The later the higher the id. */
+export function message(id: number, more: Partial<Message> = {}): Message {
+  return {
+    message: id,
+    chat: 1,
+    account: 1,
+    from: "ben@b.example",
+    direction: "in",
+    body: `text ${id}`,
+    sent_at: new Date(1_700_000_000_000 + id * 1_000).toISOString(),
+    position: id,
+    delivery: "delivered",
+    encryption: "omemo2",
+    trust: "blind",
+    unprotected: false,
+    undecryptable: null,
+    error: null,
+    origin_id: null,
+    archive_id: null,
+    rev: id,
+    ...more,
+  };
+}
