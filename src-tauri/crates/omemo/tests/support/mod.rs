@@ -16,6 +16,11 @@ use waxwing_omemo::{
     generate_prekeys, start_session,
 };
 
+/// Runs a test in both generations.
+pub(crate) fn both(test: impl Fn(Profile)) {
+    Profile::ALL.into_iter().for_each(test);
+}
+
 /// The same random-looking bytes in every run (xorshift; worth nothing outside of tests).
 #[derive(Clone)]
 pub(crate) struct Repeatable(u64);
