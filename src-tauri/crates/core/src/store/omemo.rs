@@ -197,12 +197,8 @@ fn prekey((key_id, key): (i64, Vec<u8>)) -> Result<PreKey> {
 
 /// A one-time prekey was used and is gone.
 pub(crate) async fn delete_prekey(write: &mut Write, account: AccountId, id: PreKeyId) -> Result<()> {
-    sqlx::query("DELETE FROM omemo_prekey WHERE account = ? AND id = ?")
-        .bind(account)
-        .bind(i64::from(id.0))
-        .execute(&mut **write)
-        .await?;
-    Ok(())
+    let sql = "DELETE FROM omemo_prekey WHERE account = ? AND id = ?";
+    delete(write, sql, account, id).await
 }
 
 /// Stores a signed prekey.
@@ -287,7 +283,12 @@ pub(crate) async fn is_published(
 
 /// A signed prekey is too old for anybody to use.
 pub(crate) async fn delete_signed_prekey(write: &mut Write, account: AccountId, id: PreKeyId) -> Result<()> {
-    sqlx::query("DELETE FROM omemo_signed_prekey WHERE account = ? AND id = ?")
+    let sql = "DELETE FROM omemo_signed_prekey WHERE account = ? AND id = ?";
+    delete(write, sql, account, id).await
+}
+
+async fn delete(write: &mut Write, sql: &'static str, account: AccountId, id: PreKeyId) -> Result<()> {
+    sqlx::query(sql)
         .bind(account)
         .bind(i64::from(id.0))
         .execute(&mut **write)
@@ -458,14 +459,8 @@ pub(crate) async fn seen(
     device: DeviceId,
     now: Timestamp,
 ) -> Result<()> {
-    sqlx::query("UPDATE omemo_device SET last_seen = ? WHERE account = ? AND address = ? AND device = ?")
-        .bind(millis(now))
-        .bind(account)
-        .bind(address.as_str())
-        .bind(i64::from(device.get()))
-        .execute(&mut **write)
-        .await?;
-    Ok(())
+    let sql = "UPDATE omemo_device SET last_seen = ? WHERE account = ? AND address = ? AND device = ?";
+    set_time(write, sql, Some(now), account, address, device).await
 }
 
 /// Notes whether a device's bundle could be had.
@@ -476,7 +471,19 @@ pub(crate) async fn set_failed(
     device: DeviceId,
     at: Option<Timestamp>,
 ) -> Result<()> {
-    sqlx::query("UPDATE omemo_device SET failed_at = ? WHERE account = ? AND address = ? AND device = ?")
+    let sql = "UPDATE omemo_device SET failed_at = ? WHERE account = ? AND address = ? AND device = ?";
+    set_time(write, sql, at, account, address, device).await
+}
+
+async fn set_time(
+    write: &mut Write,
+    sql: &'static str,
+    at: Option<Timestamp>,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+) -> Result<()> {
+    sqlx::query(sql)
         .bind(at.map(millis))
         .bind(account)
         .bind(address.as_str())
