@@ -11,30 +11,14 @@ mod window;
 use std::process::ExitCode;
 
 use tauri::{Manager, RunEvent};
-use waxwing_core::launch::{Launch, USAGE};
+use waxwing_core::launch::{self, Launch};
 
 use crate::opening::Door;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        // A log that cannot be written is no reason to fail.
-        .log_internal_errors(false)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
-                .unwrap_or_else(|_| "warn,waxwing=info".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let launch = match Launch::read(std::env::args_os().skip(1)) {
-        Ok(launch) if launch.help => {
-            println!("waxwing {USAGE}");
-            return ExitCode::SUCCESS;
-        }
+    let launch = match launch::begin("waxwing") {
         Ok(launch) => launch,
-        Err(error) => {
-            eprintln!("{error}\nwaxwing {USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     match run(launch) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
@@ -31,6 +33,30 @@ pub const USAGE: &str = "[--profile DIR] [--passphrase-file FILE | --keychain] [
   --passphrase-file FILE  the first line of FILE opens the profile's database
   --keychain              the key lies in the system's keychain (the default)
   --ca-file PEM           certificate authorities to trust besides the system's";
+
+/// Begins a program of this name: what it logs goes to standard error, as `WAXWING_LOG` says, and its options are read.
+/// Errors: the code to end with at once, after help (0) or wrong options (2); the person has been told.
+pub fn begin(program: &str) -> std::result::Result<Launch, ExitCode> {
+    tracing_subscriber::fmt()
+        // A log that cannot be written is no reason to fail.
+        .log_internal_errors(false)
+        .with_env_filter(
+            EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_| "warn,waxwing=info".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match Launch::read(std::env::args_os().skip(1)) {
+        Ok(launch) if launch.help => {
+            println!("{program} {USAGE}");
+            Err(ExitCode::SUCCESS)
+        }
+        Ok(launch) => Ok(launch),
+        Err(error) => {
+            eprintln!("{error}\n{program} {USAGE}");
+            Err(ExitCode::from(2))
+        }
+    }
+}
 
 impl Launch {
     /// Reads the arguments behind the program's name. Errors: `invalid_params` with what is wrong.

@@ -11,36 +11,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use waxwing_core::Core;
 use waxwing_core::error::{Code, Error, Result};
-use waxwing_core::launch::{Launch, USAGE};
+use waxwing_core::launch::{self, Launch, USAGE};
 use waxwing_core::profile::Profile;
 
 /// How long whoever reads standard output may take for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 pub(crate) fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        // A log that cannot be written is no reason to fail.
-        .log_internal_errors(false)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("WAXWING_LOG")
-                .unwrap_or_else(|_| "warn,waxwing=info".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
-    let launch = match Launch::read(std::env::args_os().skip(1)) {
-        Ok(launch) if launch.help => {
-            println!("waxwing-headless {USAGE}");
-            return ExitCode::SUCCESS;
-        }
+    let launch = match launch::begin("waxwing-headless") {
         Ok(launch) if launch.profile.is_some() && launch.rest.is_empty() => launch,
         Ok(_) => {
             eprintln!("waxwing-headless {USAGE}");
             return ExitCode::from(2);
         }
-        Err(error) => {
-            eprintln!("{error}\nwaxwing-headless {USAGE}");
-            return ExitCode::from(2);
-        }
+        Err(code) => return code,
     };
     match run(&launch) {
         Ok(()) => ExitCode::SUCCESS,
