@@ -6,7 +6,8 @@ use waxwing_omemo::Profile;
 
 use super::archive_preferences;
 use super::batch::Batch;
-use super::encryption::{ListOutcome, Want, begin_session};
+use super::devices::{ListOutcome, Want};
+use super::encryption::begin_session;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};

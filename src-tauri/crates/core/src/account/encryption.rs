@@ -1,7 +1,7 @@
 //! Encrypting: which devices, which namespace, and the stanza. Everything happens inside the caller's transaction, so
 //! that ratchets and the ready stanza are stored together before the first byte is sent (security.md).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use waxwing_omemo::{
     seal_payload,
 };
 
+use super::devices::{ListOutcome, Lists, Want, lists_wanted};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::model::{AccountId, BareJid, Encryption, Trust};
@@ -28,41 +29,6 @@ const BUNDLE_RETRY: Duration = Duration::from_secs(600);
 /// What clients show that cannot read the message (XEP-0384 §4.5).
 const FALLBACK: &str =
     "This message is encrypted with OMEMO, which your client does not support or has switched off.";
-
-/// Something that must be known before a message can be encrypted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Want {
-    List {
-        of: BareJid,
-        profile: Profile,
-    },
-    Bundle {
-        of: BareJid,
-        device: DeviceId,
-        profile: Profile,
-    },
-}
-
-/// What came of asking for a device list in this session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ListOutcome {
-    Devices,
-    /// There is certainly no list, or an empty one.
-    Empty,
-    /// It could not be found out.
-    Failed,
-}
-
-/// An outcome and when it came. That there are no devices is believed for a while only, since nobody who does not see
-/// our presence tells us when there are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listed {
-    pub(super) outcome: ListOutcome,
-    pub(super) at: Instant,
-}
-
-/// How long the lack of devices is believed.
-const EMPTY_FOR: Duration = Duration::from_secs(300);
 
 /// What a message is made of.
 pub(super) struct Outgoing<'a> {
@@ -83,9 +49,6 @@ pub(super) enum Prepared {
     Wants(BTreeSet<Want>),
     Failed(Fault),
 }
-
-/// The asked-for lists of this session.
-pub(super) type Lists = BTreeMap<(BareJid, Profile), Listed>;
 
 /// Makes a message ready. Ratchets are advanced in `write`: the stanza must be stored in it too.
 pub(super) async fn prepare(
@@ -145,20 +108,6 @@ pub(super) async fn prepare(
         return Ok(Prepared::Wants(recipients.wants));
     }
     seal(write, account, outgoing, &own, recipients.keys, preferred, now).await
-}
-
-/// Which lists nobody asked for in this session, or too long ago.
-pub(super) fn lists_wanted<'a>(
-    lists: &Lists,
-    of: impl IntoIterator<Item = &'a BareJid>,
-    now: Instant,
-) -> BTreeSet<Want> {
-    let known = |listed: &Listed| listed.outcome != ListOutcome::Empty || now < listed.at + EMPTY_FOR;
-    of.into_iter()
-        .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)))
-        .filter(|asked| !lists.get(asked).is_some_and(known))
-        .map(|(of, profile)| Want::List { of, profile })
-        .collect()
 }
 
 fn active(devices: Vec<DeviceRow>) -> Vec<DeviceRow> {

@@ -5,6 +5,7 @@ mod answers;
 mod archive;
 mod archive_preferences;
 mod batch;
+mod devices;
 mod encryption;
 mod faults;
 mod iq;

@@ -15,8 +15,8 @@ use waxwing_stream::{
 
 use super::archive::Archive;
 use super::batch::Batch;
-use super::encryption::{ListOutcome, Listed, Lists, Want, lists_wanted};
-use super::iq::{Ask, Questions};
+use super::devices::{Lists, Want, lists_wanted};
+use super::iq::Questions;
 use super::outbox::Pump;
 use super::publishing::Step;
 use super::reading::Reading;
@@ -30,15 +30,13 @@ use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
-use crate::xep::{ns, pubsub};
+use crate::xep::ns;
 use crate::{Core, log_failure};
 
 /// So many stanzas are stored in one transaction at most.
 const BATCH: usize = 512;
 /// And after this time no further one is taken into it: large stanzas take long, and all accounts share one writer.
 const BATCH_TIME: Duration = Duration::from_millis(50);
-/// When our keys could not be published, it is tried again after so long.
-const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -101,7 +99,7 @@ pub(super) struct Session {
     /// Device lists that were asked for.
     pub(super) lists: Lists,
     /// Questions about devices without an answer yet.
-    asking: BTreeSet<Want>,
+    pub(super) asking: BTreeSet<Want>,
     /// The keys of the bundles that are being published.
     pub(super) publishing: HashMap<Profile, String>,
     /// Namespaces in which our bundle can be had.
@@ -109,7 +107,7 @@ pub(super) struct Session {
     /// Namespaces in which our device is on the list, or cannot be put there.
     pub(super) settled: HashSet<Profile>,
     /// When to try again to put our device on the list.
-    publish_again: Option<Instant>,
+    pub(super) publish_again: Option<Instant>,
     /// Whether the window was told that the account is online.
     pub(super) announced: bool,
     /// How often we put ourselves back on the device list.
@@ -456,34 +454,6 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Asks for what is not being asked for already.
-    pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
-        for want in wants {
-            if !self.session.asking.insert(want.clone()) {
-                continue;
-            }
-            let (of, payload, ask) = match want {
-                Want::List { of, profile } => {
-                    let payload = pubsub::items(profile.device_list_node(), None);
-                    (of.clone(), payload, Ask::DeviceList { of, profile })
-                }
-                Want::Bundle { of, device, profile } => {
-                    let item = profile.bundle_item(device);
-                    let payload = pubsub::items(&profile.bundle_node(device), Some(&item));
-                    (of.clone(), payload, Ask::Bundle { of, device, profile })
-                }
-            };
-            let stanza = self.session.questions.ask(Some(&of), "get", payload, ask)?;
-            self.connection.send(&stanza).await?;
-        }
-        Ok(())
-    }
-
-    /// A question about devices has been answered, or never will be.
-    pub(super) fn asked(&mut self, want: &Want) {
-        self.session.asking.remove(want);
-    }
-
     async fn expire(&mut self) -> std::result::Result<(), Stop> {
         let now = Instant::now();
         let expired = self.session.questions.expired(now);
@@ -558,37 +528,6 @@ impl Online<'_> {
         if tokio::time::timeout(FAREWELL, wait).await.is_err() {
             tracing::debug!("the server did not confirm everything in time");
         }
-    }
-
-    /// The outcome of a device list, for this session.
-    pub(super) fn list_read(&mut self, of: &BareJid, profile: Profile, outcome: ListOutcome) {
-        self.asked(&Want::List {
-            of: of.clone(),
-            profile,
-        });
-        if *of == self.own && outcome == ListOutcome::Failed {
-            self.cannot_publish(profile);
-        }
-        self.session.lists.insert(
-            (of.clone(), profile),
-            Listed {
-                outcome,
-                at: Instant::now(),
-            },
-        );
-    }
-
-    /// That somebody has no devices, or could not be asked, is found out anew: it may have changed meanwhile.
-    pub(super) fn forget_uncertain_lists(&mut self, of: &BareJid) {
-        self.session
-            .lists
-            .retain(|(whose, _), listed| whose != of || listed.outcome == ListOutcome::Devices);
-    }
-
-    /// Our device could not be put on the list; the account is online all the same, and it is tried again.
-    pub(super) fn cannot_publish(&mut self, profile: Profile) {
-        self.session.settled.insert(profile);
-        self.session.publish_again = Some(Instant::now() + PUBLISH_AGAIN);
     }
 
     /// The server closed the stream because of what we sent: what it has not confirmed is not sent for ever.

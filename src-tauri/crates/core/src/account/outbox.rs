@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use waxwing_stream::StanzaNumber;
 
 use super::batch::Batch;
-use super::encryption::{Outgoing, Prepared, Want, prepare};
+use super::devices::Want;
+use super::encryption::{Outgoing, Prepared, prepare};
 use super::iq::Ask;
 use super::online::{Online, Stop};
 use crate::error::{Code, Fault, Result};

@@ -7,7 +7,7 @@ use minidom::Element;
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::encryption::lists_wanted;
+use super::devices::lists_wanted;
 use super::iq::Ask;
 use super::{ErrorChange, keys, set_state};
 use crate::error::Result;

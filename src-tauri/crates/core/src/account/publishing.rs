@@ -6,7 +6,7 @@ use minidom::Element;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
 use super::batch::Batch;
-use super::encryption::ListOutcome;
+use super::devices::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::Result;

@@ -5,7 +5,7 @@ use minidom::Element;
 use waxwing_omemo::Profile;
 
 use super::batch::Batch;
-use super::encryption::ListOutcome;
+use super::devices::ListOutcome;
 use super::online::Online;
 use crate::error::Result;
 use crate::inbound::{Inbound, Query, Sender};

@@ -1,0 +1,128 @@
+//! Which devices somebody has, and their bundles: what is asked for in a session, once, and what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use waxwing_omemo::{DeviceId, Profile};
+
+use super::iq::Ask;
+use super::online::{Online, Stop};
+use crate::model::BareJid;
+use crate::xep::pubsub;
+
+/// When our keys could not be published, it is tried again after so long.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
+
+/// Something that must be known before a message can be encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Want {
+    List {
+        of: BareJid,
+        profile: Profile,
+    },
+    Bundle {
+        of: BareJid,
+        device: DeviceId,
+        profile: Profile,
+    },
+}
+
+/// What came of asking for a device list in this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListOutcome {
+    Devices,
+    /// There is certainly no list, or an empty one.
+    Empty,
+    /// It could not be found out.
+    Failed,
+}
+
+/// An outcome and when it came. That there are no devices is believed for a while only, since nobody who does not see
+/// our presence tells us when there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed {
+    pub(super) outcome: ListOutcome,
+    pub(super) at: Instant,
+}
+
+/// How long the lack of devices is believed.
+const EMPTY_FOR: Duration = Duration::from_secs(300);
+
+/// The asked-for lists of this session.
+pub(super) type Lists = BTreeMap<(BareJid, Profile), Listed>;
+
+/// Which lists nobody asked for in this session, or too long ago.
+pub(super) fn lists_wanted<'a>(
+    lists: &Lists,
+    of: impl IntoIterator<Item = &'a BareJid>,
+    now: Instant,
+) -> BTreeSet<Want> {
+    let known = |listed: &Listed| listed.outcome != ListOutcome::Empty || now < listed.at + EMPTY_FOR;
+    of.into_iter()
+        .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)))
+        .filter(|asked| !lists.get(asked).is_some_and(known))
+        .map(|(of, profile)| Want::List { of, profile })
+        .collect()
+}
+
+impl Online<'_> {
+    /// Asks for what is not being asked for already.
+    pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
+        for want in wants {
+            if !self.session.asking.insert(want.clone()) {
+                continue;
+            }
+            let (of, payload, ask) = match want {
+                Want::List { of, profile } => {
+                    let payload = pubsub::items(profile.device_list_node(), None);
+                    (of.clone(), payload, Ask::DeviceList { of, profile })
+                }
+                Want::Bundle { of, device, profile } => {
+                    let item = profile.bundle_item(device);
+                    let payload = pubsub::items(&profile.bundle_node(device), Some(&item));
+                    (of.clone(), payload, Ask::Bundle { of, device, profile })
+                }
+            };
+            let stanza = self.session.questions.ask(Some(&of), "get", payload, ask)?;
+            self.connection.send(&stanza).await?;
+        }
+        Ok(())
+    }
+
+    /// A question about devices has been answered, or never will be.
+    pub(super) fn asked(&mut self, want: &Want) {
+        self.session.asking.remove(want);
+    }
+
+    /// The outcome of a device list, for this session.
+    pub(super) fn list_read(&mut self, of: &BareJid, profile: Profile, outcome: ListOutcome) {
+        self.asked(&Want::List {
+            of: of.clone(),
+            profile,
+        });
+        if *of == self.own && outcome == ListOutcome::Failed {
+            self.cannot_publish(profile);
+        }
+        self.session.lists.insert(
+            (of.clone(), profile),
+            Listed {
+                outcome,
+                at: Instant::now(),
+            },
+        );
+    }
+
+    /// That somebody has no devices, or could not be asked, is found out anew: it may have changed meanwhile.
+    pub(super) fn forget_uncertain_lists(&mut self, of: &BareJid) {
+        self.session
+            .lists
+            .retain(|(whose, _), listed| whose != of || listed.outcome == ListOutcome::Devices);
+    }
+
+    /// Our device could not be put on the list; the account is online all the same, and it is tried again.
+    pub(super) fn cannot_publish(&mut self, profile: Profile) {
+        self.session.settled.insert(profile);
+        self.session.publish_again = Some(Instant::now() + PUBLISH_AGAIN);
+    }
+}
