@@ -19,7 +19,7 @@ use crate::fail::{self, Point};
 use crate::inbound::{Archived, Inbound, Text};
 use crate::model::{ChatId, Direction, MessageId};
 use crate::store::archive::{self, Gap, Place};
-use crate::store::messages::{Known, Sought, Stand};
+use crate::store::messages::{Known, Placed, Sought};
 use crate::store::{chats, messages};
 use crate::xep::{mam, stanza_error};
 
@@ -47,6 +47,9 @@ pub(super) struct Archive {
     ends: HashSet<String>,
     /// When to try again after a failure.
     again: Option<Instant>,
+    /// Stanzas with results of the page under way that the server has not been told to be here. They are, when the page
+    /// or something else is stored: a transaction for each would do nothing but count.
+    held: u32,
 }
 
 /// A page under way.
@@ -70,6 +73,11 @@ struct Stood {
 }
 
 impl Stood {
+    /// What comes next stands above this.
+    fn low(&self, gap: &Gap) -> i64 {
+        self.within.map_or(gap.low, |(_, last)| last)
+    }
+
     /// A message stands here. What follows in the archive stands behind it, unless it stands beyond the gap.
     fn at(&mut self, position: i64, low: i64, high: i64) {
         self.highest = self.highest.max(position);
@@ -83,6 +91,30 @@ impl Archive {
     /// The id of the question that is open.
     pub(super) fn query(&self) -> Option<&str> {
         self.reading.as_ref().map(|reading| reading.query.as_str())
+    }
+
+    /// Whether a stanza belongs to the page under way.
+    pub(super) fn is_result(&self, stanza: &Element) -> bool {
+        mam::result(stanza).is_some_and(|result| Some(result.query) == self.query())
+    }
+
+    /// A stanza with a result is here.
+    pub(super) fn hold(&mut self) {
+        self.held += 1;
+    }
+
+    /// How many of them the server is told of now.
+    pub(super) fn take_held(&mut self) -> u32 {
+        std::mem::take(&mut self.held)
+    }
+
+    /// In a session that goes on after a break, what the server was not told to be here comes again.
+    pub(super) fn come_again(&mut self) {
+        let held = self.take_held() as usize;
+        if let Some(reading) = &mut self.reading {
+            let kept = reading.messages.len().saturating_sub(held);
+            reading.messages.truncate(kept);
+        }
     }
 
     /// Whether it is known what the server had of ours when the session began.
@@ -267,7 +299,7 @@ impl Online<'_> {
         messages.truncate(met.unwrap_or(usize::MAX));
         let last = messages.last().map(|last| (last.id.clone(), last.at));
         let stood = self.store_page(batch, messages, &gap, now).await?;
-        gap.low = stood.within.map_or(gap.low, |(_, last)| last);
+        gap.low = stood.low(&gap);
         if let (Some((id, at)), None) = (&last, &gap.before) {
             let place = Place {
                 id: id.clone(),
@@ -344,7 +376,7 @@ impl Online<'_> {
         self.next_gap(batch).await
     }
 
-    /// Stores what a page holds between the edges of its gap.
+    /// Stores what a page holds between the edges of its gap: the texts, then what was said of them.
     async fn store_page(
         &mut self,
         batch: &mut Batch,
@@ -354,31 +386,42 @@ impl Online<'_> {
     ) -> Result<Stood> {
         let mut stood = Stood::default();
         let mut known = self.known_of(batch, &messages, now).await?;
+        let (mut new, mut said) = (Vec::new(), Vec::new());
         let mut number = 0;
-        for (place, archived) in messages.into_iter().enumerate() {
-            fail::when(Point::PageHalf, || place > 0);
+        for archived in messages {
             for inbound in archived.holds {
                 let text = match inbound {
                     Inbound::Text(text) => text,
                     other => {
-                        self.said_since(batch, other).await?;
+                        said.push(other);
                         continue;
                     }
                 };
                 let known = known.remove(&number);
                 number += 1;
                 let chat = batch.chat(self.account, &text.chat, now).await?;
-                let low = stood.within.map_or(gap.low, |(_, last)| last);
+                let low = stood.low(gap);
                 let position = if let Some(known) = known {
                     self.known_text(batch, chat, &text, gap, known).await?
                 } else {
                     let between = (archived.at.as_microsecond(), low, gap.high);
-                    self.archived_text(batch, chat, text, gap, between, now).await?
+                    let placed = self.place_text(batch, chat, text, gap, between, now).await?;
+                    let position = placed.as_ref().map(|(placed, _)| placed.position);
+                    new.extend(placed);
+                    position
                 };
                 if let Some(position) = position {
                     stood.at(position, low, gap.high);
                 }
             }
+        }
+        let any = !new.is_empty();
+        for position in self.store_texts(batch, new, gap).await? {
+            stood.at(position, stood.low(gap), gap.high);
+        }
+        fail::when(Point::PageHalf, || any);
+        for inbound in said {
+            self.said_since(batch, inbound).await?;
         }
         Ok(stood)
     }
@@ -423,9 +466,8 @@ impl Online<'_> {
         Ok(Some(known.position))
     }
 
-    /// A message that the archive tells of and that is new. Gives the position it stands at; none if there is nothing to
-    /// show.
-    async fn archived_text(
+    /// A message that the archive tells of and that is new, with its place; none if there is nothing to show.
+    async fn place_text(
         &mut self,
         batch: &mut Batch,
         chat: ChatId,
@@ -433,27 +475,57 @@ impl Online<'_> {
         gap: &Gap,
         between: (i64, i64, i64),
         now: Timestamp,
-    ) -> Result<Option<i64>> {
-        let missed = gap.after.is_some();
-        let low = self.put_early_before(batch, chat, between).await?;
+    ) -> Result<Option<(Placed, Text)>> {
         let (wanted, _, high) = between;
-        let stand = Stand::Between { wanted, low, high };
-        let Some((message, position)) = self.new_text(batch, chat, &text, stand, missed, now).await? else {
+        let low = self.put_early_before(batch, chat, between).await?;
+        let Some(new) = self.read_content(batch, chat, &text, now).await? else {
             return Ok(None);
         };
-        // Whoever looks at the beginning of a chat sees its gap move, and reads on.
-        if gap.after.is_none() && gap.before.is_some() {
-            batch.changes.messages.remove(&message);
+        let placed = Placed {
+            chat,
+            position: archive::place_between(wanted, low, high),
+            unread: gap.after.is_some() && new.direction == Direction::In,
+            new,
+        };
+        Ok(Some((placed, text)))
+    }
+
+    /// Stores the new messages of a page. Gives where they stand.
+    async fn store_texts(
+        &mut self,
+        batch: &mut Batch,
+        new: Vec<(Placed, Text)>,
+        gap: &Gap,
+    ) -> Result<Vec<i64>> {
+        let missed = gap.after.is_some();
+        let (placed, texts): (Vec<Placed>, Vec<Text>) = new.into_iter().unzip();
+        let stored = messages::insert_all(&mut batch.write, &placed, gap.high).await?;
+        let mut answered = HashMap::new();
+        let rows = placed.iter().zip(texts).zip(&stored);
+        for ((placed, text), (message, _)) in rows.filter_map(|(text, row)| Some((text, (*row)?))) {
+            batch.stored(placed.chat, message, placed.unread);
+            // Whoever looks at the beginning of a chat sees its gap move, and reads on.
+            if !missed && gap.before.is_some() {
+                batch.changes.messages.remove(&message);
+            }
+            if missed && text.direction == Direction::Out {
+                answered.insert(placed.chat, message);
+            } else if missed
+                && let (Some(_), Some(id)) = (&text.receipt_to, &text.stanza_id)
+                && self.session.archive.owed.len() < RECEIPTS
+            {
+                self.session.archive.owed.insert((placed.chat, id.clone()), text);
+            }
         }
-        if missed && text.direction == Direction::Out {
+        // Whoever answers on another device has read what stands before.
+        for (chat, message) in answered {
             self.read_up_to(batch, chat, message).await?;
-        } else if missed
-            && let (Some(_), Some(id)) = (&text.receipt_to, &text.stanza_id)
-            && self.session.archive.owed.len() < RECEIPTS
-        {
-            self.session.archive.owed.insert((chat, id.clone()), text);
         }
-        Ok(Some(position))
+        Ok(stored
+            .into_iter()
+            .flatten()
+            .map(|(_, position)| position)
+            .collect())
     }
 
     /// What came early moves before what the archive tells of after it. Gives the lowest position that is left.

@@ -7,7 +7,7 @@ use minidom::Element;
 
 use crate::error::Result;
 use crate::inbound::Text;
-use crate::model::{AccountId, BareJid, ChatId, EncryptionMode};
+use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
 use crate::store::archive::Place;
@@ -117,6 +117,16 @@ impl Batch {
             self.found.acquainted.insert(chat);
         }
         Ok(acquainted)
+    }
+
+    /// A message has become a row.
+    pub(super) fn stored(&mut self, chat: ChatId, message: MessageId, unread: bool) {
+        self.changes.messages.insert(message);
+        self.changes.chats.insert(chat);
+        self.changes.account = true;
+        if unread {
+            *self.news.entry(chat).or_default() += 1;
+        }
     }
 
     /// Whether the other side of a chat gets receipts, if it may learn anything.

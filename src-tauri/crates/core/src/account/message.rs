@@ -35,7 +35,10 @@ impl Online<'_> {
         // Before decrypting: a message key can be used once only.
         if !self.is_stored(batch, chat, &text).await? {
             let stand = Stand::End(now.as_microsecond());
-            let stored = self.new_text(batch, chat, &text, stand, true, now).await?;
+            let stored = match self.read_content(batch, chat, &text, now).await? {
+                Some(message) => self.store_message(batch, chat, &message, stand).await?,
+                None => None,
+            };
             // What was held back somewhere says nothing about what stands before it.
             if let (Some(id), Some((_, position))) = (&text.archive_id, stored)
                 && text.sent_at >= now
@@ -55,22 +58,6 @@ impl Online<'_> {
         };
         archive::end_before(&mut batch.write, self.account, &first).await?;
         archive::set_newest(&mut batch.write, self.account, &place).await
-    }
-
-    /// Stores a message that is not known yet. Says where; none if there is nothing to show.
-    pub(super) async fn new_text(
-        &mut self,
-        batch: &mut Batch,
-        chat: ChatId,
-        text: &Text,
-        stand: Stand,
-        unread: bool,
-        now: Timestamp,
-    ) -> Result<Option<(MessageId, i64)>> {
-        match self.read_content(batch, chat, text, now).await? {
-            Some(message) => self.store_message(batch, chat, &message, stand, unread).await,
-            None => Ok(None),
-        }
     }
 
     /// Whether a message is stored already. What came back from the server need not be sent to it again.
@@ -102,26 +89,21 @@ impl Online<'_> {
         Ok(())
     }
 
+    /// Stores what came live. Says where; none if it is there already.
     async fn store_message(
         &self,
         batch: &mut Batch,
         chat: ChatId,
         message: &NewMessage,
         stand: Stand,
-        unread: bool,
     ) -> Result<Option<(MessageId, i64)>> {
-        let unread = unread && message.direction == Direction::In;
+        let unread = message.direction == Direction::In;
         let stored = messages::insert(&mut batch.write, chat, message, unread, stand).await?;
         if let Some((id, _)) = stored {
-            batch.changes.messages.insert(id);
-            batch.changes.chats.insert(chat);
-            batch.changes.account = true;
-            if unread {
-                *batch.news.entry(chat).or_default() += 1;
-            }
+            batch.stored(chat, id, unread);
         }
         // Whoever answers on another device has read what stands before.
-        if message.direction == Direction::Out && matches!(stand, Stand::End(_)) {
+        if message.direction == Direction::Out {
             chats::mark_read(&mut batch.write, chat).await?;
         }
         Ok(stored)
@@ -180,12 +162,12 @@ impl Online<'_> {
             markable: false,
         };
         let stand = Stand::End(now.as_microsecond());
-        self.store_message(batch, chat, &message, stand, true).await?;
+        self.store_message(batch, chat, &message, stand).await?;
         Ok(())
     }
 
     /// What is to be stored; none if there is nothing to show.
-    async fn read_content(
+    pub(super) async fn read_content(
         &mut self,
         batch: &mut Batch,
         chat: ChatId,

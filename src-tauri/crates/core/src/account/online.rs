@@ -24,7 +24,7 @@ use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
-use crate::inbound::{self, Context, Sender};
+use crate::inbound::{self, Context, Inbound, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
@@ -232,6 +232,7 @@ impl Online<'_> {
     async fn begin(&mut self, restored: Option<Vec<SentStanza>>) -> std::result::Result<(), Stop> {
         let mut lost = Vec::new();
         if self.connection.resumed() {
+            self.session.archive.come_again();
             if let Some(sent) = restored {
                 let sent = session::go_on(self.core, self.account, &self.connection, sent).await?;
                 self.session.pump.restore(&sent);
@@ -286,9 +287,12 @@ impl Online<'_> {
     /// Takes in what came and all that came right behind it, in one transaction.
     async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
         let now = Timestamp::now();
+        let Some(first) = self.hold_results(first, now) else {
+            return Ok(());
+        };
         let mut batch = Batch::begin(&self.core.store).await?;
         let until = Instant::now() + BATCH_TIME;
-        let mut handled = 0;
+        let mut handled = self.session.archive.take_held();
         let mut next = Some(first);
         let mut count = 0;
         while let Some(incoming) = next.take() {
@@ -308,17 +312,41 @@ impl Online<'_> {
         self.finish_handled(batch, handled).await
     }
 
+    /// Takes in what the archive tells of the page under way, which is stored when it has ended, and all of it that came
+    /// right behind it. Gives what else came.
+    fn hold_results(&mut self, first: Incoming, now: Timestamp) -> Option<Incoming> {
+        let mut next = Some(first);
+        for _ in 0..BATCH {
+            let Some(Incoming::Stanza(stanza)) = &next else {
+                break;
+            };
+            if !self.session.archive.is_result(stanza) {
+                break;
+            }
+            let Ok([Inbound::Archived(archived)]) = <[_; 1]>::try_from(self.read(stanza, now)) else {
+                break;
+            };
+            self.archived(archived);
+            self.session.archive.hold();
+            next = self.connection.try_next().and_then(std::result::Result::ok);
+        }
+        next
+    }
+
+    fn read(&self, stanza: &Element, now: Timestamp) -> Vec<Inbound> {
+        let context = Context {
+            own: &self.own,
+            stanza_ids: self.session.stanza_ids,
+            archive_query: self.session.archive.query(),
+            now,
+        };
+        inbound::read(stanza, &context)
+    }
+
     async fn apply(&mut self, batch: &mut Batch, incoming: Incoming, now: Timestamp) -> Result<()> {
         match incoming {
             Incoming::Stanza(stanza) => {
-                let own = self.own.clone();
-                let context = Context {
-                    own: &own,
-                    stanza_ids: self.session.stanza_ids,
-                    archive_query: self.session.archive.query(),
-                    now,
-                };
-                for inbound in inbound::read(&stanza, &context) {
+                for inbound in self.read(&stanza, now) {
                     self.receive(batch, inbound, &stanza, now).await?;
                 }
                 Ok(())

@@ -256,25 +256,27 @@ pub(crate) async fn read_up_to(write: &mut Write, chat: ChatId, message: Message
     Ok(done.rows_affected() > 0)
 }
 
-/// A message was added: the chat's last one, if it stands at the end; and it counts as unread if `unread`.
-pub(crate) async fn advance(
-    write: &mut Write,
-    chat: ChatId,
-    message: MessageId,
-    position: i64,
-    unread: bool,
-) -> Result<()> {
+/// Messages were added, at rising positions: each with whether it counts as unread. Whatever stands at the end and was read
+/// before anything unread came leads the mark of what was read.
+pub(crate) async fn advance(write: &mut Write, chat: ChatId, added: &[(MessageId, i64, bool)]) -> Result<()> {
+    let Some((last, position, _)) = added.last() else {
+        return Ok(());
+    };
+    let read = added.iter().take_while(|(.., unread)| !unread).last();
+    let unread = added.iter().filter(|(.., unread)| *unread).count();
     sqlx::query(
-        "UPDATE chat SET unread = unread + ?4,
-             read_up_to = CASE WHEN ?4 OR unread > 0 OR ?3 < last_position THEN read_up_to ELSE ?2 END,
-             last_message = iif(last_message IS NULL OR ?3 > last_position, ?2, last_message),
-             last_position = iif(last_message IS NULL OR ?3 > last_position, ?3, last_position)
+        "UPDATE chat SET unread = unread + ?2,
+             read_up_to = iif(?3 IS NULL OR unread > 0 OR ?4 < last_position, read_up_to, ?3),
+             last_message = iif(last_message IS NULL OR ?6 > last_position, ?5, last_message),
+             last_position = iif(last_message IS NULL OR ?6 > last_position, ?6, last_position)
          WHERE id = ?1",
     )
     .bind(chat)
-    .bind(message)
+    .bind(i64::try_from(unread).unwrap_or(i64::MAX))
+    .bind(read.map(|(id, ..)| id))
+    .bind(read.map(|(_, position, _)| position))
+    .bind(last)
     .bind(position)
-    .bind(unread)
     .execute(&mut **write)
     .await?;
     Ok(())

@@ -1,9 +1,10 @@
 //! Messages as they are stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use sqlx::query_builder::{QueryBuilder, Separated};
+use sqlx::{FromRow, Sqlite};
 
 use super::accounts::Address;
 use super::{Connection, Write, archive, chats, millis, search, time};
@@ -78,6 +79,13 @@ macro_rules! select_message {
 }
 pub(super) use select_message;
 
+/// What is written of a new message.
+const COLUMNS: &str =
+    "chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device, unprotected,
+    undecryptable, stanza_id, origin_id, archive_id, markable";
+/// So many messages are stored by one statement: SQLite binds 32,766 values at most.
+const ROWS: usize = 500;
+
 /// A message to be stored at the end of its chat.
 #[derive(Clone, Debug)]
 pub(crate) struct NewMessage {
@@ -135,10 +143,100 @@ pub(crate) async fn insert(
         return Ok(None);
     };
     if let Some(body) = &new.body {
-        search::index(write, message, body).await?;
+        search::index(write, &[(message, body)]).await?;
     }
-    chats::advance(write, chat, message, position, unread).await?;
+    chats::advance(write, chat, &[(message, position, unread)]).await?;
     Ok(Some((message, position)))
+}
+
+/// A message with its place in one of several chats.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) chat: ChatId,
+    pub(crate) position: i64,
+    pub(crate) new: NewMessage,
+    pub(crate) unread: bool,
+}
+
+/// Stores messages at their rising positions, which are all below `high`, in a few statements. Where something is in the
+/// way they move up and stay in order. Gives for each what `insert` gives.
+pub(crate) async fn insert_all(
+    write: &mut Write,
+    placed: &[Placed],
+    high: i64,
+) -> Result<Vec<Option<(MessageId, i64)>>> {
+    if archive::any_taken(write, placed.iter().map(|one| (one.chat, one.position))).await? {
+        let mut stored = Vec::with_capacity(placed.len());
+        let mut low = i64::MIN;
+        for one in placed {
+            let (wanted, least) = (one.position, one.position.saturating_sub(1));
+            let stand = Stand::Between {
+                wanted,
+                low: least.max(low),
+                high,
+            };
+            let row = insert(write, one.chat, &one.new, one.unread, stand).await?;
+            low = row.map_or(low, |(_, position)| position);
+            stored.push(row);
+        }
+        return Ok(stored);
+    }
+    let mut rows: HashMap<(ChatId, i64), MessageId> = HashMap::new();
+    for some in placed.chunks(ROWS) {
+        let mut query = QueryBuilder::new("INSERT INTO message (");
+        query.push(COLUMNS).push(") ");
+        query.push_values(some, |mut row, one| {
+            row.push_bind(one.chat).push_bind(one.position);
+            push_rest(&mut row, &one.new);
+        });
+        query.push(" ON CONFLICT DO NOTHING RETURNING chat, position, id");
+        let of_chunk: Vec<(ChatId, i64, MessageId)> = query
+            .build_query_as()
+            .persistent(false)
+            .fetch_all(&mut **write)
+            .await?;
+        rows.extend(
+            of_chunk
+                .into_iter()
+                .map(|(chat, position, id)| ((chat, position), id)),
+        );
+    }
+    let stored: Vec<_> = placed
+        .iter()
+        .map(|one| rows.get(&(one.chat, one.position)).map(|id| (*id, one.position)))
+        .collect();
+    let (mut bodies, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    for (one, row) in placed.iter().zip(&stored) {
+        let Some((message, position)) = *row else { continue };
+        bodies.extend(one.new.body.as_ref().map(|body| (message, body.as_str())));
+        chats
+            .entry(one.chat)
+            .or_default()
+            .push((message, position, one.unread));
+    }
+    search::index(write, &bodies).await?;
+    for (chat, messages) in chats {
+        chats::advance(write, chat, &messages).await?;
+    }
+    Ok(stored)
+}
+
+/// The values behind chat and position.
+fn push_rest(row: &mut Separated<'_, Sqlite, &'static str>, new: &NewMessage) {
+    row.push_bind(new.sender.as_str())
+        .push_bind(new.direction)
+        .push_bind(new.body.as_deref())
+        .push_bind(millis(new.sent_at))
+        .push_bind(new.delivery)
+        .push_bind(new.encryption)
+        .push_bind(new.trust)
+        .push_bind(new.device)
+        .push_bind(new.unprotected)
+        .push_bind(new.undecryptable)
+        .push_bind(new.stanza_id.as_deref())
+        .push_bind(new.origin_id.as_deref())
+        .push_bind(new.archive_id.as_deref())
+        .push_bind(new.markable);
 }
 
 /// Stores a message at a position, or else behind all that there is and may come; none if something is in the way.
@@ -149,34 +247,21 @@ async fn put(
     position: i64,
     exact: bool,
 ) -> Result<Option<(MessageId, i64)>> {
-    Ok(sqlx::query_as(
-        "INSERT INTO message (chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device,
-             unprotected, undecryptable, stanza_id, origin_id, archive_id, markable)
-         VALUES (?1,
-             iif(?16, ?2, max(?2, 1 + coalesce((SELECT max(position) FROM message WHERE chat = ?1), 0),
-                 coalesce((SELECT max(high) FROM gap WHERE account = (SELECT account FROM chat WHERE id = ?1)), 0))),
-             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)
-         ON CONFLICT DO NOTHING RETURNING id, position",
-    )
-    .bind(chat)
-    .bind(position)
-    .bind(new.sender.as_str())
-    .bind(new.direction)
-    .bind(new.body.as_deref())
-    .bind(millis(new.sent_at))
-    .bind(new.delivery)
-    .bind(new.encryption)
-    .bind(new.trust)
-    .bind(new.device)
-    .bind(new.unprotected)
-    .bind(new.undecryptable)
-    .bind(new.stanza_id.as_deref())
-    .bind(new.origin_id.as_deref())
-    .bind(new.archive_id.as_deref())
-    .bind(exact)
-    .bind(new.markable)
-    .fetch_optional(&mut **write)
-    .await?)
+    let mut query = QueryBuilder::new("INSERT INTO message (");
+    query.push(COLUMNS).push(") SELECT id, ");
+    if exact {
+        query.push_bind(position);
+    } else {
+        query.push("max(").push_bind(position).push(
+            ", 1 + coalesce((SELECT max(position) FROM message WHERE message.chat = chat.id), 0),
+             coalesce((SELECT max(high) FROM gap WHERE account = chat.account), 0))",
+        );
+    }
+    query.push(", ");
+    push_rest(&mut query.separated(", "), new);
+    query.push(" FROM chat WHERE id = ").push_bind(chat);
+    query.push(" ON CONFLICT DO NOTHING RETURNING id, position");
+    Ok(query.build_query_as().fetch_optional(&mut **write).await?)
 }
 
 /// A message that is stored already.

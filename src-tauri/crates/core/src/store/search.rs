@@ -1,15 +1,17 @@
 //! The full-text index over message bodies (SQLite FTS5, contentless).
 
+use sqlx::types::Json;
+
 use super::messages::{MessageRow, select_message};
 use super::{Connection, Write};
 use crate::error::Result;
 use crate::model::{AccountId, Message, MessageId};
 
-/// Puts a message's words into the index.
-pub(crate) async fn index(write: &mut Write, message: MessageId, body: &str) -> Result<()> {
-    sqlx::query("INSERT INTO message_words (rowid, body) VALUES (?, ?)")
-        .bind(message)
-        .bind(spaced(body))
+/// Puts messages' words into the index.
+pub(crate) async fn index(write: &mut Write, messages: &[(MessageId, &str)]) -> Result<()> {
+    let words: Vec<(MessageId, String)> = messages.iter().map(|(id, body)| (*id, spaced(body))).collect();
+    sqlx::query("INSERT INTO message_words (rowid, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)")
+        .bind(Json(words))
         .execute(&mut **write)
         .await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::archive::{self, Place, ROOM};
+use crate::store::messages::Placed;
 
 fn place(id: &str, position: i64) -> Place {
     Place {
@@ -263,4 +264,58 @@ async fn a_gap_begins_before_what_was_sent_and_never_confirmed() {
     archive::begin(&mut write, account, at(3)).await.expect("begun");
     let gaps = archive::gaps(&mut write, account).await.expect("read");
     assert_eq!(gaps[0].after, Some(("live".to_owned(), at(1))));
+}
+
+/// A page with four messages, the third of them twice, behind one that is there: at the first one's place or elsewhere.
+async fn page_stored_behind(there: i64) -> (Vec<bool>, Vec<String>, u32) {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let high = 20 * ROOM;
+    let before = text("juliet@capulet.lit", "before", None);
+    let stand = Stand::Between {
+        wanted: there,
+        low: there - 1,
+        high,
+    };
+    messages::insert(&mut write, scene.chat, &before, true, stand)
+        .await
+        .expect("stored");
+    let placed: Vec<Placed> = ["one", "two", "three", "three", "four"]
+        .into_iter()
+        .enumerate()
+        .map(|(number, body)| Placed {
+            chat: scene.chat,
+            position: 10 * ROOM + i64::try_from(number).expect("small"),
+            new: text("juliet@capulet.lit", body, Some(body)),
+            unread: true,
+        })
+        .collect();
+    let stored = messages::insert_all(&mut write, &placed, high)
+        .await
+        .expect("stored");
+    write.commit().await.expect("committed");
+    let mut db = scene.store.read().await.expect("a reader");
+    let page = messages::page(&mut db, scene.chat, None, 50, 0)
+        .await
+        .expect("a page");
+    for (row, shown) in stored.iter().flatten().zip(page.iter().skip(1)) {
+        assert_eq!(*row, (shown.message, shown.position));
+    }
+    let found = search::find(&mut db, "four", None, 5, 0).await.expect("searched");
+    assert_eq!(found.len(), 1, "it is found by its words");
+    let chat = &chats::some(&mut db, &[scene.chat], 0).await.expect("read")[0];
+    let last = chat.last.as_ref().and_then(|last| last.body.clone());
+    assert_eq!(last.as_deref(), Some("four"));
+    let bodies = page.into_iter().filter_map(|message| message.body).collect();
+    (stored.iter().map(Option::is_some).collect(), bodies, chat.unread)
+}
+
+#[tokio::test]
+async fn a_page_is_stored_in_order_and_each_message_once_also_where_something_is_in_the_way() {
+    for there in [9 * ROOM, 10 * ROOM] {
+        let (stored, bodies, unread) = page_stored_behind(there).await;
+        assert_eq!(stored, [true, true, true, false, true]);
+        assert_eq!(bodies, ["before", "one", "two", "three", "four"]);
+        assert_eq!(unread, 5);
+    }
 }
