@@ -8,6 +8,8 @@ use crate::{Fault, Person, Profile, Prosody, Proxy, Tls, items};
 
 const ME: &str = "wren@waxwing.test";
 const FRIEND: &str = "heron@waxwing.test";
+/// With so many messages the database is larger than what SQLite keeps of it in memory: 2 MiB for each connection.
+const MORE_THAN_CACHES: usize = 5_000;
 
 /// What a process holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,16 +42,35 @@ impl Footprint {
 /// Signs in and comes back so many times, and gives what the program held after each of the marks (rising numbers of
 /// rounds, the last one the end). Most rounds are a connection that is reset and a session that is resumed; in one of
 /// ten a message is written while the connection is away, and one of ten is a new session after the account was
-/// switched off and on.
+/// switched off and on. Before, the store gets as many messages as there are rounds, or as fill its caches: what is
+/// written on the way makes no difference then.
 pub async fn come_back(marks: &[usize], mut tell: impl FnMut(usize, Footprint)) {
-    let server = Prosody::start_with_friends(&[ME, FRIEND]).await;
+    let rounds = marks.last().copied().unwrap_or_default();
+    let mut server = Prosody::with_long_archives(&[ME, FRIEND]).await;
     let proxy = Proxy::to(server.direct_tls_port).await;
     let mut profile = Profile::trusting(&server);
     profile.log_only("error");
     let mut me = Person::sign_in_with(profile, ME, proxy.port, Tls::Direct).await;
+    me.stop().await;
+    server.stop().await;
+    server.fill_archive(ME, 0, rounds.min(MORE_THAN_CACHES));
+    server.start_again().await;
+    me.start_again().await;
+    me.wait_online().await;
+    me.until(
+        "nothing of the archive is missing",
+        "list_accounts",
+        json!({}),
+        |list| {
+            items(list)
+                .iter()
+                .all(|account| items(&account["gaps"]).is_empty())
+        },
+    )
+    .await;
     let chat = me.plain_chat_with(FRIEND).await;
     let (mut cuts, mut written) = (0, Vec::new());
-    for round in 1..=marks.last().copied().unwrap_or_default() {
+    for round in 1..=rounds {
         me.forget_events();
         match round % 10 {
             3 => switch_off_and_on(&mut me).await,
