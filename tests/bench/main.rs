@@ -3,6 +3,7 @@
 //! Measures the real programs against a real server on loopback, beside a window with an empty page in the same run
 //! and beside what other messengers needed for the same work on such a machine.
 
+mod burst;
 mod catch_up;
 mod command_line;
 mod connection;
@@ -29,7 +30,7 @@ const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--seconds N] [--ti
   --archived N  how many messages are in the archive; can be given again (10000 and 100000)
   --seconds N   how long networks go away and come back (360)
   --timelines   also print what each page knows about its own start, in milliseconds from exec
-  NAME          start, memory, omemo, receive, pixel, catch-up, connection; all if none is given";
+  NAME          start, memory, omemo, receive, burst, pixel, catch-up, connection; all if none is given";
 
 /// What to measure, and how much of it.
 struct Options {
@@ -82,6 +83,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
             "memory",
             "omemo",
             "receive",
+            "burst",
             "pixel",
             "catch-up",
             "connection",
@@ -100,6 +102,7 @@ async fn measure(options: &Options) {
             "memory" => start::memory(options.runs).await,
             "omemo" => omemo::speed().await,
             "receive" => receive::receive(options.messages).await,
+            "burst" => burst::burst(options.messages).await,
             "catch-up" => catch_up::catch_up(options.runs.min(3), &options.archived).await,
             "connection" => connection::connection(options.runs, options.seconds).await,
             "pixel" => pixel::pixel().await,

@@ -146,13 +146,15 @@ fn print(messages: usize, floor: &[f64], plain: &[Round], encrypted: &[Round]) {
     );
 }
 
-fn bodies(kind: &str, round: usize, count: usize) -> Vec<String> {
+/// What somebody says in a round.
+pub fn bodies(kind: &str, round: usize, count: usize) -> Vec<String> {
     (0..count)
         .map(|number| format!("{kind} message {number} of round {round}"))
         .collect()
 }
 
-fn stanza(to: &str, round: usize, number: usize, content: &str) -> String {
+/// A message that asks for a receipt.
+pub fn stanza(to: &str, round: usize, number: usize, content: &str) -> String {
     let id = format!("m-{round}-{number}");
     format!(
         "<message to='{to}' type='chat' id='{id}'>{content}<request xmlns='urn:xmpp:receipts'/>\
