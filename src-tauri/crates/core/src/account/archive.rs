@@ -415,11 +415,10 @@ impl Online<'_> {
                 }
             }
         }
-        let any = !new.is_empty();
         for position in self.store_texts(batch, new, gap).await? {
             stood.at(position, stood.low(gap), gap.high);
         }
-        fail::when(Point::PageHalf, || any);
+        fail::when(Point::PageHalf, || number > 0);
         for inbound in said {
             self.said_since(batch, inbound).await?;
         }
