@@ -9,6 +9,7 @@ mod command_line;
 mod connection;
 mod encrypted;
 mod machine;
+mod million;
 mod omemo;
 mod pixel;
 mod program;
@@ -30,7 +31,7 @@ const USAGE: &str = "waxwing-bench [--runs N] [--messages N] [--seconds N] [--ti
   --archived N  how many messages are in the archive; can be given again (10000 and 100000)
   --seconds N   how long networks go away and come back (360)
   --timelines   also print what each page knows about its own start, in milliseconds from exec
-  NAME          start, memory, omemo, receive, burst, pixel, catch-up, connection; all if none is given";
+  NAME          start, memory, omemo, receive, burst, pixel, catch-up, million, connection; all if none is given";
 
 /// What to measure, and how much of it.
 struct Options {
@@ -86,6 +87,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
             "burst",
             "pixel",
             "catch-up",
+            "million",
             "connection",
         ]
         .map(str::to_owned)
@@ -104,6 +106,7 @@ async fn measure(options: &Options) {
             "receive" => receive::receive(options.messages).await,
             "burst" => burst::burst(options.messages).await,
             "catch-up" => catch_up::catch_up(options.runs.min(3), &options.archived).await,
+            "million" => million::million(options.runs, 1_000_000).await,
             "connection" => connection::connection(options.runs, options.seconds).await,
             "pixel" => pixel::pixel().await,
             other => panic!("there is no bench {other:?}\n{USAGE}"),

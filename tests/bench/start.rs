@@ -1,6 +1,6 @@
 //! How long the window takes to be there, and how much memory it holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -19,19 +19,21 @@ const FRIEND: &str = "contact-0000@waxwing.test";
 const CONTACTS: usize = 1_000;
 
 /// A window that shows something.
-struct Opened {
-    window: Window,
-    started: Started,
+pub struct Opened {
+    /// Under the driver.
+    pub window: Window,
+    /// When it began.
+    pub started: Started,
     /// Seconds from the start to the first content on the screen.
     first_paint: f64,
 }
 
 /// Opens a program on the screen, which must be empty before.
-async fn open(scene: &Scene, name: &str, arguments: &[String]) -> Opened {
+pub async fn open(display: &Display, pixels: &Path, name: &str, arguments: &[String]) -> Opened {
     let home = TempDir::new().expect("a temporary directory");
     let file = home.path().join("started");
     let (bench, all) = started::command_line(&file, &program(name), arguments);
-    let screen = Screen::open(&scene.pixels);
+    let screen = Screen::open(pixels);
     let screen = blocking(move || {
         screen.when("empty", LONG, screen::is_empty);
         screen
@@ -40,7 +42,7 @@ async fn open(scene: &Scene, name: &str, arguments: &[String]) -> Opened {
     let paint = tokio::spawn(blocking(move || {
         screen.when("painted", LONG, screen::shows_content)
     }));
-    let window = Window::of_program(&scene.display, &bench, &all, Theme::Light, pictures()).await;
+    let window = Window::of_program(display, &bench, &all, Theme::Light, pictures()).await;
     let painted = paint.await.expect("nothing panics there");
     let started = started::read(&file).await;
     Opened {
@@ -157,14 +159,20 @@ pub async fn start(runs: usize, timelines: bool) {
     // The first round fills the caches and does not count.
     for round in 0..=runs {
         scene.proxy.set(Fault::Stall);
-        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
+        let opened = open(
+            &scene.display,
+            &scene.pixels,
+            "waxwing",
+            &scene.profile.arguments(),
+        )
+        .await;
         let stalled = (opened.first_paint, opened.contacts().await);
         if timelines {
             eprintln!("window: {}", opened.timeline().await);
         }
         opened.window.close().await;
 
-        let opened = open(&scene, "waxwing-bare", &[]).await;
+        let opened = open(&scene.display, &scene.pixels, "waxwing-bare", &[]).await;
         let empty = opened.first_paint;
         if timelines {
             eprintln!("bare:   {}", opened.timeline().await);
@@ -174,7 +182,13 @@ pub async fn start(runs: usize, timelines: bool) {
         scene.proxy.set(Fault::Cut);
         scene.proxy.set(Fault::Pass);
         friend.skip();
-        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
+        let opened = open(
+            &scene.display,
+            &scene.pixels,
+            "waxwing",
+            &scene.profile.arguments(),
+        )
+        .await;
         let answered = became_available(&mut friend, opened.started).await;
         opened.window.close().await;
         if round > 0 {
@@ -221,10 +235,16 @@ pub async fn memory(runs: usize) {
     let scene = scene().await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..runs.min(3) {
-        let opened = open(&scene, "waxwing", &scene.profile.arguments()).await;
+        let opened = open(
+            &scene.display,
+            &scene.pixels,
+            "waxwing",
+            &scene.profile.arguments(),
+        )
+        .await;
         opened.contacts().await;
         ours.push(at_rest(opened).await);
-        let opened = open(&scene, "waxwing-bare", &[]).await;
+        let opened = open(&scene.display, &scene.pixels, "waxwing-bare", &[]).await;
         bare.push(at_rest(opened).await);
     }
     report::print(

@@ -41,7 +41,7 @@ impl DatabaseKey {
     }
 
     /// The value for `PRAGMA key`, as a raw key.
-    pub(crate) fn pragma(&self) -> String {
+    pub fn pragma(&self) -> String {
         format!("\"x'{}'\"", hex(self.0.as_slice()).as_str())
     }
 }
