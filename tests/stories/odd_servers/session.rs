@@ -1,6 +1,6 @@
 //! Binding, stream management, and ends of streams.
 
-use waxwing_scripted::{Act, Honest, Point};
+use waxwing_scripted::{Act, Honest, Point, stream_error};
 
 use crate::row::Sees::{Asks, Online, Tries};
 use crate::row::{Row, STILL, row, speaks};
@@ -242,6 +242,26 @@ fn endings() -> Vec<Row> {
     let mut rows = ended("ends the session", |honest, ending| {
         forgetful(honest).at(Point::Presence, Act::end(ending))
     });
+    for (again, sees, connections) in [(1..=1, Tries("conflict"), 3), (1..=2, Asks("conflict"), 3)] {
+        let times = if again.end() > &1 {
+            "and the next one too"
+        } else {
+            "once"
+        };
+        let name = format!(
+            "A server that makes a session of what broke off, which replaces the one behind it, {times}"
+        );
+        rows.push(
+            row(name, sees, move |honest| {
+                forgetful(honest).on(0..=0, Point::Bind, Act::Reset).on(
+                    again,
+                    Point::Presence,
+                    Act::end(stream_error("conflict")),
+                )
+            })
+            .connections(connections),
+        );
+    }
     for (name, code, text) in [
         (
             "A server that sends a document type in the midst",

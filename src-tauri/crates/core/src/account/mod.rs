@@ -40,6 +40,8 @@ use crate::{Core, log_failure, publish};
 
 /// A password that was good before is tried so often before the person is asked.
 const PASSWORDS: u32 = 3;
+/// A server that is slow makes a session of an attempt that was given up at most so much later.
+const LATE: Duration = Duration::from_secs(120);
 /// So often the server may find its rules broken before the person is asked.
 const BREACHES: u32 = 3;
 /// Attempts that somebody writing a message sets off keep this distance.
@@ -166,6 +168,7 @@ pub(crate) async fn start(core: &Arc<Core>, account: AccountId) -> bool {
         commands: inbox,
         outbox: Arc::clone(&outbox),
         left: Left::default(),
+        given_up: None,
     };
     let own = Arc::clone(core);
     let task = tokio::spawn(async move {
@@ -225,6 +228,8 @@ struct Task {
     outbox: Arc<Notify>,
     /// What the last connection left for the next one.
     left: Left,
+    /// When an attempt was last given up of which the server may still make a session.
+    given_up: Option<Instant>,
 }
 
 /// What a task without a connection is told.
@@ -313,7 +318,10 @@ impl Task {
             let connected = match connected {
                 Ok(connected) => connected,
                 Err(Told::Stop) => break,
-                Err(Told::Reconnect | Told::Check) => continue,
+                Err(Told::Reconnect | Told::Check) => {
+                    self.given_up = Some(Instant::now());
+                    continue;
+                }
             };
             let retry = match connected {
                 Ok(connection) => {
@@ -455,6 +463,9 @@ impl Task {
             ConnectError::Policy(_) => failures.breach(),
             other => other.retry(),
         };
+        if retry != Retry::Ask {
+            self.given_up = Some(Instant::now());
+        }
         {
             let mut live = self.core.live.write().await;
             let live = live.entry(self.account).or_default();
@@ -486,6 +497,11 @@ impl Task {
                 condition: StreamCondition::PolicyViolation,
                 ..
             } => failures.breach(),
+            // Replaced by a session of our own that came late, not by another client of the same name: nobody fights.
+            Disconnected::Stream {
+                condition: StreamCondition::Conflict,
+                ..
+            } if self.given_up.take().is_some_and(|at| at.elapsed() < LATE) => Retry::BackOff,
             // Not the network: the server lets us in and throws us out.
             other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),
