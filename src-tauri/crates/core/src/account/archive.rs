@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use tokio::time::Instant;
 
+use super::archive_page::Reading;
 use super::batch::Batch;
 use super::iq::Ask;
 use super::online::Online;
@@ -25,8 +26,6 @@ use crate::xep::{mam, stanza_error};
 
 /// Messages of one page; few where each step of a catch-up is to be reached by a few messages.
 const PAGE: u32 = if cfg!(feature = "fail-points") { 4 } else { 250 };
-/// More than a page holds is not kept, whatever the server sends.
-const MOST: usize = 1_000;
 /// Receipts that are kept until we have caught up.
 const RECEIPTS: usize = 10_000;
 /// After a failure the archive is left alone for so long.
@@ -50,17 +49,6 @@ pub(super) struct Archive {
     /// Stanzas with results of the page under way that the server has not been told to be here. They are, when the page
     /// or something else is stored: a transaction for each would do nothing but count.
     held: u32,
-}
-
-/// A page under way.
-struct Reading {
-    /// The id of the question, which results carry.
-    query: String,
-    /// The id of the stanza that asked.
-    stanza: String,
-    page: mam::Page,
-    gap: i64,
-    messages: Vec<Archived>,
 }
 
 /// Where the messages of a page stand.
@@ -112,8 +100,7 @@ impl Archive {
     pub(super) fn come_again(&mut self) {
         let held = self.take_held() as usize;
         if let Some(reading) = &mut self.reading {
-            let kept = reading.messages.len().saturating_sub(held);
-            reading.messages.truncate(kept);
+            reading.come_again(held);
         }
     }
 
@@ -122,10 +109,22 @@ impl Archive {
         self.settled
     }
 
+    /// A stanza of our account broke a limit and was thrown away: it may have been of the page under way.
+    pub(super) fn swallowed(&mut self) {
+        if let Some(reading) = &mut self.reading {
+            reading.swallow();
+        }
+    }
+
     /// When the archive is to be asked again.
     pub(super) fn again(&self) -> Option<Instant> {
         self.again
     }
+}
+
+/// Which message it is, and when the archive got it.
+fn place(archived: Option<&Archived>, now: Timestamp) -> Option<(String, Timestamp)> {
+    archived.map(|archived| (archived.id.clone(), archived.at.unwrap_or(now)))
 }
 
 impl Online<'_> {
@@ -144,9 +143,8 @@ impl Online<'_> {
     /// One message of the page under way.
     pub(super) fn archived(&mut self, archived: Archived) {
         if let Some(reading) = &mut self.session.archive.reading
-            && reading.messages.len() < MOST
+            && reading.take(archived)
         {
-            reading.messages.push(archived);
             self.session.questions.postpone(&reading.stanza);
         }
     }
@@ -190,13 +188,8 @@ impl Online<'_> {
         let query = crate::secret::random_id()?;
         let payload = mam::query(&query, &page, PAGE);
         let stanza = self.session.questions.ask(None, "set", payload, Ask::Archive)?;
-        self.session.archive.reading = Some(Reading {
-            query,
-            stanza: stanza.attr("id").unwrap_or_default().to_owned(),
-            page,
-            gap,
-            messages: Vec::new(),
-        });
+        let id = stanza.attr("id").unwrap_or_default().to_owned();
+        self.session.archive.reading = Some(Reading::new(query, id, page, gap));
         batch.send.push(stanza);
         Ok(())
     }
@@ -211,18 +204,26 @@ impl Online<'_> {
         let Some(reading) = self.session.archive.reading.take() else {
             return Ok(());
         };
-        fail::when(Point::PageRead, || !reading.messages.is_empty());
+        fail::when(Point::PageRead, || !reading.is_empty());
         self.reached(batch).await?;
         let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
             return self.next_gap(batch).await;
         };
-        match mam::end(answer).filter(|_| answer.attr("type") == Some("result")) {
-            None => {
-                let condition = stanza_error::read(answer).condition;
-                self.page_refused(batch, &reading, &gap, &condition)
-            }
-            Some(end) if gap.after.is_some() => self.later_page(batch, reading, gap, &end, now).await,
-            Some(end) => self.earlier_page(batch, reading, gap, &end, now).await,
+        let Some(end) = mam::end(answer).filter(|_| answer.attr("type") == Some("result")) else {
+            let condition = stanza_error::read(answer).condition;
+            return self.page_refused(batch, &reading, &gap, &condition);
+        };
+        let page = reading.page.clone();
+        let since = gap.after.as_ref().map(|(_, at)| *at);
+        let Some((messages, end)) = reading.whole(end, since, now) else {
+            tracing::warn!("the archive has something and does not give it");
+            self.archive_unanswered(batch);
+            return Ok(());
+        };
+        if gap.after.is_some() {
+            self.later_page(batch, (page, messages), gap, &end, now).await
+        } else {
+            self.earlier_page(batch, (page, messages), gap, &end, now).await
         }
     }
 
@@ -287,17 +288,16 @@ impl Online<'_> {
     async fn later_page(
         &mut self,
         batch: &mut Batch,
-        reading: Reading,
+        (page, mut messages): (mam::Page, Vec<Archived>),
         mut gap: Gap,
         end: &mam::End,
         now: Timestamp,
     ) -> Result<()> {
-        let mut messages = reading.messages;
         let met = messages
             .iter()
             .position(|message| Some(&message.id) == gap.before.as_ref());
         messages.truncate(met.unwrap_or(usize::MAX));
-        let last = messages.last().map(|last| (last.id.clone(), last.at));
+        let last = place(messages.last(), now);
         let stood = self.store_page(batch, messages, &gap, now).await?;
         gap.low = stood.low(&gap);
         if let (Some((id, at)), None) = (&last, &gap.before) {
@@ -328,7 +328,7 @@ impl Online<'_> {
         batch.changes.account = true;
         archive::shrink(&mut batch.write, &gap).await?;
         fail::at(Point::PageStored);
-        let page = match reading.page {
+        let page = match page {
             mam::Page::Since { start, .. } => mam::Page::Since {
                 start,
                 after: Some(after),
@@ -342,17 +342,16 @@ impl Online<'_> {
     async fn earlier_page(
         &mut self,
         batch: &mut Batch,
-        reading: Reading,
+        (page, messages): (mam::Page, Vec<Archived>),
         mut gap: Gap,
         end: &mam::End,
         now: Timestamp,
     ) -> Result<()> {
-        if reading.page == mam::Page::Newest {
+        if page == mam::Page::Newest {
             // Something may have come live meanwhile; the page reaches to it.
             gap.before = None;
         }
-        let messages = reading.messages;
-        let last = messages.last().map(|last| (last.id.clone(), last.at));
+        let last = place(messages.last(), now);
         let first = messages.first().map(|first| first.id.clone());
         let stood = self.store_page(batch, messages, &gap, now).await?;
         if let (Some((id, at)), None) = (last, &gap.before) {
@@ -404,7 +403,7 @@ impl Online<'_> {
                 let position = if let Some(known) = known {
                     self.known_text(batch, chat, &text, gap, known).await?
                 } else {
-                    let between = (archived.at.as_microsecond(), low, gap.high);
+                    let between = (archived.at.unwrap_or(now).as_microsecond(), low, gap.high);
                     let placed = self.place_text(batch, chat, text, gap, between, now).await?;
                     let position = placed.as_ref().map(|(placed, _)| placed.position);
                     new.extend(placed);

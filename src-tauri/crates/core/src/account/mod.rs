@@ -3,6 +3,7 @@
 
 mod answers;
 mod archive;
+mod archive_page;
 mod archive_preferences;
 mod batch;
 mod devices;

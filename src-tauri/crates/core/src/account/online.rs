@@ -384,6 +384,9 @@ impl Online<'_> {
             live.swallowed = live.swallowed.saturating_add(1);
         }
         let from = header.from.as_deref().and_then(Sender::read);
+        if header.name == "message" && from.as_ref().is_none_or(|from| from.bare == self.own) {
+            self.session.archive.swallowed();
+        }
         if let Some(from) = from.as_ref().filter(|_| header.name == "message") {
             self.too_large(batch, from, header, now).await?;
         }

@@ -1,5 +1,6 @@
 //! Messages out of our own archive (XEP-0313).
 
+use jiff::Timestamp;
 use minidom::Element;
 
 use super::message::{archive_id, bounce, content, origin_id, received, sent_at};
@@ -7,6 +8,9 @@ use super::{Archived, Context, Inbound, Sender, Text};
 use crate::model::Direction;
 use crate::xep::element::attribute;
 use crate::xep::{mam, ns};
+
+/// The year 1999 begins, in seconds: what an archive has is not older than Jabber.
+const JABBER_BEGINS: i64 = 915_148_800;
 
 /// XEP-0313 §4.3: a result counts only from the archive that was asked, and only for the question that is open.
 pub(super) fn read(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
@@ -19,18 +23,26 @@ pub(super) fn read(stanza: &Element, from: &Sender, context: &Context<'_>) -> Ve
         tracing::debug!("a message out of the archive answers no question that is open");
         return Vec::new();
     };
-    let mut holds = message(archived.message, context);
+    let mut holds = archived
+        .message
+        .map_or_else(Vec::new, |inner| message(inner, context));
+    let at = archived.stamp.and_then(|stamp| believable(stamp, context.now));
     for inbound in &mut holds {
         if let Inbound::Text(text) = inbound {
             text.archive_id = Some(archived.id.to_owned());
-            text.sent_at = archived.stamp.min(context.now);
+            text.sent_at = at.unwrap_or(text.sent_at);
         }
     }
     vec![Inbound::Archived(Archived {
         id: archived.id.to_owned(),
-        at: archived.stamp,
+        at,
         holds,
     })]
+}
+
+/// When the archive says that it got something, if that can be; never in the future.
+fn believable(stamp: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    (stamp.as_second() >= JABBER_BEGINS).then(|| stamp.min(now))
 }
 
 fn message(inner: &Element, context: &Context<'_>) -> Vec<Inbound> {

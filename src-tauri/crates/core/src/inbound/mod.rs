@@ -130,8 +130,8 @@ pub(crate) enum Inbound {
 pub(crate) struct Archived {
     /// Its id in the archive.
     pub(crate) id: String,
-    /// When the archive got it.
-    pub(crate) at: Timestamp,
+    /// When the archive got it, if it says so and that can be.
+    pub(crate) at: Option<Timestamp>,
     /// What it says; nothing if there is nothing in it for us.
     pub(crate) holds: Vec<Inbound>,
 }

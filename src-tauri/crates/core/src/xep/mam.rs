@@ -62,21 +62,23 @@ pub(crate) struct Archived<'a> {
     pub(crate) query: &'a str,
     /// XEP-0359: its id in the archive.
     pub(crate) id: &'a str,
-    /// When the archive got it.
-    pub(crate) stamp: Timestamp,
-    pub(crate) message: &'a Element,
+    /// When the archive got it, if it says so.
+    pub(crate) stamp: Option<Timestamp>,
+    /// The message itself; none if there is nothing that could be read.
+    pub(crate) message: Option<&'a Element>,
 }
 
-/// Reads a result; none if the stanza is no result, or one that cannot be read.
+/// Reads a result; none if the stanza is no result, or stands nowhere in an archive.
 pub(crate) fn result(stanza: &Element) -> Option<Archived<'_>> {
     let result = stanza.get_child("result", ns::MAM)?;
-    let forwarded = result.get_child("forwarded", ns::FORWARD)?;
-    let delay = forwarded.get_child("delay", ns::DELAY)?;
+    let forwarded = result.get_child("forwarded", ns::FORWARD);
     Some(Archived {
         query: attribute(result, "queryid")?,
         id: attribute(result, "id")?,
-        stamp: attribute(delay, "stamp")?.parse().ok()?,
-        message: forwarded.get_child("message", ns::JABBER_CLIENT)?,
+        stamp: forwarded
+            .and_then(|forwarded| forwarded.get_child("delay", ns::DELAY))
+            .and_then(|delay| attribute(delay, "stamp")?.parse().ok()),
+        message: forwarded.and_then(|forwarded| forwarded.get_child("message", ns::JABBER_CLIENT)),
     })
 }
 
@@ -97,10 +99,13 @@ pub(crate) fn end(answer: &Element) -> Option<End> {
         set.and_then(|set| child_text(set, name, ns::RSM))
             .filter(|id| !id.is_empty())
     };
+    let last = named("last");
+    // Whoever counts none has told all, too.
+    let none = last.is_none() && named("count").as_deref() == Some("0");
     Some(End {
-        complete: matches!(fin.attr("complete"), Some("true" | "1")),
+        complete: none || matches!(fin.attr("complete"), Some("true" | "1")),
         first: named("first"),
-        last: named("last"),
+        last,
     })
 }
 
@@ -138,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_read_and_one_that_lacks_something_is_none() {
+    fn a_result_is_read_as_far_as_it_can_be_if_it_stands_somewhere() {
         let whole = format!(
             "<message xmlns='jabber:client'><result xmlns='{}' queryid='q' id='7'><forwarded xmlns='{}'>\
              <delay xmlns='{}' stamp='2026-01-02T03:04:05.678Z'/><message xmlns='jabber:client' from='a@b'/>\
@@ -150,19 +155,32 @@ mod tests {
         let stanza: Element = whole.parse().expect("well formed");
         let read = result(&stanza).expect("a result");
         assert_eq!(
-            (read.query, read.id, read.message.attr("from")),
+            (read.query, read.id, read.message.and_then(|m| m.attr("from"))),
             ("q", "7", Some("a@b"))
         );
-        assert_eq!(read.stamp.to_string(), "2026-01-02T03:04:05.678Z");
-        for (part, instead) in [
-            ("queryid='q'", ""),
-            (" id='7'", ""),
-            ("2026-01-02T03:04:05.678Z", "yesterday"),
-            ("<message xmlns='jabber:client' from='a@b'/>", ""),
-            (ns::MAM, "urn:xmpp:mam:1"),
+        assert_eq!(
+            read.stamp.map(|stamp| stamp.to_string()).as_deref(),
+            Some("2026-01-02T03:04:05.678Z")
+        );
+        let without = |part: &str, instead: &str| -> Element {
+            whole.replace(part, instead).parse().expect("well formed")
+        };
+        for (part, instead) in [("queryid='q'", ""), (" id='7'", ""), (ns::MAM, "urn:xmpp:mam:1")] {
+            assert!(result(&without(part, instead)).is_none(), "{part}");
+        }
+        for (part, instead, stamp, message) in [
+            ("2026-01-02T03:04:05.678Z", "yesterday", false, true),
+            (ns::DELAY, "urn:x", false, true),
+            ("<message xmlns='jabber:client' from='a@b'/>", "", true, false),
+            (ns::FORWARD, "urn:x", false, false),
         ] {
-            let stanza: Element = whole.replace(part, instead).parse().expect("well formed");
-            assert!(result(&stanza).is_none(), "{part}");
+            let stanza = without(part, instead);
+            let read = result(&stanza).expect("a result");
+            assert_eq!(
+                (read.stamp.is_some(), read.message.is_some()),
+                (stamp, message),
+                "{part}"
+            );
         }
     }
 
@@ -176,6 +194,16 @@ mod tests {
         assert_eq!(end_of(""), None);
         assert_eq!(
             end_of("<fin xmlns='urn:xmpp:mam:2' complete='true'/>"),
+            Some(End {
+                complete: true,
+                first: None,
+                last: None
+            })
+        );
+        assert_eq!(
+            end_of(
+                "<fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><count>0</count></set></fin>"
+            ),
             Some(End {
                 complete: true,
                 first: None,

@@ -171,6 +171,31 @@ fn a_result_counts_only_from_the_archive_that_was_asked_and_for_the_open_questio
 }
 
 #[test]
+fn a_time_that_cannot_be_is_none_and_loses_nothing() {
+    let inner = "<message xmlns='jabber:client' from='juliet@capulet.lit/x' to='romeo@montague.lit'><body>x</body></message>";
+    let now: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
+    for (stamp, at) in [
+        ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00Z".parse().ok()),
+        ("1999-01-01T00:00:00Z", "1999-01-01T00:00:00Z".parse().ok()),
+        ("1998-12-31T23:59:59Z", None),
+        ("1970-01-01T00:00:00Z", None),
+        ("9999-12-30T00:00:00Z", Some(now)),
+        ("9999-99-99T99:99:99Z", None),
+        ("", None),
+    ] {
+        let stanza = archived("", "open", inner).replace("2026-11-20T10:00:00Z", stamp);
+        let read = read_xml(&stanza);
+        let [Inbound::Archived(result)] = read.as_slice() else {
+            panic!("{read:?}")
+        };
+        let [Inbound::Text(text)] = result.holds.as_slice() else {
+            panic!("{result:?}")
+        };
+        assert_eq!((result.at, text.sent_at), (at, at.unwrap_or(now)), "{stamp}");
+    }
+}
+
+#[test]
 fn the_archive_holds_both_sides_and_nothing_of_others() {
     let inside = |from: &str, to: &str| {
         let inner = format!(
