@@ -41,6 +41,10 @@ impl Online<'_> {
                 }
                 Ok(())
             }
+            // It may say so later: what it has is not taken for nothing.
+            Ask::OwnFeatures if failed && stanza_error::read(answer).kind == "wait" => {
+                self.unanswered(batch, ask).await
+            }
             Ask::OwnFeatures => {
                 let stanza_ids = !failed && disco::has_feature(answer, ns::SID);
                 self.session.stanza_ids = stanza_ids;
