@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 
+use crate::archive::Archive;
 use crate::authority::{Authority, VALID};
 use crate::header;
 use crate::login::Modern;
@@ -136,6 +137,8 @@ pub struct Honest {
     pub acknowledges: bool,
     /// The items of its roster; `{friend}` is one of them unless they say otherwise.
     pub roster: String,
+    /// The account's archive (XEP-0313), if it has one.
+    pub archive: Option<Archive>,
     /// What it does otherwise, and on which connections; the first one that fits counts.
     pub instead: Vec<(Point, RangeInclusive<usize>, Act)>,
 }
@@ -158,6 +161,7 @@ impl Honest {
             exchange: Exchange::default(),
             acknowledges: true,
             roster: "<item jid='{friend}' subscription='both'/>".to_owned(),
+            archive: None,
             instead: Vec::new(),
         }
     }
@@ -245,8 +249,19 @@ impl Honest {
         honest: &str,
         id: &str,
     ) -> Played<Vec<u8>> {
+        self.perform(peer, self.act(point, peer.number), honest, id).await
+    }
+
+    /// Does this, or says what an honest server says if there is nothing to be done. Gives what was said.
+    pub(crate) async fn perform(
+        &self,
+        peer: &mut Peer,
+        act: Option<&Act>,
+        honest: &str,
+        id: &str,
+    ) -> Played<Vec<u8>> {
         let honest = honest.as_bytes();
-        let said = match self.act(point, peer.number) {
+        let said = match act {
             None => self.filled(peer, honest, id),
             Some(Act::Say(text)) => self.filled(peer, text, id),
             Some(Act::Add(text)) => self.filled(peer, &[honest, text].concat(), id),

@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use minidom::Element;
 use tokio::sync::watch;
 
+use crate::archive::{Kept, MAM, Question};
 use crate::escape;
-use crate::honest::{Honest, Point};
+use crate::honest::{Act, Honest, Point};
 use crate::peer::{Gone, Peer, Played, Said, element_length};
 use crate::server::lock;
 
@@ -57,6 +58,8 @@ fn enabled(session: usize) -> String {
 /// The sessions of a server.
 pub(crate) struct Sessions {
     all: Mutex<Vec<Session>>,
+    /// What came and went since the server began, as its archive keeps it.
+    archived: Mutex<Vec<Kept>>,
     /// Counts what the connections must look after.
     changed: watch::Sender<usize>,
     /// Counts the times that all connections were to break.
@@ -67,6 +70,7 @@ impl Default for Sessions {
     fn default() -> Self {
         Self {
             all: Mutex::default(),
+            archived: Mutex::default(),
             changed: watch::Sender::new(0),
             cuts: watch::Sender::new(0),
         }
@@ -141,6 +145,7 @@ impl Sessions {
             session: start.session,
             counts: start.counts,
             written: start.got.unwrap_or_default(),
+            questions: 0,
         };
         if start.resumed() {
             line.write().await?;
@@ -177,6 +182,8 @@ struct Line<'a> {
     counts: bool,
     /// How much of [`Session::sent`] has gone out over this connection, or before it.
     written: usize,
+    /// How often the archive was asked over this connection.
+    questions: usize,
 }
 
 impl Line<'_> {
@@ -202,13 +209,47 @@ impl Line<'_> {
 
     async fn answer(&mut self, point: Point, text: &str, id: &str) -> Played {
         let said = self.honest.answer(self.peer, point, text, id).await?;
+        self.count(&said);
+        Ok(())
+    }
+
+    /// Counts the stanzas in what was said.
+    fn count(&mut self, said: &[u8]) {
         if let Some(session) = self.session.filter(|_| self.counts) {
-            let stanzas = stanzas(&said);
+            let stanzas = stanzas(said);
             self.written += stanzas.len();
             self.sessions
                 .with(session, |session| session.sent.extend(stanzas));
         }
+    }
+
+    /// The client asks for a page of its archive.
+    async fn archive(&mut self, query: &Element, id: &str) -> Played {
+        let Some(archive) = &self.honest.archive else {
+            return self
+                .answer(Point::Iq, &crate::refused("service-unavailable"), id)
+                .await;
+        };
+        let question = Question::read(query, self.peer.number, self.questions);
+        self.questions += 1;
+        let since = lock(&self.sessions.archived).clone();
+        let act: Act = archive.answer(&question, &since);
+        let said = self.honest.perform(self.peer, Some(&act), "", id).await?;
+        self.count(&said);
         Ok(())
+    }
+
+    /// What the client sends and what it is sent is archived. Gives the id in the archive.
+    fn keep(&self, stanza: &str) -> String {
+        let mut archived = lock(&self.sessions.archived);
+        let number = archived.len();
+        let id = format!("kept-{number}");
+        archived.push(Kept {
+            id: id.clone(),
+            stamp: format!("2026-02-01T{:02}:{:02}:00Z", number / 60 % 24, number % 60),
+            stanza: stanza.to_owned(),
+        });
+        id
     }
 
     /// Sends what was delivered and has not gone out.
@@ -297,11 +338,16 @@ impl Line<'_> {
             }
             ("urn:xmpp:carbons:2", _) => self.answer(Point::Carbons, &result(""), id).await,
             ("http://jabber.org/protocol/disco#info", _) => {
+                let of_server = iq.attr("to") == Some(self.honest.domain.as_str());
+                let archive = match &self.honest.archive {
+                    Some(archive) if archive.of_server == of_server => "<feature var='urn:xmpp:mam:2'/>",
+                    _ => "",
+                };
                 let features = "<feature var='urn:xmpp:sid:0'/>\
                                 <feature var='http://jabber.org/protocol/pubsub#publish-options'/>";
                 let info = format!(
                     "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='pep'/>\
-                     {features}</query>"
+                     {features}{archive}</query>"
                 );
                 self.answer(Point::Disco, &result(&info), id).await
             }
@@ -327,6 +373,7 @@ impl Line<'_> {
                 self.answer(Point::Personal, &nothing, id).await
             }
             ("http://jabber.org/protocol/pubsub", _) => self.answer(Point::Personal, &result(""), id).await,
+            (MAM, "query") => self.archive(payload, id).await,
             ("urn:xmpp:ping", _) => self.answer(Point::Ping, &result(""), id).await,
             _ => self.answer(Point::Iq, &result(""), id).await,
         }
@@ -358,6 +405,12 @@ impl Line<'_> {
         if message.attr("to").is_none_or(|to| !to.starts_with(&friend)) {
             return Ok(());
         }
+        let from = format!(
+            "<message from='{}/{}'",
+            self.honest.bare(),
+            escape(&self.peer.resource)
+        );
+        self.keep(&String::from(message).replacen("<message", &from, 1));
         if message.has_child("request", "urn:xmpp:receipts") {
             self.sessions.deliver(format!(
                 "<message from='{friend}/there' type='chat'><received xmlns='urn:xmpp:receipts' id='{}'/></message>",
@@ -366,11 +419,20 @@ impl Line<'_> {
         }
         let body = message.get_child("body", CLIENT).map(Element::text);
         if let Some(body) = body.filter(|body| body.starts_with("echo")) {
-            self.sessions.deliver(format!(
-                "<message from='{friend}/there' type='chat' id='of-{}'><body>{}</body></message>",
-                escape(&id),
-                escape(&body.replacen("echo", "answer to", 1))
-            ));
+            let (id, body) = (escape(&id), escape(&body.replacen("echo", "answer to", 1)));
+            let bare = self.honest.bare();
+            let says = |content: &str| {
+                format!(
+                    "<message xmlns='{CLIENT}' from='{friend}/there' to='{bare}' type='chat' id='of-{id}'>\
+                     <body>{body}</body>{content}</message>"
+                )
+            };
+            let kept = self.keep(&says(""));
+            let named = match &self.honest.archive {
+                Some(_) => format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{bare}' id='{kept}'/>"),
+                None => String::new(),
+            };
+            self.sessions.deliver(says(&named));
         }
         Ok(())
     }

@@ -39,7 +39,34 @@ pub(crate) struct Row {
     quiet: bool,
     /// Attempts stay apart: there are not more than so many.
     most: usize,
+    /// What follows when the archive is odd.
+    archive: Option<OddArchive>,
     script: Script,
+}
+
+/// What else the person sees where the archive is odd. Once the chat holds what the row says, the person writes, is
+/// answered, and loses the connection; the next session has the good archive.
+#[derive(Clone, Copy)]
+pub(crate) struct OddArchive {
+    /// So many gaps are left while it is odd, and none afterwards.
+    pub(crate) gaps: usize,
+    /// So often it is asked on the odd connection, at least and at most.
+    pub(crate) asked: (usize, usize),
+    /// The chat's texts afterwards, but for what was said live.
+    pub(crate) afterwards: &'static [&'static str],
+    /// The connection stays, and nothing follows.
+    pub(crate) stays: bool,
+}
+
+/// How far it has come with an odd archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The chat is not yet as the row says.
+    Odd,
+    /// The person wrote and is to be answered.
+    Written,
+    /// The good archive follows.
+    Good,
 }
 
 type Script = Box<dyn FnOnce(Honest, &Authority) -> Honest>;
@@ -69,6 +96,7 @@ pub(crate) fn row_by(
         heard: Vec::new(),
         quiet: false,
         most: usize::MAX,
+        archive: None,
         script: Box::new(script),
     }
 }
@@ -123,6 +151,14 @@ impl Row {
     pub(crate) fn at_most(self, most: usize) -> Self {
         Self { most, ..self }
     }
+
+    /// The archive is odd.
+    pub(crate) fn archive(self, archive: OddArchive) -> Self {
+        Self {
+            archive: Some(archive),
+            ..self
+        }
+    }
 }
 
 /// A row with its running server and its account.
@@ -134,6 +170,8 @@ struct Seat {
     account: Value,
     /// The troubles that the account was ever in.
     codes: BTreeSet<String>,
+    /// How far it is with an odd archive.
+    stage: Stage,
     /// Settled: the person sees what the row says.
     seen: bool,
 }
@@ -176,6 +214,7 @@ impl Table {
                 password,
                 account,
                 codes: BTreeSet::new(),
+                stage: Stage::Odd,
                 seen: false,
             });
         }
@@ -193,12 +232,19 @@ impl Table {
 
     /// Waits until the person has seen all that the rows say, or the limit has passed.
     pub(crate) async fn wait(&mut self) {
-        let deadline = Instant::now() + LIMIT;
+        self.wait_for(LIMIT).await;
+    }
+
+    /// The same with another limit.
+    pub(crate) async fn wait_for(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         while Instant::now() < deadline && self.seats.iter().any(|seat| !seat.seen) {
             let accounts = self.accounts().await;
             self.take_events();
             for seat in self.seats.iter_mut().filter(|seat| !seat.seen) {
-                seat.seen = seat.complaint(&mut self.app, &accounts).await.is_none();
+                if seat.complaint(&mut self.app, &accounts).await.is_none() {
+                    seat.seen = seat.proceed(&mut self.app).await;
+                }
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -217,6 +263,9 @@ impl Table {
                 .into_iter()
                 .collect();
             found.extend(seat.manners());
+            if found.is_empty() && !seat.seen {
+                found.push("it did not come to its end".to_owned());
+            }
             complaints.extend(
                 found
                     .into_iter()
@@ -311,7 +360,10 @@ impl Seat {
             Sees::Tries(wanted) => {
                 state != "failed" && self.codes.contains(wanted) && connections >= self.row.connections
             }
-            Sees::Online(_) => state == "online" && code.is_null() && connections == self.row.connections,
+            Sees::Online(_) => {
+                let good = usize::from(self.stage == Stage::Good);
+                state == "online" && code.is_null() && connections == self.row.connections + good
+            }
         };
         if !right {
             return Some(format!(
@@ -319,10 +371,74 @@ impl Seat {
                 account["error"], self.codes
             ));
         }
+        if let Some(archive) = self.row.archive {
+            let gaps = items(&account["gaps"]).len();
+            let wanted = if self.stage == Stage::Good {
+                0
+            } else {
+                archive.gaps
+            };
+            let asked = self.asked();
+            let (least, most) = archive.asked;
+            if gaps != wanted || asked < least || asked > most {
+                return Some(format!("{gaps} gaps after {asked} questions for the archive"));
+            }
+        }
         if let Sees::Online(texts) = self.row.sees {
-            return self.conversation(app, texts).await;
+            return self.conversation(app, &self.texts(texts)).await;
         }
         None
+    }
+
+    /// How often the archive was asked on the odd connection.
+    fn asked(&self) -> usize {
+        let heard = self.server.heard();
+        let odd = heard.get(self.row.connections - 1);
+        odd.map_or(0, |heard| heard.secure.matches("queryid=").count())
+    }
+
+    /// What the friend's chat holds now.
+    fn texts(&self, texts: &[&'static str]) -> Vec<&'static str> {
+        let Some(archive) = self.row.archive else {
+            return texts.to_vec();
+        };
+        let texts = if self.stage == Stage::Good {
+            archive.afterwards
+        } else {
+            texts
+        };
+        let live: &[&str] = if self.stage == Stage::Odd {
+            &["still here"]
+        } else {
+            &["still here", "echo", "answer to"]
+        };
+        [texts, live].concat()
+    }
+
+    /// Goes on once it is as the row says. Gives whether that was all.
+    async fn proceed(&mut self, app: &mut Headless) -> bool {
+        let Some(archive) = self.row.archive.filter(|archive| !archive.stays) else {
+            return true;
+        };
+        match self.stage {
+            Stage::Odd => {
+                let friend = format!("friend@{}", self.domain);
+                let chat = app.open_plain_chat(&self.account, &friend).await;
+                app.send(&chat, "echo").await;
+                self.stage = Stage::Written;
+                false
+            }
+            Stage::Written => {
+                self.stage = Stage::Good;
+                self.row.archive = Some(OddArchive {
+                    asked: (archive.asked.0, usize::MAX),
+                    ..archive
+                });
+                self.server.cut();
+                false
+            }
+            Stage::Good => true,
+        }
     }
 
     async fn conversation(&self, app: &mut Headless, texts: &[&str]) -> Option<String> {
@@ -337,6 +453,10 @@ impl Seat {
         let bodies: Vec<&str> = messages.iter().filter_map(|m| m["body"].as_str()).collect();
         if bodies != texts {
             return Some(format!("the friend's chat holds {bodies:?}"));
+        }
+        let under_way = |m: &&Value| matches!(m["delivery"].as_str(), Some("waiting" | "failed"));
+        if let Some(message) = messages.iter().find(under_way) {
+            return Some(format!("{} is {}", message["body"], message["delivery"]));
         }
         if let Some(wanted) = self.row.contacts {
             let contacts = app.get("list_contacts", account.clone()).await;
