@@ -43,6 +43,8 @@ struct Known {
     second_to_bob: String,
     /// The id of Bob's message to Alice.
     from_bob: String,
+    /// Its id in Alice's archive.
+    archived: String,
 }
 
 struct Spoof {
@@ -143,6 +145,10 @@ fn lists(known: &Known) -> Vec<Spoof> {
          id='{}'/></displayed></item>",
         known.from_bob
     );
+    let nick = |name: &str| wrapped("nick", "http://jabber.org/protocol/nick", "", name);
+    let of_bob = list("<device id='666'/>").replacen("<items ", &format!("<items publisher='{BOB}' "), 1);
+    let picture = "<item id='a1'><metadata xmlns='urn:xmpp:avatar:metadata'><info id='a1' bytes='1' type='image/png'/>\
+                   </metadata></item>";
     let bookmark =
         "<item id='room@rooms.test'><conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'/></item>";
     let add = [Mallory, Eve, Phone].map(|by| spoof(by, "adds a contact", iq(known, "set", &roster(evil))));
@@ -159,6 +165,30 @@ fn lists(known: &Known) -> Vec<Spoof> {
         ),
         asks("blocks Bob", &block),
         tells(Eve, "names devices of its own", &list("<device id='666'/>")),
+        tells(Mallory, "names devices, and says that they are Bob's", &of_bob),
+        spoof(
+            Mallory,
+            "calls itself by Bob's address",
+            message(ALICE, &nick(BOB)),
+        ),
+        spoof(
+            Eve,
+            "calls itself by Bob's address, turned round",
+            message(ALICE, &nick("\u{202e}tset.gniwxaw@bob\u{200b}")),
+        ),
+        tells(
+            Mallory,
+            "publishes a name that looks like Bob's",
+            &event(
+                "http://jabber.org/protocol/nick",
+                &format!("<item>{}</item>", nick("b\u{43e}b@waxwing.test")),
+            ),
+        ),
+        tells(
+            Mallory,
+            "publishes a picture",
+            &event("urn:xmpp:avatar:metadata", picture),
+        ),
         tells(
             Mallory,
             "says which messages Alice has read",
@@ -183,6 +213,8 @@ fn of_messages(known: &Known) -> Vec<Spoof> {
              <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
         )
     };
+    let stanza_id =
+        |by: &str, id: &str| wrapped("stanza-id", "urn:xmpp:sid:0", &format!("by='{by}' id='{id}'"), "");
     let (to_bob, to_mallory) = (known.to_bob.as_str(), known.to_mallory.as_str());
     let retract = named("retract", "urn:xmpp:message-retract:1", &known.from_bob);
     let reactions = wrapped(
@@ -202,6 +234,26 @@ fn of_messages(known: &Known) -> Vec<Spoof> {
             says("reacts in the chat with Bob", &reactions),
         ]);
     }
+    // Its own chat may hold them: what begins with a fence is left out there.
+    let writes = |does: &str, content: &str| {
+        let content = format!("<body>fence of a spoof</body>{content}");
+        spoof(Mallory, does, message(ALICE, &content))
+    };
+    let correct = |id: &str| named("replace", "urn:xmpp:message-correct:0", id);
+    let origin = named("origin-id", "urn:xmpp:sid:0", &known.from_bob);
+    spoofs.extend([
+        writes("corrects what Bob wrote", &correct(&known.from_bob)),
+        writes("corrects what Alice wrote to Bob", &correct(to_bob)),
+        writes("uses the origin id of what Bob wrote", &origin),
+        writes(
+            "uses the archive id of what Bob wrote, as the account's",
+            &stanza_id(ALICE, &known.archived),
+        ),
+        writes(
+            "uses the archive id of what Bob wrote, as Bob's",
+            &stanza_id(BOB, &known.archived),
+        ),
+    ]);
     let says = |does: &str, to: &str, content: &str| spoof(Bob, does, message(to, content));
     let other = receipt(&known.second_to_bob);
     spoofs.extend([
@@ -268,7 +320,8 @@ impl Scene {
             ids.push(sent["origin_id"].as_str().expect("an id").to_owned());
         }
         let from_bob = peers[2].send(ALICE, "honest, and unread", "none").await;
-        alice.hears("honest, and unread").await;
+        let heard = alice.hears("honest, and unread").await;
+        let archived = heard["archive_id"].as_str().expect("it is archived").to_owned();
         let [to_bob, to_mallory, second_to_bob] = ids.try_into().expect("three");
         let full = format!("{ALICE}/{}", seen["resource"].as_str().unwrap_or_default());
         Self {
@@ -282,6 +335,7 @@ impl Scene {
                 to_mallory,
                 second_to_bob,
                 from_bob,
+                archived,
             },
         }
     }

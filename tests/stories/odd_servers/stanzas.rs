@@ -101,6 +101,63 @@ fn presences() -> Vec<Row> {
     .collect()
 }
 
+/// Ids as the archive gives them, which are believed only of our account and only if the server guards them (XEP-0359).
+fn stanza_ids() -> Vec<Row> {
+    let info = |features: &str| {
+        format!(
+            "<iq type='result' id='{{id}}' from='{{bare}}'><query xmlns='http://jabber.org/protocol/disco#info'>\
+             <identity category='account' type='registered'/>{features}</query></iq>"
+        )
+    };
+    let guards = info("<feature var='urn:xmpp:sid:0'/>");
+    let twice = |by: &str| {
+        let id = format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='x'/>");
+        message(&format!("<body>first</body>{id}")) + &message(&format!("<body>second</body>{id}"))
+    };
+    let both: &[&str] = &["first", "second", "still here"];
+    [
+        ("does not guard the archive's ids", info(""), "{bare}", both),
+        (
+            "guards them of others only",
+            info("<feature var='urn:xmpp:sid:1'/>"),
+            "{bare}",
+            both,
+        ),
+        (
+            "guards them and passes on a contact's",
+            guards.clone(),
+            "{friend}",
+            both,
+        ),
+        (
+            "guards them and passes on a device's",
+            guards.clone(),
+            "{address}",
+            both,
+        ),
+        (
+            "guards them and passes on its own",
+            guards.clone(),
+            "{domain}",
+            both,
+        ),
+        // Else the others would prove nothing.
+        (
+            "guards them and sends one message twice",
+            guards,
+            "{bare}",
+            &["first", "still here"],
+        ),
+    ]
+    .into_iter()
+    .map(|(what, info, by, sees)| {
+        row(format!("A server that {what}"), Online(sees), move |honest| {
+            speaks(honest, twice(by)).at(Point::Disco, Act::say(info))
+        })
+    })
+    .collect()
+}
+
 /// Answers to our questions that are none, come from others, or never come.
 fn answers() -> Vec<Row> {
     let broken = format!(
@@ -204,7 +261,7 @@ fn answers() -> Vec<Row> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [oversized(), lenient(), presences(), answers()]
+    [oversized(), lenient(), presences(), stanza_ids(), answers()]
         .into_iter()
         .flatten()
         .collect()
