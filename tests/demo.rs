@@ -27,6 +27,7 @@ async fn main() {
     let profile = Profile::trusting(&server);
     println!("Opening the window and signing in to {ALICE} and {WORK} …");
     let window = Window::open_on(&display, &profile, Theme::Light, pictures.clone()).await;
+    window.find(&id("onboarding-address")).await;
     let mut saved = vec![window.picture("1-welcome").await];
     window
         .sign_in(ALICE, PASSWORD, server.direct_tls_port, Tls::Direct)
