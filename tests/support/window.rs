@@ -346,6 +346,14 @@ impl Window {
 
     /// Saves what the window shows as NAME.png and gives the path.
     pub async fn picture(&self, name: &str) -> PathBuf {
+        // The page may be a frame ahead of the screen.
+        self.run(
+            "window.painted = 0; const paint = () => { if (++window.painted < 3) requestAnimationFrame(paint); };
+             requestAnimationFrame(paint);",
+        )
+        .await;
+        self.until_script("frames are painted", "return window.painted", 3)
+            .await;
         let path = self.pictures.join(format!("{name}.png"));
         let png = self
             .answered("a screenshot", self.client.screenshot())
