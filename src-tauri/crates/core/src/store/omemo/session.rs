@@ -1,0 +1,55 @@
+//! Sessions with other devices.
+
+use waxwing_omemo::{DeviceId, Profile, SessionRecord};
+use zeroize::Zeroizing;
+
+use super::encryption;
+use crate::error::Result;
+use crate::model::{AccountId, BareJid};
+use crate::store::{Connection, Write};
+
+/// The sessions with one device. A record that cannot be read counts as none: it is replaced by the next key exchange.
+pub(crate) async fn session(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    profile: Profile,
+) -> Result<Option<SessionRecord>> {
+    let record: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT record FROM omemo_session WHERE account = ? AND address = ? AND device = ? AND profile = ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .bind(encryption(profile))
+    .fetch_optional(db)
+    .await?;
+    Ok(record.and_then(|record| {
+        SessionRecord::from_bytes(&Zeroizing::new(record))
+            .inspect_err(|error| tracing::warn!(%error, "an encrypted session in the database is damaged"))
+            .ok()
+    }))
+}
+
+/// Stores the sessions with one device.
+pub(crate) async fn put_session(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    record: &SessionRecord,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO omemo_session (account, address, device, profile, record) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (account, address, device, profile) DO UPDATE SET record = excluded.record",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .bind(encryption(record.profile()))
+    .bind(record.to_bytes().as_slice())
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
