@@ -1,6 +1,6 @@
-import type { Lock, UndecryptableReason } from "../core/generated/api";
+import type { Lock, Undecryptable, UndecryptableReason } from "../core/generated/api";
 import type { IconName } from "../lib/icons";
-import type { Key } from "../lib/text";
+import { type Key, t } from "../lib/text";
 
 const icons: Record<Lock, IconName> = {
   encrypted: "lock",
@@ -15,8 +15,13 @@ export function lockIcon(lock: Lock): IconName {
   return icons[lock];
 }
 
-/** Why a message could not be read. A new reason without words is a type error. */
-export const reasons: Record<UndecryptableReason, Key> = {
+/** Why a message could not be read. */
+export function whyUnreadable({ reason, method }: Undecryptable): string {
+  return method ? t("undecryptable.unsupported_method", { method }) : t(reasons[reason]);
+}
+
+// A new reason without words is a type error.
+const reasons: Record<UndecryptableReason, Key> = {
   not_for_this_device: "undecryptable.not_for_this_device",
   no_session: "undecryptable.no_session",
   key_gone: "undecryptable.key_gone",

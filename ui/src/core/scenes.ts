@@ -151,7 +151,13 @@ function longAgo(core: FakeCore, account: number): void {
   core.addMessage(ines, "Can you read this?", { sent_at: hours(20) });
   core.addMessage(ines, null, {
     sent_at: hours(19.9),
-    undecryptable: { device: 48_211_907, reason: "no_session" },
+    undecryptable: { device: 48_211_907, reason: "no_session", method: null },
+    read: false,
+  });
+  core.addMessage(ines, null, {
+    sent_at: hours(19.8),
+    encryption: "none",
+    undecryptable: { device: 0, reason: "unsupported", method: "OpenPGP" },
     read: false,
   });
 

@@ -404,6 +404,8 @@ pub struct Undecryptable {
     pub device: u32,
     /// A stable code.
     pub reason: UndecryptableReason,
+    /// What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
+    pub method: Option<String>,
 }
 
 words!(

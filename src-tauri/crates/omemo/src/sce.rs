@@ -104,11 +104,15 @@ fn padding(rng: &mut impl Entropy) -> String {
 }
 
 /// Reads an envelope and checks it against the stanza: `from` must name the bare address `expected_from`; `to`,
-/// if there, must name `expected_to` (for a carbon of our own message that is the other person).
+/// if there, must name `expected_to` (for a carbon of our own message that is the other person). `rpad` may be missing:
+/// it hides the length on the way, and what came this far has been measured already.
 pub fn parse(bytes: &[u8], expected_from: &str, expected_to: &str) -> Result<Envelope, SceError> {
     let mut envelope = read_xml(bytes)?;
     if !envelope.is("envelope", NAMESPACE) {
         return Err(SceError::Malformed("root element"));
+    }
+    if PARTS.into_iter().any(|name| is_repeated(&envelope, name)) {
+        return Err(SceError::Malformed("repeated part"));
     }
     let address = |name| {
         envelope
@@ -139,6 +143,17 @@ pub fn parse(bytes: &[u8], expected_from: &str, expected_to: &str) -> Result<Env
         to,
         from,
     })
+}
+
+/// What an envelope is made of, each at most once; what else stands in it is ignored (XEP-0420 §5).
+const PARTS: [&str; 5] = ["content", "rpad", "time", "from", "to"];
+
+fn is_repeated(envelope: &Element, name: &str) -> bool {
+    envelope
+        .children()
+        .filter(|part| part.is(name, NAMESPACE))
+        .nth(1)
+        .is_some()
 }
 
 /// Compares without the resource, and without regard to ASCII case, as addresses are by then.

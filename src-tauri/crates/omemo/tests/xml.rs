@@ -438,6 +438,83 @@ fn an_envelope_of_or_for_somebody_else_is_refused() {
 }
 
 #[test]
+fn an_envelope_with_parts_twice_in_other_places_or_of_other_names_is_held_to_its_own() {
+    let (from, content) = ("<from jid='a@b'/>", "<content/>");
+    let parse = |inside: String| {
+        let text = format!("<envelope xmlns='urn:xmpp:sce:1'>{inside}</envelope>");
+        sce::parse(text.as_bytes(), "a@b", "c@d").map(|envelope| envelope.content.len())
+    };
+    for part in [
+        from,
+        content,
+        "<rpad>x</rpad>",
+        "<time stamp='2026-11-21T12:00:00Z'/>",
+        "<to jid='c@d'/>",
+    ] {
+        let rest = if part == from {
+            content.to_owned()
+        } else if part == content {
+            from.to_owned()
+        } else {
+            format!("{from}{content}")
+        };
+        assert_eq!(parse(format!("{rest}{part}")), Ok(0), "{part} once");
+        let twice = parse(format!("{rest}{part}{part}"));
+        assert_eq!(twice, Err(sce::SceError::Malformed("repeated part")), "{part}");
+    }
+    for (inside, outcome) in [
+        // Padding and time protect nothing any more once it is here.
+        (format!("{from}{content}"), Ok(0)),
+        (format!("{from}{content}<to jid='C@D/phone'/>"), Ok(0)),
+        (
+            format!("{from}{content}<to jid='x@d'/>"),
+            Err(sce::SceError::WrongTo),
+        ),
+        (
+            format!("{content}<from jid='x@b'/>"),
+            Err(sce::SceError::WrongFrom),
+        ),
+        (
+            format!("{content}<from jid='a@b.evil'/>"),
+            Err(sce::SceError::WrongFrom),
+        ),
+        (
+            format!("{content}<from xmlns='urn:other' jid='a@b'/>"),
+            Err(sce::SceError::WrongFrom),
+        ),
+        // A part counts in its own place only.
+        (
+            format!("<content>{from}</content>"),
+            Err(sce::SceError::WrongFrom),
+        ),
+        (from.to_owned(), Err(sce::SceError::Malformed("content"))),
+        (
+            format!("{from}<content xmlns='urn:other'/>"),
+            Err(sce::SceError::Malformed("content")),
+        ),
+        (
+            format!("{from}<x><content/></x>"),
+            Err(sce::SceError::Malformed("content")),
+        ),
+        // An envelope in an envelope is none.
+        (
+            format!("{from}<content><envelope>{from}{content}</envelope></content>"),
+            Ok(0),
+        ),
+        (
+            format!("{from}{content}<body xmlns='jabber:client'>beside</body>"),
+            Ok(0),
+        ),
+        (
+            format!("{from}<content><body xmlns='jabber:client'>in</body></content>"),
+            Ok(1),
+        ),
+    ] {
+        assert_eq!(parse(inside.clone()), outcome, "{inside}");
+    }
+}
+
+#[test]
 fn what_only_servers_may_say_is_dropped_from_an_envelope() {
     let inside = "<envelope xmlns='urn:xmpp:sce:1'><from jid='a@b'/><content><body xmlns='jabber:client'>x</body>
         <stanza-id xmlns='urn:xmpp:sid:0' id='1' by='me@here'/><delay xmlns='urn:xmpp:delay' stamp='x'/>

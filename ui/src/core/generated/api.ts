@@ -300,7 +300,11 @@ device: number,
 /**
  * A stable code.
  */
-reason: UndecryptableReason, };
+reason: UndecryptableReason, 
+/**
+ * What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
+ */
+method: string | null, };
 
 export type Device = { device: number, 
 /**

@@ -407,6 +407,7 @@ impl Online<'_> {
                     let placed = self.place_text(batch, chat, text, gap, between, now).await?;
                     let position = placed.as_ref().map(|(placed, _)| placed.position);
                     new.extend(placed);
+                    said.append(&mut batch.said_inside);
                     position
                 };
                 if let Some(position) = position {
@@ -469,14 +470,14 @@ impl Online<'_> {
         &mut self,
         batch: &mut Batch,
         chat: ChatId,
-        text: Text,
+        mut text: Text,
         gap: &Gap,
         between: (i64, i64, i64),
         now: Timestamp,
     ) -> Result<Option<(Placed, Text)>> {
         let (wanted, _, high) = between;
         let low = self.put_early_before(batch, chat, between).await?;
-        let Some(new) = self.read_content(batch, chat, &text, now).await? else {
+        let Some(new) = self.read_content(batch, chat, &mut text, now).await? else {
             return Ok(None);
         };
         let placed = Placed {
@@ -509,10 +510,11 @@ impl Online<'_> {
             if missed && text.direction == Direction::Out {
                 answered.insert(placed.chat, message);
             } else if missed
-                && let (Some(_), Some(id)) = (&text.receipt_to, &text.stanza_id)
+                && let Some((_, id)) = text.receipt()
                 && self.session.archive.owed.len() < RECEIPTS
             {
-                self.session.archive.owed.insert((placed.chat, id.clone()), text);
+                let owed = (placed.chat, id.to_owned());
+                self.session.archive.owed.insert(owed, text);
             }
         }
         // Whoever answers on another device has read what stands before.

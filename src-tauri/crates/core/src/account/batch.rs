@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use minidom::Element;
 
 use crate::error::Result;
-use crate::inbound::Text;
+use crate::inbound::{Inbound, Text};
 use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
@@ -34,6 +34,8 @@ pub(super) struct Batch {
     found: Found,
     /// What came in a page of the archive and is still to be acknowledged.
     pub(super) owed: Vec<(ChatId, Text)>,
+    /// What opened messages say of others, until those in the same batch are stored.
+    pub(super) said_inside: Vec<Inbound>,
     /// Everything that the server held for us has been read.
     pub(super) caught_up: bool,
     /// What is new and unread.
@@ -53,6 +55,7 @@ impl Batch {
             live: None,
             found: Found::default(),
             owed: Vec::new(),
+            said_inside: Vec::new(),
             caught_up: false,
             news: News::new(),
         })

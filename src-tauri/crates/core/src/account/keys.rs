@@ -2,7 +2,6 @@
 //! the caller commits.
 
 use jiff::Timestamp;
-use minidom::Element;
 use waxwing_omemo::xml::Encrypted;
 use waxwing_omemo::{
     DecryptError, Decrypted, DeviceId, Effects, IdentityKey, IdentityKeyPair, KeyElement, LocalPreKeys,
@@ -11,22 +10,22 @@ use waxwing_omemo::{
 };
 
 use crate::error::Result;
+use crate::inbound::Inside;
 use crate::model::{AccountId, BareJid, Encryption, Trust, UndecryptableReason};
 use crate::store::{Write, omemo};
-use crate::xep::ns;
 
 /// The same device id can occur twice among the recipients, so several keys may be for us; each costs work.
 const KEYS: usize = 4;
 
 /// What became of an encrypted message.
 pub(super) enum Opened {
-    Body {
-        body: String,
+    Content {
+        inside: Inside,
         encryption: Encryption,
         device: DeviceId,
         trust: Trust,
     },
-    /// Opened, and there is nothing to show: an empty message (XEP-0384 §4.6) or content without a body.
+    /// Opened, and nothing was said: an empty message (XEP-0384 §4.6).
     Nothing,
     /// It came before.
     Duplicate,
@@ -235,14 +234,13 @@ async fn accept(
         element.iv.as_deref(),
         payload,
     ) {
-        Ok(plaintext) => match body(element.profile, &plaintext, envelope) {
-            Ok(Some(body)) => Opened::Body {
-                body,
+        Ok(plaintext) => match content(element.profile, &plaintext, envelope) {
+            Ok(inside) => Opened::Content {
+                inside,
                 encryption,
                 device,
                 trust,
             },
-            Ok(None) => Opened::Nothing,
             Err(reason) => undecryptable(reason),
         },
         Err(error) => {
@@ -286,25 +284,18 @@ pub(super) async fn trust_in(
     Ok(trust)
 }
 
-/// The body in an opened payload.
-fn body(
+/// What stands in an opened payload: of the older generation a text, of version 2 an envelope (XEP-0420).
+fn content(
     profile: Profile,
     plaintext: &[u8],
     envelope: &Envelope<'_>,
-) -> std::result::Result<Option<String>, UndecryptableReason> {
+) -> std::result::Result<Inside, UndecryptableReason> {
     match profile {
         Profile::Legacy => String::from_utf8(plaintext.to_vec())
-            .map(Some)
+            .map(Inside::text)
             .map_err(|_| UndecryptableReason::Malformed),
         Profile::Omemo2 => sce::parse(plaintext, envelope.from.as_str(), envelope.to.as_str())
-            .map(|inside| {
-                inside
-                    .content
-                    .iter()
-                    .find(|child| child.is("body", ns::JABBER_CLIENT))
-                    .map(Element::text)
-                    .filter(|body| !body.is_empty())
-            })
+            .map(|envelope| Inside::read(&envelope))
             .map_err(|error| match error {
                 sce::SceError::Malformed(_) => UndecryptableReason::Malformed,
                 sce::SceError::WrongFrom | sce::SceError::WrongTo => UndecryptableReason::WrongPlace,

@@ -30,15 +30,23 @@ const RETURNS: [SignedDuration; 5] = [
 
 impl Online<'_> {
     /// A message as it arrives. Whatever the archive still holds for us stands before it.
-    pub(super) async fn live_text(&mut self, batch: &mut Batch, text: Text, now: Timestamp) -> Result<()> {
+    pub(super) async fn live_text(
+        &mut self,
+        batch: &mut Batch,
+        mut text: Text,
+        now: Timestamp,
+    ) -> Result<()> {
         let chat = batch.chat(self.account, &text.chat, now).await?;
         // Before decrypting: a message key can be used once only.
         if !self.is_stored(batch, chat, &text).await? {
             let stand = Stand::End(now.as_microsecond());
-            let stored = match self.read_content(batch, chat, &text, now).await? {
+            let stored = match self.read_content(batch, chat, &mut text, now).await? {
                 Some(message) => self.store_message(batch, chat, &message, stand).await?,
                 None => None,
             };
+            for inbound in std::mem::take(&mut batch.said_inside) {
+                self.said_of_message(batch, inbound, false).await?;
+            }
             // What was held back somewhere says nothing about what stands before it.
             if let (Some(id), Some((_, position))) = (&text.archive_id, stored)
                 && text.sent_at >= now
@@ -156,6 +164,7 @@ impl Online<'_> {
             device: None,
             unprotected: false,
             undecryptable: Some(UndecryptableReason::TooLarge),
+            method: None,
             stanza_id: header.id.clone(),
             origin_id: None,
             archive_id: None,
@@ -166,12 +175,12 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// What is to be stored; none if there is nothing to show.
+    /// What is to be stored; none if there is nothing to show. What else was said is left in the batch.
     pub(super) async fn read_content(
         &mut self,
         batch: &mut Batch,
         chat: ChatId,
-        text: &Text,
+        text: &mut Text,
         now: Timestamp,
     ) -> Result<Option<NewMessage>> {
         let mut message = NewMessage {
@@ -188,6 +197,7 @@ impl Online<'_> {
             device: None,
             unprotected: false,
             undecryptable: None,
+            method: None,
             stanza_id: text.stanza_id.clone(),
             origin_id: text.origin_id.clone(),
             archive_id: text.archive_id.clone(),
@@ -198,12 +208,10 @@ impl Online<'_> {
                 message.unprotected = text.direction == Direction::In && batch.is_latched(chat).await?;
                 message.body = Some(body.clone());
             }
-            Content::Unreadable { unsupported } => {
-                message.undecryptable = Some(if *unsupported {
-                    UndecryptableReason::Unsupported
-                } else {
-                    UndecryptableReason::Malformed
-                });
+            Content::Malformed => message.undecryptable = Some(UndecryptableReason::Malformed),
+            Content::Foreign(name) => {
+                message.undecryptable = Some(UndecryptableReason::Unsupported);
+                message.method = Some(name.clone());
             }
             Content::Encrypted(encrypted) => {
                 let to = match text.direction {
@@ -234,14 +242,20 @@ impl Online<'_> {
                 }
                 match opened {
                     Opened::Nothing | Opened::Duplicate => return Ok(None),
-                    Opened::Body {
-                        body,
+                    Opened::Content {
+                        inside,
                         encryption,
                         device,
                         trust,
                     } => {
                         fail::at(Point::RatchetDecrypted);
-                        message.body = Some(body);
+                        batch.said_inside.extend(inside.add_to(text));
+                        let Some(body) = inside.body() else {
+                            return Ok(None);
+                        };
+                        message.body = Some(body.to_owned());
+                        message.sent_at = text.sent_at;
+                        message.markable = text.markable;
                         message.encryption = encryption;
                         message.device = Some(device.get());
                         message.trust = Some(trust);
@@ -264,7 +278,7 @@ impl Online<'_> {
 
     /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.
     pub(super) async fn acknowledge(&self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
-        let (Some(to), Some(id)) = (&text.receipt_to, &text.stanza_id) else {
+        let Some((to, id)) = text.receipt() else {
             return Ok(());
         };
         if !batch

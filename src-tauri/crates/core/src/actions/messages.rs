@@ -54,6 +54,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         device: None,
         unprotected: false,
         undecryptable: None,
+        method: None,
         stanza_id: Some(id.clone()),
         origin_id: Some(id),
         archive_id: None,

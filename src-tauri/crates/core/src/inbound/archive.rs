@@ -4,13 +4,11 @@ use jiff::Timestamp;
 use minidom::Element;
 
 use super::message::{archive_id, bounce, content, origin_id, received, sent_at};
-use super::{Archived, Context, Inbound, Sender, Text};
+use super::part::{Place, parts, said};
+use super::{Archived, Context, Inbound, JABBER_BEGINS, Sender, Text};
 use crate::model::Direction;
 use crate::xep::element::attribute;
-use crate::xep::{mam, ns};
-
-/// The year 1999 begins, in seconds: what an archive has is not older than Jabber.
-const JABBER_BEGINS: i64 = 915_148_800;
+use crate::xep::mam;
 
 /// XEP-0313 §4.3: a result counts only from the archive that was asked, and only for the question that is open.
 pub(super) fn read(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
@@ -67,19 +65,9 @@ fn message(inner: &Element, context: &Context<'_>) -> Vec<Inbound> {
 
 /// What we ourselves sent, from whatever device.
 pub(super) fn sent(inner: &Element, from: &Sender, to: &Sender, context: &Context<'_>) -> Vec<Inbound> {
-    let mut out = Vec::new();
-    let named = |name: &str, namespace: &str| {
-        let child = inner.get_child(name, namespace)?;
-        attribute(child, "id").map(str::to_owned)
-    };
-    let with = || to.bare.clone();
-    if let Some(id) = named("received", ns::RECEIPTS) {
-        out.push(Inbound::ReceiptElsewhere { with: with(), id });
-    }
-    if let Some(id) = named("displayed", ns::CHAT_MARKERS) {
-        out.push(Inbound::ReadElsewhere { with: with(), id });
-    }
-    if let Some(content) = content(inner) {
+    let parts = parts(inner.children(), Place::of_children(inner));
+    let mut out = said(&parts, &to.bare, Direction::Out);
+    if let Some(content) = content(inner, &parts) {
         out.push(Inbound::Text(Text {
             chat: to.bare.clone(),
             sender: from.bare.clone(),
@@ -90,6 +78,7 @@ pub(super) fn sent(inner: &Element, from: &Sender, to: &Sender, context: &Contex
             origin_id: origin_id(inner),
             archive_id: archive_id(inner, context),
             markable: false,
+            receipt_wanted: false,
             receipt_to: None,
         }));
     }

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use minidom::Element;
 use waxwing_omemo::{Profile, xml};
 
+use super::part::{Part, Place, parts, said};
 use super::{Content, Context, Inbound, Sender, Text, archive};
 use crate::error::{Code, Fault};
 use crate::model::Direction;
-use crate::xep::element::{attribute, child_text};
-use crate::xep::{displayed, ns, pubsub, stanza_error};
+use crate::xep::element::attribute;
+use crate::xep::{displayed, eme, ns, pubsub, stanza_error};
 
 pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
     // Without a sender it is from our own account (RFC 6120 §8.1.2.1).
@@ -45,27 +46,10 @@ pub(super) fn read(stanza: &Element, context: &Context<'_>) -> Vec<Inbound> {
 }
 
 pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -> Vec<Inbound> {
-    let mut out = Vec::new();
-    let named = |name: &str, namespace: &str| {
-        stanza
-            .get_child(name, namespace)
-            .and_then(|child| attribute(child, "id"))
-            .map(str::to_owned)
-    };
-    if let Some(id) = named("received", ns::RECEIPTS) {
-        out.push(Inbound::Receipt {
-            from: from.bare.clone(),
-            id,
-        });
-    }
-    if let Some(id) = named("displayed", ns::CHAT_MARKERS) {
-        out.push(Inbound::Displayed {
-            from: from.bare.clone(),
-            id,
-        });
-    }
-    if let Some(content) = content(stanza) {
-        let wants = |name, namespace| stanza.has_child(name, namespace) && attribute(stanza, "id").is_some();
+    let parts = parts(stanza.children(), Place::of_children(stanza));
+    let mut out = said(&parts, &from.bare, Direction::In);
+    if let Some(content) = content(stanza, &parts) {
+        let has_id = attribute(stanza, "id").is_some();
         out.push(Inbound::Text(Text {
             chat: from.bare.clone(),
             sender: from.bare.clone(),
@@ -75,10 +59,9 @@ pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -
             stanza_id: attribute(stanza, "id").map(str::to_owned),
             origin_id: origin_id(stanza),
             archive_id: archive_id(stanza, context),
-            markable: wants("markable", ns::CHAT_MARKERS),
-            receipt_to: wants("request", ns::RECEIPTS)
-                .then(|| attribute(stanza, "from").map(str::to_owned))
-                .flatten(),
+            markable: has_id && parts.contains(&Part::Markable),
+            receipt_wanted: parts.contains(&Part::ReceiptWanted),
+            receipt_to: attribute(stanza, "from").map(str::to_owned),
         }));
     }
     out
@@ -125,7 +108,7 @@ fn carbon_copy(inner: Option<&Element>, direction: Direction, context: &Context<
 }
 
 /// The plain body is never looked at beside something encrypted: it is only a note for other clients.
-pub(super) fn content(stanza: &Element) -> Option<Content> {
+pub(super) fn content(stanza: &Element, parts: &[Part]) -> Option<Content> {
     // One for each generation: a second one could only be there to cost us work.
     let encrypted: Vec<&Element> = Profile::ALL
         .into_iter()
@@ -141,17 +124,20 @@ pub(super) fn content(stanza: &Element) -> Option<Content> {
             })
             .collect();
         return Some(if read.is_empty() {
-            Content::Unreadable { unsupported: false }
+            Content::Malformed
         } else {
             Content::Encrypted(read)
         });
     }
-    if stanza.has_child("encryption", ns::EME) {
-        return Some(Content::Unreadable { unsupported: true });
+    match eme::read(stanza) {
+        Some(eme::Hint::Omemo) => return Some(Content::Malformed),
+        Some(eme::Hint::Other(name)) => return Some(Content::Foreign(name)),
+        None => {}
     }
-    child_text(stanza, "body", ns::JABBER_CLIENT)
-        .filter(|body| !body.is_empty())
-        .map(Content::Plain)
+    parts.iter().find_map(|part| match part {
+        Part::Body(body) => Some(Content::Plain(body.clone())),
+        _ => None,
+    })
 }
 
 pub(super) fn bounce(stanza: &Element, from: Sender) -> Option<Inbound> {

@@ -3,6 +3,7 @@
 
 mod archive;
 mod message;
+mod part;
 mod presence;
 mod roster;
 #[cfg(test)]
@@ -13,11 +14,15 @@ use minidom::Element;
 use waxwing_omemo::Profile;
 use waxwing_omemo::xml::{Device, Encrypted};
 
+pub(crate) use self::part::Inside;
 pub(crate) use self::roster::{RosterItem, items as roster_items};
 use crate::error::Fault;
 use crate::model::{BareJid, Direction, Show};
 use crate::xep::element::attribute;
 use crate::xep::ns;
+
+/// The year 1999 begins, in seconds: nothing was sent before Jabber.
+const JABBER_BEGINS: i64 = 915_148_800;
 
 /// What the decision depends on besides the stanza.
 pub(crate) struct Context<'a> {
@@ -158,8 +163,18 @@ pub(crate) struct Text {
     pub(crate) archive_id: Option<String>,
     /// Its sender wants to know when it was read (XEP-0333), and gave it an id.
     pub(crate) markable: bool,
-    /// Where a receipt is wanted: the full address as it was written.
+    /// Its sender wants to know that it arrived (XEP-0184).
+    pub(crate) receipt_wanted: bool,
+    /// Where a receipt would go: the full address as it was written. None for what is not ours to answer.
     pub(crate) receipt_to: Option<String>,
+}
+
+impl Text {
+    /// Whom a receipt is owed to, and for which stanza id.
+    pub(crate) fn receipt(&self) -> Option<(&str, &str)> {
+        let to = self.receipt_to.as_deref().filter(|_| self.receipt_wanted)?;
+        Some((to, self.stanza_id.as_deref()?))
+    }
 }
 
 /// What a message holds.
@@ -168,10 +183,10 @@ pub(crate) enum Content {
     Plain(String),
     /// One for each namespace used.
     Encrypted(Vec<Encrypted>),
-    /// Encrypted by a way that we do not speak (XEP-0380), or an `<encrypted/>` that cannot be read.
-    Unreadable {
-        unsupported: bool,
-    },
+    /// OMEMO that cannot be read, or is missing though the message says that it is there.
+    Malformed,
+    /// Encrypted by another way, of this name (XEP-0380).
+    Foreign(String),
 }
 
 /// Reads one stanza. Nothing comes of a stanza that has nothing for us or no right to say it.

@@ -31,6 +31,7 @@ pub(crate) struct MessageRow {
     device: Option<u32>,
     unprotected: bool,
     undecryptable: Option<UndecryptableReason>,
+    method: Option<String>,
     error_code: Option<Code>,
     error_text: Option<String>,
     origin_id: Option<String>,
@@ -55,6 +56,7 @@ impl MessageRow {
             undecryptable: self.undecryptable.map(|reason| Undecryptable {
                 device: self.device.unwrap_or_default(),
                 reason,
+                method: self.method,
             }),
             error: self
                 .error_code
@@ -71,7 +73,7 @@ macro_rules! select_message {
         concat!(
             "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, position, delivery,
                 encryption,
-                trust, device, unprotected, undecryptable, error_code, error_text, origin_id, archive_id
+                trust, device, unprotected, undecryptable, method, error_code, error_text, origin_id, archive_id
              FROM message JOIN chat ON chat.id = message.chat ",
             $rest
         )
@@ -82,7 +84,7 @@ pub(super) use select_message;
 /// What is written of a new message.
 const COLUMNS: &str =
     "chat, position, sender, direction, body, sent_at, delivery, encryption, trust, device, unprotected,
-    undecryptable, stanza_id, origin_id, archive_id, markable";
+    undecryptable, method, stanza_id, origin_id, archive_id, markable";
 /// So many messages are stored by one statement: SQLite binds 32,766 values at most.
 const ROWS: usize = 500;
 
@@ -99,6 +101,8 @@ pub(crate) struct NewMessage {
     pub(crate) device: Option<u32>,
     pub(crate) unprotected: bool,
     pub(crate) undecryptable: Option<UndecryptableReason>,
+    /// The name of the way it is encrypted by, if we do not speak it.
+    pub(crate) method: Option<String>,
     pub(crate) stanza_id: Option<String>,
     pub(crate) origin_id: Option<String>,
     pub(crate) archive_id: Option<String>,
@@ -233,6 +237,7 @@ fn push_rest(row: &mut Separated<'_, Sqlite, &'static str>, new: &NewMessage) {
         .push_bind(new.device)
         .push_bind(new.unprotected)
         .push_bind(new.undecryptable)
+        .push_bind(new.method.as_deref())
         .push_bind(new.stanza_id.as_deref())
         .push_bind(new.origin_id.as_deref())
         .push_bind(new.archive_id.as_deref())

@@ -3,6 +3,7 @@
 pub(crate) mod disco;
 pub(crate) mod displayed;
 pub(crate) mod element;
+pub(crate) mod eme;
 pub(crate) mod mam;
 pub(crate) mod mam_prefs;
 pub(crate) mod pubsub;

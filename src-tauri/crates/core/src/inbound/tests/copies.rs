@@ -86,7 +86,7 @@ fn no_receipt_is_sent_for_a_carbon_copy() {
         .replace(" type=", " id='1' type=");
     let read = read_xml(&carbon(OWN, "received", &inner));
     assert!(
-        matches!(read.as_slice(), [Inbound::Text(text)] if text.receipt_to.is_none()),
+        matches!(read.as_slice(), [Inbound::Text(text)] if text.receipt().is_none()),
         "{read:?}"
     );
 }
@@ -146,7 +146,8 @@ fn a_result_counts_only_from_the_archive_that_was_asked_and_for_the_open_questio
             ("juliet@capulet.lit", Direction::In)
         );
         assert_eq!(
-            text.receipt_to, None,
+            text.receipt(),
+            None,
             "whoever waited for a receipt got it long ago"
         );
     }

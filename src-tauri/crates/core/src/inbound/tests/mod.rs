@@ -1,6 +1,7 @@
 //! Stanza in, decision out. The names say the rules.
 
 mod copies;
+mod parts;
 mod people;
 
 use jiff::Timestamp;
@@ -152,11 +153,13 @@ fn a_receipt_is_wanted_only_if_the_message_says_so_and_has_an_id() {
     let with = one_text(&format!(
         "<message from='a@b.c/d' id='1'><body>x</body>{request}</message>"
     ));
-    assert_eq!(with.receipt_to.as_deref(), Some("a@b.c/d"));
+    assert_eq!(with.receipt(), Some(("a@b.c/d", "1")));
     let no_id = one_text(&format!(
         "<message from='a@b.c/d'><body>x</body>{request}</message>"
     ));
-    assert_eq!(no_id.receipt_to, None);
+    assert_eq!(no_id.receipt(), None);
+    let unasked = one_text("<message from='a@b.c/d' id='1'><body>x</body></message>");
+    assert_eq!(unasked.receipt(), None);
 }
 
 #[test]
@@ -204,11 +207,7 @@ fn an_encrypted_element_that_cannot_be_read_is_a_row_and_not_its_fallback() {
     let text = one_text(
         "<message from='a@b.c'><encrypted xmlns='urn:xmpp:omemo:2'/><body>fallback</body></message>",
     );
-    assert!(
-        matches!(text.content, Content::Unreadable { unsupported: false }),
-        "{:?}",
-        text.content
-    );
+    assert!(matches!(text.content, Content::Malformed), "{:?}", text.content);
 }
 
 #[test]
@@ -218,10 +217,15 @@ fn a_message_encrypted_by_another_way_is_a_row_and_not_its_fallback() {
         "<message from='a@b.c'>{eme}<body>fallback</body></message>"
     ));
     assert!(
-        matches!(text.content, Content::Unreadable { unsupported: true }),
+        matches!(&text.content, Content::Foreign(name) if name == "OpenPGP"),
         "{:?}",
         text.content
     );
+    let eme = "<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:omemo:2'/>";
+    let text = one_text(&format!(
+        "<message from='a@b.c'>{eme}<body>fallback</body></message>"
+    ));
+    assert!(matches!(text.content, Content::Malformed), "{:?}", text.content);
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn text(sender: &str, body: &str, origin_id: Option<&str>) -> NewMessage {
         device: None,
         unprotected: false,
         undecryptable: None,
+        method: None,
         stanza_id: origin_id.map(str::to_owned),
         origin_id: origin_id.map(str::to_owned),
         archive_id: None,
