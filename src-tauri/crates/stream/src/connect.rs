@@ -356,7 +356,7 @@ async fn secure(
             Tls::StartTls => start_tls(tcp, domain).await.map_err(Refused::Else)?,
             Tls::Direct => tcp,
         };
-        tls::handshake(setup, tcp, alpn).await
+        tls::handshake(setup, tcp, alpn.then_some(tls::XMPP)).await
     };
     match timeout(TLS_LIMIT, secured).await {
         Ok(secured) => Ok((secured?, peer)),

@@ -40,6 +40,7 @@ mod tap;
 mod targets;
 mod tls;
 mod trust;
+mod web;
 mod wire;
 mod xml;
 
@@ -59,3 +60,4 @@ pub use minidom::Element;
 pub use rustls::pki_types::CertificateDer;
 pub use tap::{Seen, Tap, Way};
 pub use tls::{read_authorities, read_ca_file};
+pub use web::connect_web;

@@ -97,8 +97,17 @@ fn verifier(
     }
 }
 
-/// The handshake; with `alpn` it says which protocol will be spoken (XEP-0368 §3), so that a port can be shared.
-pub(crate) async fn handshake(setup: &TlsSetup, tcp: TcpStream, alpn: bool) -> Result<Secured, Refused> {
+/// XMPP by its name in TLS (XEP-0368 §3).
+pub(crate) const XMPP: &[u8] = b"xmpp-client";
+/// HTTP/1.1 by its name in TLS (RFC 7301 §6).
+pub(crate) const HTTP: &[u8] = b"http/1.1";
+
+/// The handshake; with `protocol` it says which one will be spoken, so that a port can be shared.
+pub(crate) async fn handshake(
+    setup: &TlsSetup,
+    tcp: TcpStream,
+    protocol: Option<&[u8]>,
+) -> Result<Secured, Refused> {
     let algorithms = setup.provider.signature_verification_algorithms;
     let judge = Arc::new(Judge::new(setup.system.clone(), setup.pinned, algorithms));
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&setup.provider))
@@ -109,9 +118,7 @@ pub(crate) async fn handshake(setup: &TlsSetup, tcp: TcpStream, alpn: bool) -> R
         .with_no_client_auth();
     // A resumed session shows no certificate to judge, and its ticket would tell accounts' connections to be one person's.
     config.resumption = Resumption::disabled();
-    if alpn {
-        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-    }
+    config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
     let connected = TlsConnector::from(Arc::new(config))
         .connect(setup.name.clone(), tcp)
         .await;
