@@ -158,6 +158,7 @@ fn modules_of_core_know_only_those_below_them() {
         ("event", &["model"]),
         ("live", &["error", "model"]),
         ("console", &["event", "model"]),
+        ("fetching", &["model"]),
         ("xep", &[]),
         ("profile", &["error", "secret"]),
         ("launch", &["error", "profile", "secret"]),
@@ -167,7 +168,7 @@ fn modules_of_core_know_only_those_below_them() {
         ("notices", &["error", "event", "model", "store"]),
         (
             "publish",
-            &["error", "event", "live", "model", "notices", "store"],
+            &["error", "event", "fetching", "live", "model", "notices", "store"],
         ),
         (
             "account",
@@ -177,10 +178,16 @@ fn modules_of_core_know_only_those_below_them() {
             ],
         ),
         (
+            "files",
+            &[
+                "account", "error", "fetching", "model", "profile", "publish", "secret", "store", "xep",
+            ],
+        ),
+        (
             "actions",
             &[
-                "account", "error", "event", "fail", "live", "model", "notices", "publish", "request",
-                "secret", "store",
+                "account", "error", "event", "fail", "fetching", "files", "live", "model", "notices",
+                "publish", "request", "secret", "store",
             ],
         ),
         ("wake", &["account"]),

@@ -7,6 +7,7 @@ use tauri::State;
 use tauri::ipc::Channel;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::event::Event;
+use waxwing_core::model::FileId;
 use waxwing_core::profile::Opening;
 use waxwing_core::secret::Secret;
 
@@ -64,4 +65,16 @@ pub(crate) async fn open_link(url: tauri::Url) -> Result<()> {
     }
     tauri_plugin_opener::open_url(url.as_str(), None::<&str>)
         .map_err(|error| Error::new(Code::Internal, format!("the link could not be opened: {error}")))
+}
+
+/// Opens an encrypted file that is here with the system's program for it. The page names the file, never a path.
+#[tauri::command]
+pub(crate) async fn open_file(door: State<'_, Door>, file: FileId) -> Result<()> {
+    let core = door.core().await?;
+    let unsealed = core
+        .call("unseal_file", serde_json::json!({ "file": file }))
+        .await?;
+    let path = unsealed.get("path").and_then(Value::as_str).unwrap_or_default();
+    tauri_plugin_opener::open_path(path, None::<&str>)
+        .map_err(|error| Error::new(Code::Internal, format!("the file could not be opened: {error}")))
 }

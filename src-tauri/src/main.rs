@@ -6,6 +6,7 @@ mod bridge;
 mod desktop;
 mod notices;
 mod opening;
+mod pictures;
 mod window;
 
 use std::process::ExitCode;
@@ -37,12 +38,16 @@ fn run(launch: Launch) -> tauri::Result<()> {
     }
     let app = builder
         .plugin(tauri_plugin_window_state::Builder::new().build())
+        .register_asynchronous_uri_scheme_protocol(pictures::SCHEME, |context, request, responder| {
+            pictures::serve(context.app_handle(), &request, responder);
+        })
         .invoke_handler(tauri::generate_handler![
             bridge::opening,
             bridge::unlock,
             bridge::request,
             bridge::subscribe,
             bridge::open_link,
+            bridge::open_file,
         ])
         .setup(move |app| {
             // The profile is being opened while the web view starts.

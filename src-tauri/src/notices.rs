@@ -113,10 +113,11 @@ fn title(notice: &Notice) -> String {
 
 fn text(notice: &Notice) -> String {
     let messages = counted("notice.messages", notice.messages);
-    match (&notice.text, notice.chat) {
-        (Some(text), _) => text.clone(),
-        (None, Some(_)) => messages,
-        (None, None) => words("notice.summary")
+    match (&notice.text, &notice.file, notice.chat) {
+        (Some(text), ..) => text.clone(),
+        (None, Some(file), _) => words("notice.file").replace("{name}", file),
+        (None, None, Some(_)) => messages,
+        (None, None, None) => words("notice.summary")
             .replace("{messages}", &messages)
             .replace("{count}", &notice.chats.to_string()),
     }
@@ -147,6 +148,7 @@ mod tests {
             chat: chat.map(ChatId),
             title: chat.map(|_| "Ben".to_owned()),
             text: text.map(str::to_owned),
+            file: None,
             messages,
             chats,
         }
@@ -157,6 +159,13 @@ mod tests {
         for (notice, says) in [
             (notice(Some(1), Some("hello"), 3, 1), ("Ben", "hello")),
             (notice(Some(1), None, 1, 1), ("Ben", "1 new message")),
+            (
+                Notice {
+                    file: Some("cat.jpg".to_owned()),
+                    ..notice(Some(1), None, 1, 1)
+                },
+                ("Ben", "File: cat.jpg"),
+            ),
             (notice(Some(1), None, 2, 1), ("Ben", "2 new messages")),
             (
                 notice(None, None, 12, 3),

@@ -20,7 +20,7 @@ pub(crate) struct Door {
     stage: watch::Sender<Stage>,
     /// The locked profile until it is opened; held while somebody tries.
     profile: Arc<Mutex<Option<Arc<Profile>>>>,
-    ca_file: Option<PathBuf>,
+    launch: Launch,
 }
 
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Door {
         let door = Self {
             stage,
             profile: Arc::default(),
-            ca_file: launch.ca_file.clone(),
+            launch: launch.clone(),
         };
         let (stage, profile) = (door.stage.clone(), Arc::clone(&door.profile));
         let folder = launch
@@ -87,7 +87,7 @@ impl Door {
         let core = open(
             Arc::clone(profile),
             KeySource::Passphrase(passphrase),
-            self.ca_file.clone(),
+            &self.launch,
         )
         .await?;
         *locked = None;
@@ -133,7 +133,7 @@ async fn first_try(
         *locked.lock().await = Some(profile);
         return Err(Opening::PassphraseNeeded { first: false });
     }
-    match open(Arc::clone(&profile), source, launch.ca_file.clone()).await {
+    match open(Arc::clone(&profile), source, launch).await {
         Ok(core) => Ok(core),
         Err(error) if error.code == Code::KeychainUnavailable && has_passphrase.is_none() => {
             tracing::warn!(%error, "no keychain");
@@ -145,12 +145,18 @@ async fn first_try(
 }
 
 /// The key first, away from the async threads, then the core.
-async fn open(profile: Arc<Profile>, source: KeySource, ca_file: Option<PathBuf>) -> Result<Arc<Core>> {
+async fn open(profile: Arc<Profile>, source: KeySource, launch: &Launch) -> Result<Arc<Core>> {
     let keyed = Arc::clone(&profile);
     let finding = tauri::async_runtime::spawn_blocking(move || keyed.key(&source));
     let key = tokio::time::timeout(KEYCHAIN_LIMIT, finding)
         .await
         .map_err(|_| Error::new(Code::KeychainUnavailable, "the keychain does not answer"))?
         .map_err(|error| Error::new(Code::Internal, error.to_string()))??;
-    Core::open(profile, &key, ca_file.as_deref()).await
+    Core::open(
+        profile,
+        &key,
+        launch.ca_file.as_deref(),
+        launch.downloads.as_deref(),
+    )
+    .await
 }

@@ -187,6 +187,15 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["message"],
         ),
         (
+            "fetch_file",
+            json!({ "file": 1, "host": "files.example", "size": 5 }),
+            &["file"],
+        ),
+        ("cancel_file", json!({ "file": 1 }), &["file"]),
+        ("save_file", json!({ "file": 1 }), &["file"]),
+        ("unseal_file", json!({ "file": 1 }), &["file"]),
+        ("show_picture", json!({ "file": 1 }), &["file"]),
+        (
             "list_devices",
             json!({ "account": account, "address": address }),
             &["account", "address"],
@@ -208,7 +217,7 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
 fn absurd(param: &str) -> Vec<Value> {
     let long = "x".repeat(5_000);
     match param {
-        "account" | "chat" | "message" | "before" => {
+        "account" | "chat" | "message" | "before" | "file" => {
             vec![
                 json!(999_999),
                 json!(0),
@@ -280,6 +289,7 @@ fn absurd(param: &str) -> Vec<Value> {
                 with(&proxy, "password", Some(json!(7))),
             ]
         }
+        "size" => vec![json!(-1), json!(0.5), json!("5")],
         "send" => vec![json!(""), json!("true"), json!(1)],
         "notify" => vec![json!(""), json!("loud")],
         "on" | "active" | "looking" => vec![json!("true"), json!(1), json!("")],

@@ -30,6 +30,7 @@ pub struct RpcError {
 pub struct Profile {
     home: TempDir,
     ca_file: Option<PathBuf>,
+    downloads: Option<PathBuf>,
     log: &'static str,
 }
 
@@ -48,6 +49,7 @@ impl Profile {
         let profile = Self {
             home,
             ca_file,
+            downloads: None,
             log: "debug,sqlx=warn",
         };
         profile.set_passphrase(PASSPHRASE);
@@ -57,6 +59,11 @@ impl Profile {
     /// Sets what goes to the log, in the words of `WAXWING_LOG`, instead of all that helps to understand a failure.
     pub fn log_only(&mut self, filter: &'static str) {
         self.log = filter;
+    }
+
+    /// Sets where the program saves files.
+    pub fn save_into(&mut self, folder: PathBuf) {
+        self.downloads = Some(folder);
     }
 
     /// Changes what stands in the passphrase file, not what the profile was encrypted with.
@@ -101,6 +108,9 @@ impl Profile {
         arguments.extend(["--passphrase-file".to_owned(), text(&self.passphrase_file())]);
         if let Some(file) = &self.ca_file {
             arguments.extend(["--ca-file".to_owned(), text(file)]);
+        }
+        if let Some(folder) = &self.downloads {
+            arguments.extend(["--downloads".to_owned(), text(folder)]);
         }
         arguments
     }

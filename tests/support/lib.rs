@@ -16,6 +16,7 @@ pub mod process;
 mod prosody;
 mod proxy;
 pub mod reconnects;
+pub mod web;
 pub mod window;
 
 use std::path::{Path, PathBuf};

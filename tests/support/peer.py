@@ -138,9 +138,16 @@ register_plugin(Omemo)
 
 def envelope(body, sender, recipient):
     """The XEP-0420 envelope around a body."""
+    element = ET.Element(f"{{{CLIENT}}}body")
+    element.text = body
+    return envelope_around([element], sender, recipient)
+
+
+def envelope_around(elements, sender, recipient):
+    """The XEP-0420 envelope around elements."""
     root = ET.Element(f"{{{SCE}}}envelope")
     content = ET.SubElement(root, f"{{{SCE}}}content")
-    ET.SubElement(content, f"{{{CLIENT}}}body").text = body
+    content.extend(elements)
     ET.SubElement(root, f"{{{SCE}}}rpad").text = secrets.token_hex(1 + secrets.randbelow(100))
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     ET.SubElement(root, f"{{{SCE}}}time", stamp=now)
@@ -322,11 +329,24 @@ class Person(ClientXMPP):
         stanza.send()
         return stanza["id"]
 
+    async def say_content(self, to, content):
+        """Sends elements in an envelope of version 2 and nothing beside it."""
+        stanza = self.make_message(mto=JID(to), mtype="chat")
+        stanza["id"] = str(uuid.uuid4())
+        elements = list(ET.fromstring(f"<content>{content}</content>"))
+        plaintext = envelope_around(elements, self.boundjid.bare, JID(to).bare)
+        await self.seal(stanza, JID(to).bare, {OMEMO2: plaintext}, [OMEMO2])
+        stanza.send()
+        return stanza["id"]
+
     async def encrypt(self, stanza, to, body, namespaces):
+        plaintexts = {LEGACY: body.encode("utf-8"), OMEMO2: envelope(body, self.boundjid.bare, to)}
+        await self.seal(stanza, to, plaintexts, namespaces)
+
+    async def seal(self, stanza, to, plaintexts, namespaces):
         plugin = self.plugin["xep_0384"]
         await plugin.refresh(to)
         session_manager = await plugin.get_session_manager()
-        plaintexts = {LEGACY: body.encode("utf-8"), OMEMO2: envelope(body, self.boundjid.bare, to)}
         messages, errors = await session_manager.encrypt(
             frozenset({to}), {n: plaintexts[n] for n in namespaces}, backend_priority_order=namespaces)
         if errors:
@@ -396,6 +416,9 @@ class Commands:
 
     async def send(self, to, body, encryption="none", receipt=True, markable=False):
         return {"id": await self.person.say(to, body, encryption, receipt, markable)}
+
+    async def send_content(self, to, content):
+        return {"id": await self.person.say_content(to, content)}
 
     async def receipts(self, automatic):
         self.person.auto_receipts = automatic

@@ -10,7 +10,7 @@ use ts_rs::TS;
 
 use crate::Core;
 use crate::actions::{
-    accounts, archive, chats, connection, contacts, encryption, messages, notices, privacy, search,
+    accounts, archive, chats, connection, contacts, encryption, files, messages, notices, privacy, search,
 };
 use crate::error::{Code, Error, Result};
 use crate::model::{
@@ -18,10 +18,11 @@ use crate::model::{
     Device, Message,
 };
 use crate::request::{
-    AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, ListMessages, MaybeOfAccount,
-    Nothing, OfAccount, OfChat, OfContact, OfMessage, OpenedChat, Search, SendText, SetAccountEnabled,
-    SetActive, SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetContactShared,
-    SetEncryption, SetLooking, SetNotify, SetPassword, SetPresence, SetShared, SetTrust,
+    AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, FetchFile, GrantedPicture,
+    ListMessages, MaybeOfAccount, Nothing, OfAccount, OfChat, OfContact, OfFile, OfMessage, OpenedChat,
+    SavedFile, Search, SendText, SetAccountEnabled, SetActive, SetArchivePreferences, SetAuthorities,
+    SetConnection, SetConsole, SetContactShared, SetEncryption, SetLooking, SetNotify, SetPassword,
+    SetPresence, SetShared, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -134,6 +135,16 @@ requests! {
     send_text(SendText) -> Message = messages::send_text;
     /// Sends a failed message again.
     retry_message(OfMessage) -> Message = messages::retry;
+    /// Fetches an encrypted file and checks it; its message tells how that goes. Errors: `not_agreed` if the person has to agree first: to the host, of a stranger or where a server sends us on to another one; or to the size. `too_large`, `not_supported`.
+    fetch_file(FetchFile) -> Nothing = files::fetch;
+    /// Ends the fetching of a file.
+    cancel_file(OfFile) -> Nothing = files::cancel;
+    /// Saves a file that is here among the person's downloads, under a name that nobody has.
+    save_file(OfFile) -> SavedFile = files::save;
+    /// Opens a file that is here for another program, in a folder that is removed when Waxwing ends.
+    unseal_file(OfFile) -> SavedFile = files::unseal;
+    /// Allows the window to load a picture that is here.
+    show_picture(OfFile) -> GrantedPicture = files::show;
     /// The devices of a contact, or of ourselves.
     list_devices(OfContact) -> Vec<Device> = encryption::list_devices;
     /// Sets the trust in one key.

@@ -50,6 +50,8 @@ words!(
         NotSupported = "not_supported",
         NoDevices = "no_devices",
         NoTrustedDevices = "no_trusted_devices",
+        // Fetching files.
+        NotAgreed = "not_agreed",
         // The profile on disk.
         ProfileInUse = "profile_in_use",
         PassphraseNeeded = "passphrase_needed",

@@ -20,6 +20,8 @@ pub struct Launch {
     pub passphrase_file: Option<PathBuf>,
     /// Certificate authorities (PEM) to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where files are saved instead of the person's usual folder.
+    pub downloads: Option<PathBuf>,
     /// `--help` was asked for.
     pub help: bool,
     /// What is not an option, such as a link that was clicked.
@@ -28,11 +30,13 @@ pub struct Launch {
 
 /// The options in words.
 pub const USAGE: &str = "[--profile DIR] [--passphrase-file FILE | --keychain] [--ca-file PEM]
+    [--downloads DIR]
 
   --profile DIR           where accounts, keys and history lie; made if missing
   --passphrase-file FILE  the first line of FILE opens the profile's database
   --keychain              the key lies in the system's keychain (the default)
-  --ca-file PEM           certificate authorities to trust besides the system's";
+  --ca-file PEM           certificate authorities to trust besides the system's
+  --downloads DIR         where files are saved, instead of the usual folder";
 
 /// Begins a program of this name: what it logs goes to standard error, as `WAXWING_LOG` says, and its options are read.
 /// Errors: the code to end with at once, after help (0) or wrong options (2); the person has been told.
@@ -73,6 +77,7 @@ impl Launch {
                     launch.passphrase_file = Some(parser.value().map_err(wrong)?.into());
                 }
                 Long("ca-file") => launch.ca_file = Some(parser.value().map_err(wrong)?.into()),
+                Long("downloads") => launch.downloads = Some(parser.value().map_err(wrong)?.into()),
                 Long("keychain") => keychain = true,
                 Long("help") | Short('h') => launch.help = true,
                 Value(value) => launch.rest.push(value),

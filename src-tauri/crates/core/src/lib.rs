@@ -2,7 +2,7 @@
 //! [`event`]; `ARCHITECTURE.md` has the map.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +19,8 @@ mod console;
 pub mod error;
 pub mod event;
 mod fail;
+mod fetching;
+mod files;
 mod inbound;
 pub mod launch;
 mod live;
@@ -39,6 +41,8 @@ use crate::error::{Code, Error, Result};
 use crate::event::Event;
 #[cfg(feature = "fail-points")]
 pub use crate::fail::names as fail_points;
+use crate::fetching::Fetching;
+use crate::files::Pictures;
 use crate::live::Live;
 use crate::model::AccountId;
 use crate::notices::Notices;
@@ -67,18 +71,30 @@ pub struct Core {
     pub(crate) notices: Notices,
     /// Whether the person is looking; accounts tell it to servers that can make use of it.
     pub(crate) active: AtomicBool,
+    /// Which files are being fetched.
+    pub(crate) fetching: Fetching,
+    /// The pictures that the window may load.
+    pub(crate) pictures: Pictures,
+    /// Where files are saved; none on a system that has no such folder.
+    pub(crate) downloads: Option<PathBuf>,
     /// Looks after the connections when the machine wakes up; ends with the core.
     watch: OnceLock<JoinHandle<()>>,
-    // Keeps other processes out until the core is gone.
-    _profile: Arc<Profile>,
+    /// Keeps other processes out until the core is gone.
+    pub(crate) profile: Arc<Profile>,
 }
 
 impl Core {
     /// Opens the profile's database and connects the accounts that are switched on. `ca_file` names certificate
-    /// authorities (PEM) to trust besides the system's.
+    /// authorities (PEM) to trust besides the system's; `downloads` is where files are saved instead of the person's
+    /// usual folder.
     /// Errors: those of the database (`wrong_passphrase`, `database_damaged`, `database_newer`, `disk_full`, `storage`);
     /// `invalid_params` if `ca_file` cannot be used.
-    pub async fn open(profile: Arc<Profile>, key: &DatabaseKey, ca_file: Option<&Path>) -> Result<Arc<Self>> {
+    pub async fn open(
+        profile: Arc<Profile>,
+        key: &DatabaseKey,
+        ca_file: Option<&Path>,
+        downloads: Option<&Path>,
+    ) -> Result<Arc<Self>> {
         let extra_roots = match ca_file {
             Some(file) => waxwing_stream::read_ca_file(file)
                 .map_err(|error| Error::invalid(format!("the file of certificate authorities {error}")))?
@@ -96,9 +112,15 @@ impl Core {
             consoles: Consoles::default(),
             notices: Notices::default(),
             active: AtomicBool::new(true),
+            fetching: Fetching::default(),
+            pictures: Pictures::default(),
+            downloads: downloads.map(Path::to_owned).or_else(dirs::download_dir),
             watch: OnceLock::new(),
-            _profile: profile,
+            profile,
         });
+        if let Err(error) = files::begin(&core).await {
+            log_failure("clearing away files", &error);
+        }
         account::start_all(&core).await?;
         let watch = tokio::spawn(wake::watch(Arc::downgrade(&core)));
         core.watch.get_or_init(|| watch);
@@ -120,6 +142,12 @@ impl Core {
         api::call(self, method, params).await
     }
 
+    /// A picture that the window was granted, by the word that it was given: its bytes and their type.
+    /// Errors: `not_found`.
+    pub async fn picture(&self, word: &str) -> Result<(Vec<u8>, String)> {
+        files::picture(self, word).await
+    }
+
     /// Ends all connections in order and closes the database.
     pub async fn close(&self) {
         if let Some(watch) = self.watch.get() {
@@ -127,6 +155,7 @@ impl Core {
         }
         let _one_at_a_time = self.lifecycle.lock().await;
         account::stop_all(self).await;
+        files::end(self).await;
         self.store.close().await;
     }
 

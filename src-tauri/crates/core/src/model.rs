@@ -34,6 +34,11 @@ id!(
     MessageId
 );
 
+id!(
+    /// A file of a message.
+    FileId
+);
+
 words!(
     /// Where an account's connection stands.
     ConnectionState { Offline = "offline", Connecting = "connecting", Online = "online", Failed = "failed" }
@@ -344,6 +349,8 @@ pub struct Chat {
     pub unread: u32,
     pub encryption: EncryptionMode,
     pub lock: Lock,
+    /// The next message, if it is encrypted, goes in the older generation, which protects nothing but its text.
+    pub text_only: bool,
     /// The newest message that the person has seen; the unread line stands behind it.
     pub read_up_to: Option<MessageId>,
     pub last: Option<Message>,
@@ -360,6 +367,8 @@ pub struct Notice {
     pub title: Option<String>,
     /// What was written last, cut short; none if it shall not be shown, or cannot be.
     pub text: Option<String>,
+    /// The name of the file that was sent last, where there is no text.
+    pub file: Option<String>,
     /// So many messages are new.
     pub messages: u32,
     /// In so many chats.
@@ -375,8 +384,10 @@ pub struct Message {
     #[ts(type = "string")]
     pub from: BareJid,
     pub direction: Direction,
-    /// None if it could not be decrypted.
+    /// None if it could not be decrypted, or tells of files only.
     pub body: Option<String>,
+    /// Encrypted files that it tells of.
+    pub files: Vec<File>,
     #[ts(type = "string")]
     pub sent_at: Timestamp,
     /// The order within the chat, which is that of arrival: microseconds since 1970, never the same twice.
@@ -395,6 +406,81 @@ pub struct Message {
     /// XEP-0359 §3, given by our own archive.
     pub archive_id: Option<String>,
     pub rev: i64,
+}
+
+words!(
+    /// How a file stands.
+    FileState {
+        /// It lies with the server, and nobody asked for it yet.
+        Offered = "offered",
+        Fetching = "fetching",
+        /// It is here, and it is what its sender encrypted.
+        Ready = "ready",
+        Failed = "failed",
+    }
+);
+words!(
+    /// Why a file could not be had.
+    FileFailure {
+        /// Its sender offers it in no encrypted way that Waxwing knows.
+        NotEncrypted = "not_encrypted",
+        /// The server has it no more.
+        Gone = "gone",
+        /// The server does not give it to us.
+        Refused = "refused",
+        /// The server failed, or does not do what a web server does.
+        ServerFailed = "server_failed",
+        /// The server was not reached, or fell silent.
+        Unreachable = "unreachable",
+        /// Nobody vouches for the server's certificate.
+        Certificate = "certificate",
+        /// The account's proxy did not let us through.
+        ProxyFailed = "proxy_failed",
+        /// The server sends us on to another host, for which the person has to agree.
+        Elsewhere = "elsewhere",
+        /// The server sends us on to where nothing is protected.
+        Insecure = "insecure",
+        /// It is larger than was told or agreed to.
+        TooLarge = "too_large",
+        /// It ended too early.
+        Truncated = "truncated",
+        /// It is not what its sender encrypted.
+        Forged = "forged",
+        DiskFull = "disk_full",
+        /// It could not be written.
+        NotStored = "not_stored",
+        /// It was here, and is not any more or not as it was.
+        Lost = "lost",
+    }
+);
+
+/// An encrypted file that a message tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct File {
+    pub file: FileId,
+    /// Harmless on every system.
+    pub name: String,
+    /// As its sender says.
+    pub media_type: Option<String>,
+    /// In bytes: as its sender or the server says, and once it is here as it is.
+    pub size: Option<i64>,
+    pub state: FileState,
+    /// So many bytes have come, while it is being fetched.
+    pub received: Option<i64>,
+    pub failure: Option<FileFailure>,
+    /// Whom fetching it asks.
+    pub host: Option<String>,
+    /// It is here, and the window can show it.
+    pub picture: Option<Picture>,
+    /// Opening it may run something.
+    pub program: bool,
+}
+
+/// How large a picture is, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Picture {
+    pub width: u32,
+    pub height: u32,
 }
 
 /// Why a message could not be decrypted.

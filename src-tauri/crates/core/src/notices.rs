@@ -96,6 +96,7 @@ async fn tell_unread(core: &Core, account: AccountId, mut news: News, at_once: b
                 chat: None,
                 title: None,
                 text: None,
+                file: None,
                 messages: messages.sum(),
                 chats: u32::try_from(unread.len()).unwrap_or(u32::MAX),
             },
@@ -105,16 +106,22 @@ async fn tell_unread(core: &Core, account: AccountId, mut news: News, at_once: b
 }
 
 fn of_chat(chat: Chat, notify: Notify) -> Notice {
-    let text = chat
+    let last = chat
         .last
-        .filter(|last| notify == Notify::Text && last.direction == Direction::In)
-        .and_then(|last| last.body)
-        .map(|body| body.chars().take(LONGEST).collect());
+        .filter(|last| notify == Notify::Text && last.direction == Direction::In);
+    let (body, files) = last.map_or_else(Default::default, |last| (last.body, last.files));
+    let text = body.map(|body| body.chars().take(LONGEST).collect());
+    let file = files
+        .into_iter()
+        .next()
+        .map(|file| file.name)
+        .filter(|_| text.is_none());
     Notice {
         account: chat.account,
         chat: Some(chat.chat),
         title: Some(chat.title),
         text,
+        file,
         messages: chat.unread,
         chats: 1,
     }

@@ -83,6 +83,16 @@ impl Profile {
         self.folder.join("waxwing.db")
     }
 
+    /// The folder of files that were fetched, encrypted as they came.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+
+    /// The folder of files that other programs were handed, for as long as Waxwing runs.
+    pub(crate) fn opened(&self) -> PathBuf {
+        self.folder.join("opened")
+    }
+
     /// Whether the key was made from a passphrase; none if the profile is new.
     pub fn needs_passphrase(&self) -> Result<Option<bool>> {
         Ok(self
@@ -177,8 +187,9 @@ impl Profile {
     }
 }
 
+/// Makes a folder that only its owner may look into, if it is missing.
 #[cfg(unix)]
-fn make_private_folder(folder: &Path) -> Result<()> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -187,8 +198,9 @@ fn make_private_folder(folder: &Path) -> Result<()> {
         .map_err(|error| io("making the profile's folder", &error))
 }
 
+/// Makes a folder if it is missing.
 #[cfg(not(unix))]
-fn make_private_folder(folder: &Path) -> Result<()> {
+pub(crate) fn make_private_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| io("making the profile's folder", &error))
 }
 

@@ -65,7 +65,8 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
     let messages: Vec<MessageId> = changes.messages.into_iter().collect();
     if !messages.is_empty() {
         let rev = core.store.next_rev();
-        for message in messages::some(&mut db, &messages, rev).await? {
+        for mut message in messages::some(&mut db, &messages, rev).await? {
+            core.fetching.show_in(&mut message);
             core.emit(Event::MessageChanged { message });
         }
     }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::model::{
-    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, MessageId, Notify, ProxyKind, Sharing, Show,
-    TlsMode, Trust,
+    AccountId, ArchiveDefault, BareJid, ChatId, EncryptionMode, FileId, MessageId, Notify, ProxyKind,
+    Sharing, Show, TlsMode, Trust,
 };
 use crate::secret::Secret;
 
@@ -204,6 +204,33 @@ pub struct OfChat {
 #[derive(Clone, Debug, Deserialize, TS)]
 pub struct OfMessage {
     pub message: MessageId,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct OfFile {
+    pub file: FileId,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct FetchFile {
+    pub file: FileId,
+    /// The host that the person agreed to ask.
+    #[ts(optional)]
+    pub host: Option<String>,
+    /// So many bytes the person agreed to take.
+    #[ts(optional)]
+    pub size: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct SavedFile {
+    pub path: String,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct GrantedPicture {
+    /// What the window loads the picture by.
+    pub word: String,
 }
 
 #[derive(Clone, Debug, Deserialize, TS)]

@@ -52,7 +52,13 @@ fn run(launch: &Launch) -> Result<()> {
             )
         })?;
     runtime.block_on(async {
-        let core = Core::open(profile, &key, launch.ca_file.as_deref()).await?;
+        let core = Core::open(
+            profile,
+            &key,
+            launch.ca_file.as_deref(),
+            launch.downloads.as_deref(),
+        )
+        .await?;
         let (teller, writer, lines) = serve(&core).await;
         // First of all what matters; whoever reads standard output may have gone.
         core.close().await;

@@ -50,6 +50,23 @@ pub(super) async fn prepare(core: &Core, account: AccountId, left: &Left) -> Res
     })
 }
 
+/// How hosts other than the account's server are reached: by the same proxy, and judged by the same authorities.
+pub(crate) struct Route {
+    pub(crate) proxy: Option<Proxy>,
+    pub(crate) authorities: Arc<[rustls::pki_types::CertificateDer<'static>]>,
+}
+
+/// How an account reaches other hosts.
+pub(crate) async fn route(core: &Core, account: AccountId) -> Result<Route> {
+    let mut db = core.store.read().await?;
+    let row = accounts::get(&mut db, account).await?;
+    let secrets = accounts::secrets(&mut db, account).await?;
+    Ok(Route {
+        proxy: proxy(&row, secrets.proxy_password.as_ref()),
+        authorities: authorities(core, secrets.authorities.as_deref()),
+    })
+}
+
 /// The login by which the token of an account that is about to be removed can be invalidated; none if there is no token,
 /// or the account is switched off and its server not to be contacted.
 pub(crate) async fn to_invalidate_token(core: &Core, account: AccountId) -> Result<Option<Login>> {

@@ -14,10 +14,12 @@ use crate::fail::{self, Point};
 use crate::inbound::{Content, Inbound, Sender, Text};
 use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
+use crate::store::files::NewFile;
 use crate::store::messages::{NewMessage, Sought, Stand};
 use crate::store::{chats, contacts, messages, outbox, reading};
 use crate::xep::element::{element, wrap};
-use crate::xep::ns;
+use crate::xep::file_sharing::{self, SharedFile};
+use crate::xep::{file_name, ns};
 
 /// A message that comes back with an error that passes is sent again after these pauses; then it has failed.
 const RETURNS: [SignedDuration; 5] = [
@@ -27,6 +29,22 @@ const RETURNS: [SignedDuration; 5] = [
     SignedDuration::from_mins(5),
     SignedDuration::from_mins(15),
 ];
+
+/// A file as it is stored.
+fn new_file(file: &SharedFile) -> NewFile {
+    let (key, sources) = match &file.way {
+        Some(way) => (Some(way.key.clone()), way.sources.as_slice()),
+        None => (None, &[][..]),
+    };
+    NewFile {
+        program: file_name::is_program(&file.name),
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        host: sources.first().map(file_sharing::host),
+        sources: sources.iter().map(ToString::to_string).collect(),
+        key,
+    }
+}
 
 impl Online<'_> {
     /// A message as it arrives. Whatever the archive still holds for us stands before it.
@@ -157,6 +175,7 @@ impl Online<'_> {
             sender: from.bare.clone(),
             direction: Direction::In,
             body: None,
+            files: Vec::new(),
             sent_at: now,
             delivery: Delivery::Delivered,
             encryption: Encryption::None,
@@ -187,6 +206,7 @@ impl Online<'_> {
             sender: text.sender.clone(),
             direction: text.direction,
             body: None,
+            files: Vec::new(),
             sent_at: text.sent_at,
             delivery: match text.direction {
                 Direction::In => Delivery::Delivered,
@@ -250,10 +270,11 @@ impl Online<'_> {
                     } => {
                         fail::at(Point::RatchetDecrypted);
                         batch.said_inside.extend(inside.add_to(text));
-                        let Some(body) = inside.body() else {
+                        message.body = inside.body().map(str::to_owned);
+                        message.files = inside.files().map(new_file).collect();
+                        if message.body.is_none() && message.files.is_empty() {
                             return Ok(None);
-                        };
-                        message.body = Some(body.to_owned());
+                        }
                         message.sent_at = text.sent_at;
                         message.markable = text.markable;
                         message.encryption = encryption;

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Retry, StreamCondition};
 
-pub(crate) use self::login::to_invalidate_token;
+pub(crate) use self::login::{Route, route, to_invalidate_token};
 use self::online::{End, Left, Online};
 pub(crate) use self::report::Report;
 use crate::error::{Code, Error, Fault, Result};

@@ -13,7 +13,7 @@ use crate::request::{
 };
 use crate::store::accounts::{self, NewAccount, NewConnection};
 use crate::store::archive;
-use crate::{Core, log_failure, notices, publish};
+use crate::{Core, files, log_failure, notices, publish};
 
 pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAccount> {
     if params.address.node().is_none() {
@@ -122,9 +122,13 @@ pub(crate) async fn remove(core: &Arc<Core>, params: OfAccount) -> Result<Nothin
         None
     });
     account::stop(core, params.account).await;
+    let kept = files::leave(core, params.account).await?;
     let mut write = core.store.write().await?;
     accounts::delete(&mut write, params.account).await?;
     write.commit().await?;
+    if let Err(error) = files::remove(kept).await {
+        log_failure("removing files", &error);
+    }
     core.live.write().await.remove(&params.account);
     core.consoles.remove(params.account);
     notices::withdraw_all(core, params.account);

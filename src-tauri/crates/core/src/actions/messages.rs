@@ -23,7 +23,11 @@ pub(crate) async fn list(core: &Arc<Core>, params: ListMessages) -> Result<Vec<M
     let rev = core.store.next_rev();
     let mut db = core.store.read().await?;
     chats::place(&mut db, params.chat).await?;
-    messages::page(&mut db, params.chat, params.before, limit, rev).await
+    let mut page = messages::page(&mut db, params.chat, params.before, limit, rev).await?;
+    for message in &mut page {
+        core.fetching.show_in(message);
+    }
+    Ok(page)
 }
 
 pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Message> {
@@ -43,6 +47,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         sender: accounts::get(&mut write, account).await?.address.0,
         direction: Direction::Out,
         body: Some(body),
+        files: Vec::new(),
         sent_at: now,
         delivery: Delivery::Waiting,
         // What it will be; how it was encrypted in the end is known when it is made ready.

@@ -6,6 +6,7 @@ pub(crate) mod chats;
 pub(crate) mod connection;
 pub(crate) mod contacts;
 pub(crate) mod encryption;
+pub(crate) mod files;
 pub(crate) mod messages;
 pub(crate) mod notices;
 pub(crate) mod privacy;

@@ -8,7 +8,8 @@ use waxwing_omemo::{Profile, sce};
 use super::{Inbound, JABBER_BEGINS, Text};
 use crate::model::{BareJid, Direction};
 use crate::xep::element::attribute;
-use crate::xep::{eme, ns};
+use crate::xep::file_sharing::{self, SharedFile};
+use crate::xep::{aesgcm, eme, fallback, ns};
 
 /// One thing that a message says. A closed set: whatever else it holds is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Part {
     Markable,
     /// XEP-0333: the message with this stanza id was seen, and with it all before it.
     Displayed { id: String },
+    /// A file is offered (XEP-0447, XEP-0454).
+    File(SharedFile),
 }
 
 /// Where an element stands.
@@ -61,6 +64,7 @@ impl Part {
             ("received", ns::RECEIPTS) => Self::Received { id: id()? },
             ("markable", ns::CHAT_MARKERS) => Self::Markable,
             ("displayed", ns::CHAT_MARKERS) => Self::Displayed { id: id()? },
+            ("file-sharing", ns::FILE_SHARING) => Self::File(file_sharing::read(element)?),
             _ => return None,
         };
         part.counts(place).then_some(part)
@@ -68,9 +72,11 @@ impl Part {
 
     fn counts(&self, place: Place) -> bool {
         match place {
-            Place::Open | Place::Inside => true,
-            // A note for those who cannot read the message.
-            Place::BesideText => !matches!(self, Self::Body(_)),
+            Place::Inside => true,
+            // The key of a file that stands in the open protects nothing.
+            Place::Open => !matches!(self, Self::File(_)),
+            // The body is a note for those who cannot read the message.
+            Place::BesideText => !matches!(self, Self::Body(_) | Self::File(_)),
             // XEP-0420, business rules: what is sensitive and stands outside must be ignored, since anybody on the way
             // could have put it there. To ask for an answer says nothing, and all clients do it out here.
             Place::BesideContent => matches!(self, Self::ReceiptWanted | Self::Markable),
@@ -78,7 +84,10 @@ impl Part {
     }
 }
 
-/// What the elements of a message say; of each kind the first one counts.
+/// A message tells of so many files at most.
+const FILES: usize = 30;
+
+/// What the elements of a message say; of each kind the first one counts, but for files.
 pub(crate) fn parts<'a>(elements: impl IntoIterator<Item = &'a Element>, place: Place) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for part in elements
@@ -86,7 +95,13 @@ pub(crate) fn parts<'a>(elements: impl IntoIterator<Item = &'a Element>, place: 
         .filter_map(|element| Part::read(element, place))
     {
         let kind = std::mem::discriminant(&part);
-        if parts.iter().all(|other| std::mem::discriminant(other) != kind) {
+        let most = if matches!(part, Part::File(_)) { FILES } else { 1 };
+        if parts
+            .iter()
+            .filter(|other| std::mem::discriminant(*other) == kind)
+            .count()
+            < most
+        {
             parts.push(part);
         }
     }
@@ -115,7 +130,7 @@ pub(crate) fn said(parts: &[Part], with: &BareJid, direction: Direction) -> Vec<
                 with: with(),
                 id: id.clone(),
             }),
-            (Part::Body(_) | Part::ReceiptWanted | Part::Markable, _) => None,
+            (Part::Body(_) | Part::ReceiptWanted | Part::Markable | Part::File(_), _) => None,
         })
         .collect()
 }
@@ -131,8 +146,12 @@ pub(crate) struct Inside {
 impl Inside {
     /// Reads an envelope that was checked against its stanza.
     pub(crate) fn read(envelope: &sce::Envelope) -> Self {
+        let mut parts = parts(&envelope.content, Place::Inside);
+        if parts.iter().any(|part| matches!(part, Part::File(_))) {
+            leave_out_stand_in(&mut parts, &envelope.content);
+        }
         Self {
-            parts: parts(&envelope.content, Place::Inside),
+            parts: parts.into_iter().map(or_linked_file).collect(),
             sealed_at: envelope.time.as_deref().and_then(|time| time.parse().ok()),
         }
     }
@@ -140,9 +159,16 @@ impl Inside {
     /// A text that was encrypted by itself.
     pub(crate) fn text(body: String) -> Self {
         Self {
-            parts: vec![Part::Body(body)],
+            parts: vec![or_linked_file(Part::Body(body))],
             sealed_at: None,
         }
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = &SharedFile> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::File(file) => Some(file),
+            _ => None,
+        })
     }
 
     pub(crate) fn body(&self) -> Option<&str> {
@@ -160,6 +186,32 @@ impl Inside {
         text.sent_at = sent_at(text.sent_at, self.sealed_at);
         said(&self.parts, &text.chat, text.direction)
     }
+}
+
+/// A text that is the link to a file and nothing else is that file (XEP-0454 §4).
+fn or_linked_file(part: Part) -> Part {
+    match part {
+        Part::Body(body) => aesgcm::read(&body).map_or(Part::Body(body), Part::File),
+        part => part,
+    }
+}
+
+/// Leaves out of the text what stands there for those who do not know of shared files: as it is marked (XEP-0428), or
+/// a link to the file and nothing else.
+fn leave_out_stand_in(parts: &mut Vec<Part>, content: &[Element]) {
+    parts.retain_mut(|part| {
+        let Part::Body(body) = part else { return true };
+        let link = ["https://", "aesgcm://"]
+            .iter()
+            .any(|scheme| body.starts_with(scheme));
+        match fallback::without(body, content, ns::FILE_SHARING) {
+            Some(left) if !(link && !left.contains(char::is_whitespace)) => {
+                *body = left;
+                true
+            }
+            _ => false,
+        }
+    });
 }
 
 /// Clocks and time zones that are set wrong are off by less.

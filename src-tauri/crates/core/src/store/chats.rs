@@ -54,6 +54,7 @@ struct ChatRow {
     listed: bool,
     devices: bool,
     usable: bool,
+    text_only: bool,
 }
 
 impl ChatRow {
@@ -81,7 +82,9 @@ macro_rules! select_chat {
                 EXISTS (SELECT 1 FROM omemo_device d LEFT JOIN omemo_trust t ON t.account = d.account
                     AND t.address = d.address AND t.identity = d.identity
                     WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
-                    AND coalesce(t.trust, 'blind') IN ('blind', 'verified')) AS usable
+                    AND coalesce(t.trust, 'blind') IN ('blind', 'verified')) AS usable,
+                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
+                    AND d.omemo1 = 1) AS text_only
              FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
             $rest
         )
@@ -187,6 +190,7 @@ async fn with_last(db: &mut Connection, rows: Vec<ChatRow>, rev: i64) -> Result<
                 unread: row.unread,
                 encryption: encryption(row.mode, lock),
                 lock,
+                text_only: row.text_only,
                 read_up_to: row.read_up_to,
                 last: last.remove(&row.id),
                 rev,

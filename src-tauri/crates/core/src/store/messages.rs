@@ -1,12 +1,15 @@
 //! Messages as they are stored.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use sqlx::query_builder::{QueryBuilder, Separated};
+use sqlx::types::Json;
 use sqlx::{FromRow, Sqlite};
 
 use super::accounts::Address;
+use super::files::{self, NewFile};
 use super::{Connection, Write, archive, chats, millis, search, time};
 use crate::error::{Code, Error, Fault, Result};
 use crate::model::{
@@ -36,6 +39,7 @@ pub(crate) struct MessageRow {
     error_text: Option<String>,
     origin_id: Option<String>,
     archive_id: Option<String>,
+    files: Json<Vec<files::Shown>>,
 }
 
 impl MessageRow {
@@ -47,6 +51,7 @@ impl MessageRow {
             from: self.sender.0,
             direction: self.direction,
             body: self.body,
+            files: files::show(self.files.0),
             sent_at: time(self.sent_at),
             position: self.position,
             delivery: self.delivery,
@@ -73,7 +78,10 @@ macro_rules! select_message {
         concat!(
             "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, position, delivery,
                 encryption,
-                trust, device, unprotected, undecryptable, method, error_code, error_text, origin_id, archive_id
+                trust, device, unprotected, undecryptable, method, error_code, error_text, origin_id, archive_id,
+                (SELECT json_group_array(json_object('id', id, 'name', name, 'media_type', media_type, 'size', size,
+                    'state', state, 'failure', failure, 'host', host, 'picture', picture, 'width', width,
+                    'height', height, 'program', program)) FROM file WHERE file.message = message.id) AS files
              FROM message JOIN chat ON chat.id = message.chat ",
             $rest
         )
@@ -94,6 +102,7 @@ pub(crate) struct NewMessage {
     pub(crate) sender: BareJid,
     pub(crate) direction: Direction,
     pub(crate) body: Option<String>,
+    pub(crate) files: Vec<NewFile>,
     pub(crate) sent_at: Timestamp,
     pub(crate) delivery: Delivery,
     pub(crate) encryption: Encryption,
@@ -146,8 +155,9 @@ pub(crate) async fn insert(
     let Some((message, position)) = row else {
         return Ok(None);
     };
-    if let Some(body) = &new.body {
-        search::index(write, &[(message, body)]).await?;
+    files::insert(write, message, &new.files).await?;
+    if let Some(words) = words(new) {
+        search::index(write, &[(message, &words)]).await?;
     }
     chats::advance(write, chat, &[(message, position, unread)]).await?;
     Ok(Some((message, position)))
@@ -209,20 +219,34 @@ pub(crate) async fn insert_all(
         .iter()
         .map(|one| rows.get(&(one.chat, one.position)).map(|id| (*id, one.position)))
         .collect();
-    let (mut bodies, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    let (mut texts, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
     for (one, row) in placed.iter().zip(&stored) {
         let Some((message, position)) = *row else { continue };
-        bodies.extend(one.new.body.as_ref().map(|body| (message, body.as_str())));
+        files::insert(write, message, &one.new.files).await?;
+        texts.extend(words(&one.new).map(|words| (message, words)));
         chats
             .entry(one.chat)
             .or_default()
             .push((message, position, one.unread));
     }
-    search::index(write, &bodies).await?;
+    let texts: Vec<(MessageId, &str)> = texts.iter().map(|(id, words)| (*id, &**words)).collect();
+    search::index(write, &texts).await?;
     for (chat, messages) in chats {
         chats::advance(write, chat, &messages).await?;
     }
     Ok(stored)
+}
+
+/// What a message is found by: its text and the names of its files.
+fn words(new: &NewMessage) -> Option<Cow<'_, str>> {
+    let names = new.files.iter().map(|file| file.name.as_str());
+    match &new.body {
+        Some(body) if new.files.is_empty() => Some(Cow::Borrowed(body)),
+        body => {
+            let parts: Vec<&str> = body.iter().map(String::as_str).chain(names).collect();
+            (!parts.is_empty()).then(|| Cow::Owned(parts.join("\n")))
+        }
+    }
 }
 
 /// The values behind chat and position.
@@ -307,7 +331,7 @@ pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<Ha
          FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
              AND message.archive_id = sought.value ->> 3",
     )
-    .bind(sqlx::types::Json(list))
+    .bind(Json(list))
     .fetch_all(&mut **write)
     .await?;
     let mut known = HashMap::new();
@@ -391,7 +415,7 @@ pub(crate) async fn some(db: &mut Connection, messages: &[MessageId], rev: i64) 
     let rows: Vec<MessageRow> = sqlx::query_as(select_message!(
         "WHERE message.id IN (SELECT value FROM json_each(?)) ORDER BY message.id"
     ))
-    .bind(sqlx::types::Json(messages))
+    .bind(Json(messages))
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|row| row.show(rev)).collect())

@@ -1,9 +1,13 @@
 //! Wire formats that xmpp-parsers lacks or is too strict about, one file each, and the namespaces.
 
+pub(crate) mod aesgcm;
 pub(crate) mod disco;
 pub(crate) mod displayed;
 pub(crate) mod element;
 pub(crate) mod eme;
+pub(crate) mod fallback;
+pub(crate) mod file_name;
+pub(crate) mod file_sharing;
 pub(crate) mod mam;
 pub(crate) mod mam_prefs;
 pub(crate) mod pubsub;
@@ -16,6 +20,18 @@ pub(crate) mod ns {
         DISCO_ITEMS, EME, FORWARD, HTTP_UPLOAD as UPLOAD, JABBER_CLIENT, MAM, MUC, PING, PUBSUB,
         PUBSUB_ERRORS, PUBSUB_EVENT, PUBSUB_OWNER, PUSH, RECEIPTS, ROSTER, RSM, SID, VERSION, XMPP_STANZAS,
     };
+    /// XEP-0447.
+    pub(crate) const FILE_SHARING: &str = "urn:xmpp:sfs:0";
+    /// XEP-0446.
+    pub(crate) const FILE_METADATA: &str = "urn:xmpp:file:metadata:0";
+    /// XEP-0448.
+    pub(crate) const ENCRYPTED_FILES: &str = "urn:xmpp:esfs:0";
+    /// XEP-0103.
+    pub(crate) const URL_DATA: &str = "http://jabber.org/protocol/url-data";
+    /// XEP-0300.
+    pub(crate) const HASHES: &str = "urn:xmpp:hashes:2";
+    /// XEP-0428.
+    pub(crate) const FALLBACK: &str = "urn:xmpp:fallback:0";
     /// XEP-0334.
     pub(crate) const HINTS: &str = "urn:xmpp:hints";
     /// XEP-0478.

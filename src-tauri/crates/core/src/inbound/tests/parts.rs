@@ -214,3 +214,61 @@ fn the_time_inside_counts_only_if_the_message_was_held_back() {
         assert_eq!(at(inside), shown, "{inside}");
     }
 }
+
+const SHARING: &str = "<file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'><name>a.txt</name>\
+    </file></file-sharing>";
+const LINK: &str = "aesgcm://h.example/b.txt#8c3d050e9386ec173861778f\
+    68e9af38a97aaf82faa4063b4d0878a61261534410c8a84331eaac851759f587";
+
+/// The body and the names of the files in opened content.
+fn opened_files(content: &str) -> (Option<String>, Vec<String>) {
+    let inside = Inside::read(&sce::Envelope {
+        content: elements(content),
+        time: None,
+        to: None,
+        from: OWN.to_owned(),
+    });
+    let names = inside.files().map(|file| file.name.clone()).collect();
+    (inside.body().map(str::to_owned), names)
+}
+
+#[test]
+fn a_file_counts_only_inside() {
+    assert_eq!(read_in(SHARING), [false, false, false, true]);
+    assert!(decisions(&SHARING.repeat(2)).is_empty());
+    assert_eq!(decisions(&format!("<body>{LINK}</body>")), ["plain"]);
+}
+
+#[test]
+fn a_text_that_is_a_link_to_a_file_is_that_file() {
+    let body = |text: &str| format!("<body xmlns='jabber:client'>{text}</body>");
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(opened_files(&body(LINK)), (None, names(&["b.txt"])));
+    let words = format!("see {LINK}");
+    assert_eq!(opened_files(&body(&words)), (Some(words), names(&[])));
+    let legacy = Inside::text(LINK.to_owned());
+    assert_eq!((legacy.body(), legacy.files().count()), (None, 1));
+    let empty = Inside::text(String::new());
+    assert_eq!(empty.body(), Some(""), "an empty text is a message all the same");
+}
+
+#[test]
+fn what_stands_in_for_a_file_is_not_shown_beside_it() {
+    let fallback = "<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:sfs:0'><body/></fallback>";
+    let body = |text: &str| format!("<body xmlns='jabber:client'>{text}</body>{SHARING}");
+    for (content, left) in [
+        (body("look at that"), Some("look at that")),
+        (format!("{}{fallback}", body("look at that")), None),
+        (body("https://h.example/a.txt"), None),
+        (body(LINK), None),
+        (
+            body("https://h.example/a.txt is it"),
+            Some("https://h.example/a.txt is it"),
+        ),
+    ] {
+        let (text, names) = opened_files(&content);
+        assert_eq!((text.as_deref(), names.len()), (left, 1), "{content}");
+    }
+    let many = SHARING.repeat(100);
+    assert_eq!(opened_files(&many).1.len(), 30);
+}

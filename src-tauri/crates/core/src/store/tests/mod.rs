@@ -2,6 +2,7 @@
 
 mod archive;
 mod connection;
+mod files;
 mod full;
 mod history;
 mod keys;
@@ -75,6 +76,7 @@ fn text(sender: &str, body: &str, origin_id: Option<&str>) -> NewMessage {
         sender: jid(sender),
         direction: Direction::In,
         body: Some(body.to_owned()),
+        files: Vec::new(),
         sent_at: at(0),
         delivery: Delivery::Delivered,
         encryption: Encryption::None,
