@@ -33,6 +33,9 @@ const wait = (id) => async (page) => {
 const press = (keys) => (page) => page.keyboard.press(keys);
 
 const noor = chat("noor@orchard.example");
+const kim = chat("kim@birch.example");
+/** @param {string} id @param {number} at @returns {(page: import("playwright").Page) => Promise<void>} */
+const fileAt = (id, at) => (page) => page.getByTestId(id).nth(at).click();
 const exceptions = [
   wait("kept-default"),
   fill("kept-address", "noor@orchard.example"),
@@ -197,6 +200,23 @@ export const shots = [
   { name: "blocked", scene: "home", steps: then(chat("tomas@birch.example"), click("composer-lock")) },
   { name: "undecryptable", scene: "home", dark: true, steps: chat("ines@birch.example") },
   { name: "plain", scene: "home", steps: chat("bookshop@river.example") },
+  ...thrice({ name: "files", scene: "files", height: 1500, steps: kim }),
+  { name: "files-contrast", scene: "files", contrast: true, height: 1500, steps: kim },
+  {
+    name: "files-rtl",
+    scene: "files",
+    dark: true,
+    height: 1500,
+    steps: then((page) => page.evaluate(() => document.documentElement.setAttribute("dir", "rtl")), kim),
+  },
+  ...thrice({ name: "file-agree", scene: "files", steps: then(kim, fileAt("file-fetch", -1)) }),
+  ...thrice({ name: "file-program", scene: "files", steps: then(kim, fileAt("file-open", 1)) }),
+  ...thrice({
+    name: "file-picture",
+    scene: "files",
+    steps: then(kim, fileAt("file-picture", 0), wait("picture")),
+  }),
+  { name: "lock-older", scene: "files", steps: then(kim, click("composer-lock")) },
   { name: "switch-off", scene: "home", steps: then(noor, click("composer-lock"), click("lock-off")) },
   { name: "presence", scene: "home", steps: click("own-presence") },
   { name: "requests", scene: "home", steps: click("request-row") },

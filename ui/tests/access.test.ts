@@ -56,6 +56,25 @@ const screens: Screen[] = [
       await click("composer-emoji");
     },
   },
+  { name: "files", scene: "files", steps: () => openChat("kim@birch.example") },
+  {
+    name: "agreeing to fetch a file",
+    scene: "files",
+    steps: async () => {
+      await openChat("kim@birch.example");
+      await page.getByTestId("file-fetch").last().click();
+      await see("fetch-file-dialog");
+    },
+  },
+  {
+    name: "opening a program",
+    scene: "files",
+    steps: async () => {
+      await openChat("kim@birch.example");
+      await page.getByTestId("file-open").nth(1).click();
+      await see("open-program");
+    },
+  },
   { name: "own presence", scene: "home", steps: () => click("own-presence") },
   { name: "requests", scene: "home", steps: () => click("request-row") },
   { name: "adding a contact", scene: "home", steps: () => click("add-contact") },

@@ -324,7 +324,8 @@ describe("reading", () => {
       "too_large",
       "unsupported",
     ];
-    for (const reason of reasons) core.addMessage(chat, null, { undecryptable: { device: 4_711, reason } });
+    for (const reason of reasons)
+      core.addMessage(chat, null, { undecryptable: { device: 4_711, reason, method: null } });
     await openWindow(core, [1280, 1400]);
     await openChat("ben@b.example");
     await expect.poll(() => all("undecryptable").map((row) => row.dataset.reason)).toEqual(reasons);

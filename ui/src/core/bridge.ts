@@ -1,4 +1,4 @@
-import { Channel, invoke } from "@tauri-apps/api/core";
+import { Channel, convertFileSrc, invoke } from "@tauri-apps/api/core";
 
 import type { Core } from "./core";
 import type { Event } from "./generated/api";
@@ -10,4 +10,6 @@ export const bridge: Core = {
   request: (method, params) => invoke("request", { method, params }),
   subscribe: (receive) => invoke("subscribe", { channel: new Channel<Event[]>(receive) }),
   openLink: (url) => invoke("open_link", { url }),
+  openFile: (file) => invoke("open_file", { file }),
+  pictureUrl: (word) => convertFileSrc(word, "picture"),
 };

@@ -1,4 +1,4 @@
-import type { Event, Opening, Requests } from "./generated/api";
+import type { Event, FileId, Opening, Requests } from "./generated/api";
 
 /** What the window can ask of the program behind it; spoken by `bridge.ts`, and by `fake.ts` in tests. */
 export interface Core {
@@ -12,6 +12,10 @@ export interface Core {
   subscribe(receive: (events: Event[]) => void): Promise<void>;
   /** Opens a link outside of the window; the program decides which schemes it opens. */
   openLink(url: string): Promise<void>;
+  /** Opens a file that is here with the system's program for it. */
+  openFile(file: FileId): Promise<void>;
+  /** Where the window loads a picture from, by the word that `show_picture` gave. */
+  pictureUrl(word: string): string;
 }
 
 export type Method = keyof Requests;

@@ -16,6 +16,9 @@ import type {
   Device,
   Event,
   Fault,
+  FetchFile,
+  File,
+  FileId,
   Message,
   MessageId,
   Opening,
@@ -42,6 +45,14 @@ export class FakeCore implements Core {
   passphrase = "correct horse";
   /** Links that were opened. */
   readonly links: string[] = [];
+  /** Files that were opened. */
+  readonly opened_files: FileId[] = [];
+  /** What pictures look like, as URLs. */
+  readonly pictures = new Map<FileId, string>();
+  /** What becomes of a file that is fetched, where that is not success. */
+  readonly fates = new Map<FileId, Partial<File>>();
+  /** Files that are fetched only after the person agreed. */
+  readonly unagreed = new Set<FileId>();
   /** Every request, in order. */
   readonly asked: { method: Method; params: unknown }[] = [];
   /** Own messages move on by themselves, this many milliseconds a step; not at all when null. */
@@ -117,6 +128,15 @@ export class FakeCore implements Core {
   openLink(url: string): Promise<void> {
     this.links.push(url);
     return Promise.resolve();
+  }
+
+  openFile(file: FileId): Promise<void> {
+    this.opened_files.push(file);
+    return Promise.resolve();
+  }
+
+  pictureUrl(word: string): string {
+    return this.pictures.get(Number(word)) ?? "data:,";
   }
 
   // What the world does.
@@ -239,6 +259,14 @@ export class FakeCore implements Core {
       this.emit({ type: "message_changed", message });
       if (this.chats.get(chatId)?.last?.message === id) this.changeChat(chatId, { last: message });
     }
+  }
+
+  changeFile(id: FileId, change: Partial<File>): void {
+    const message = need(
+      [...this.messages.values()].flat().find((one) => one.files.some((f) => f.file === id)),
+    );
+    const files = message.files.map((file) => (file.file === id ? { ...file, ...change } : file));
+    this.changeMessage(message.message, { files });
   }
 
   setDevices(account: AccountId, address: string, devices: Device[]): void {
@@ -496,6 +524,17 @@ export class FakeCore implements Core {
       this.#moveOn(message, ["sent", "delivered"]);
       return this.#message(message);
     },
+    fetch_file: (params) => this.#fetch(params),
+    cancel_file: ({ file }) => {
+      if (this.#file(file).state === "fetching") this.changeFile(file, { state: "offered", received: null });
+      return {};
+    },
+    save_file: ({ file }) => ({ path: `/home/mira/Downloads/${this.#file(file).name}` }),
+    unseal_file: ({ file }) => ({ path: `/tmp/${this.#file(file).name}` }),
+    show_picture: ({ file }) => {
+      if (this.#file(file).picture === null) throw fault("not_found");
+      return { word: String(file) };
+    },
     list_devices: ({ account, address }) => this.devices.get(key(account, address)) ?? [],
     set_trust: ({ account, address, fingerprint, trust }) => {
       const devices = this.devices.get(key(account, address)) ?? [];
@@ -507,7 +546,7 @@ export class FakeCore implements Core {
       return [...this.messages.values()]
         .flat()
         .filter((one) => account === undefined || one.account === account)
-        .filter((one) => words.every((word) => one.body?.toLowerCase().includes(word)))
+        .filter((one) => words.every((word) => textOf(one).includes(word)))
         .reverse()
         .slice(0, limit);
     },
@@ -541,9 +580,39 @@ export class FakeCore implements Core {
     return account.state === "online" ? now : { ...now, connection: null, features: [] };
   }
 
+  #fetch({ file, host, size }: FetchFile): Record<symbol, never> {
+    const wanted = this.#file(file);
+    const asks = this.unagreed.has(file) || wanted.failure === "elsewhere" || (wanted.size ?? 0) > 50 << 20;
+    if (asks && (host !== wanted.host || (size ?? null) !== wanted.size)) throw fault("not_agreed");
+    const all = wanted.size ?? 1_000_000;
+    this.changeFile(file, { state: "fetching", failure: null, received: 0 });
+    if (this.pace === null) return {};
+    for (const part of [1, 2, 3, 4]) {
+      setTimeout(() => {
+        if (this.#file(file).state !== "fetching") return;
+        const done: Partial<File> = { state: "ready", size: all, received: null, ...this.fates.get(file) };
+        this.changeFile(file, part === 4 ? done : { received: (all * part) / 4 });
+      }, this.pace * part);
+    }
+    return {};
+  }
+
+  #file(id: FileId): File {
+    return need(
+      [...this.messages.values()]
+        .flat()
+        .flatMap((one) => one.files)
+        .find((file) => file.file === id),
+    );
+  }
+
   #message(id: MessageId): Message {
     return need([...this.messages.values()].flat().find((message) => message.message === id));
   }
+}
+
+function textOf(message: Message): string {
+  return [message.body ?? "", ...message.files.map((file) => file.name)].join(" ").toLowerCase();
 }
 
 /** A fault with its sentence for experts. */

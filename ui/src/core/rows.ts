@@ -1,4 +1,4 @@
-import type { Account, Chat, Contact, Message } from "./generated/api";
+import type { Account, Chat, Contact, File, Message } from "./generated/api";
 
 /** What core answers with, for tests: Anna, online, and Ben, whom nothing is known of but his address. */
 export function account(more: Partial<Account> = {}): Account {
@@ -55,6 +55,7 @@ export function chat(more: Partial<Chat> = {}): Chat {
     unread: 0,
     encryption: "omemo",
     lock: "encrypted",
+    text_only: false,
     read_up_to: null,
     last: null,
     rev: 1,
@@ -71,6 +72,7 @@ export function message(id: number, more: Partial<Message> = {}): Message {
     from: "ben@b.example",
     direction: "in",
     body: `text ${id}`,
+    files: [],
     sent_at: new Date(1_700_000_000_000 + id * 1_000).toISOString(),
     position: id,
     delivery: "delivered",
@@ -82,6 +84,23 @@ export function message(id: number, more: Partial<Message> = {}): Message {
     origin_id: null,
     archive_id: null,
     rev: id,
+    ...more,
+  };
+}
+
+/** A file that nobody asked for yet. */
+export function file(id: number, more: Partial<File> = {}): File {
+  return {
+    file: id,
+    name: `file ${id}.pdf`,
+    media_type: null,
+    size: null,
+    state: "offered",
+    received: null,
+    failure: null,
+    host: "upload.b.example",
+    picture: null,
+    program: false,
     ...more,
   };
 }

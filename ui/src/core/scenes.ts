@@ -1,5 +1,6 @@
 import { FakeCore, fault, showAt } from "./fake";
-import type { ChatId, Device } from "./generated/api";
+import type { ChatId, Device, File } from "./generated/api";
+import { file } from "./rows";
 import { certificate as shown, digest, features, report, traffic } from "./samples";
 
 /** The scenes by name: `npm run dev`, then `/?fake=home`. */
@@ -20,6 +21,7 @@ const scenes: Record<string, () => FakeCore> = {
   first_passphrase,
   fetching,
   rtl,
+  files,
   alone,
   connection,
   console,
@@ -317,6 +319,45 @@ function rtl(): FakeCore {
   });
   return core;
 }
+
+/** Files of every kind and in every state. */
+function files(): FakeCore {
+  const core = home();
+  const chat = core.addChat([...core.accounts.keys()][0] ?? 0, "kim@birch.example", { text_only: true });
+  const offer = (id: number, name: string, more: Partial<File>, at: number, own = false) => {
+    const files = [file(1_000 + id, { name, host: "upload.birch.example", ...more })];
+    core.addMessage(chat, null, {
+      files,
+      sent_at: minutes(at),
+      ...(own ? { direction: "out" as const } : {}),
+    });
+    return 1_000 + id;
+  };
+  core.addMessage(chat, "Here is everything from the weekend.", { sent_at: minutes(60) });
+  const image = { media_type: "image/svg+xml", size: 182_000, picture: { width: 640, height: 400 } };
+  core.pictures.set(offer(1, "market at ten.jpg", { ...image, state: "ready" }, 59), drawing);
+  offer(
+    2,
+    "score for the choir, alto and soprano.pdf",
+    { media_type: "application/pdf", size: 2_480_000 },
+    58,
+  );
+  offer(3, "rehearsal.flac", { size: 88_000_000, state: "fetching", received: 31_000_000 }, 57);
+  offer(4, "minutes.odt", { size: 41_200, state: "failed", failure: "forged" }, 56);
+  offer(5, "tickets.zip", { state: "failed", failure: "elsewhere", host: "cdn.elsewhere.example" }, 55);
+  const long = `${"a very long name that somebody gave to this file ".repeat(4)}.tar.gz`;
+  offer(6, long, { size: 734_003_200 }, 54);
+  offer(7, "install me.exe", { size: 1_200_000, state: "ready", program: true }, 53);
+  offer(8, "recipe.txt", { size: 900, state: "ready" }, 52, true);
+  core.unagreed.add(
+    offer(9, "hello.png", { media_type: "image/png", host: "files.faraway.example:8443" }, 51),
+  );
+  return core;
+}
+
+const drawing = `data:image/svg+xml,${encodeURIComponent(
+  "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 640 400'><rect width='640' height='400' fill='#cfe3ee'/><circle cx='500' cy='90' r='46' fill='#f6c667'/><path d='M0 300 160 170 290 280 430 150 640 310V400H0Z' fill='#7a9b76'/></svg>",
+)}`;
 
 /** One account that is well connected, with something of everything that can be set. */
 function connection(): FakeCore {

@@ -193,10 +193,16 @@ export function unreadable(reason: UndecryptableReason): string {
   return t(reason === "too_large" ? "message.thrown_away" : "message.undecryptable");
 }
 
+/** What a message says: its text, or else the file that it brings. */
+export function said(message: Message): string {
+  const file = message.files[0];
+  return message.body ?? (file ? t("file.line", { name: file.name }) : "");
+}
+
 /** The last line of a chat in words. */
 export function preview(message: Message): string {
   if (message.undecryptable) return unreadable(message.undecryptable.reason);
-  return brief(message.body ?? "");
+  return brief(said(message));
 }
 
 /** A count that fits a badge, and its full words. */

@@ -2,7 +2,7 @@ import { getContext, setContext } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 
 import type { Core } from "../core/core";
-import type { AccountId, Chat, ChatId, Contact, MessageId, Opening } from "../core/generated/api";
+import type { AccountId, Chat, ChatId, Contact, File, MessageId, Opening } from "../core/generated/api";
 import { Mirror } from "./mirror.svelte";
 
 /** A dialog over the window. */
@@ -17,6 +17,9 @@ export type Ask =
   | { kind: "certificate"; account: AccountId }
   | { kind: "weaker_login"; account: AccountId }
   | { kind: "open_link"; url: string }
+  | { kind: "fetch_file"; file: File }
+  | { kind: "open_file"; file: File }
+  | { kind: "show_picture"; file: File }
   | { kind: "switcher" };
 
 export type Page = "chats" | "settings" | "connection" | "sign_in";

@@ -91,7 +91,7 @@ describe("every event", () => {
     notify: {
       event: {
         type: "notify",
-        notice: { account: 1, chat: 1, title: "Ben", text: "hello", messages: 1, chats: 1 },
+        notice: { account: 1, chat: 1, title: "Ben", text: "hello", file: null, messages: 1, chats: 1 },
       },
       check: (mirror) => expect(mirror.chats.size).toBe(1),
     },

@@ -14,7 +14,7 @@ const CSP = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
-  "img-src 'self' data: blob:",
+  "img-src 'self' data: blob: picture: http://picture.localhost",
   "font-src 'self'",
   "connect-src ipc: http://ipc.localhost",
 ].join("; ");

@@ -6,6 +6,8 @@ export type ChatId = number;
 
 export type MessageId = number;
 
+export type FileId = number;
+
 export type ConnectionState = "offline" | "connecting" | "online" | "failed";
 
 export type TlsMode = "direct" | "starttls";
@@ -31,6 +33,10 @@ title: string | null,
  * What was written last, cut short; none if it shall not be shown, or cannot be.
  */
 text: string | null, 
+/**
+ * The name of the file that was sent last, where there is no text.
+ */
+file: string | null, 
 /**
  * So many messages are new.
  */
@@ -256,15 +262,23 @@ export type Chat = { chat: ChatId, account: AccountId, address: string,
  */
 title: string, unread: number, encryption: EncryptionMode, lock: Lock, 
 /**
+ * The next message, if it is encrypted, goes in the older generation, which protects nothing but its text.
+ */
+text_only: boolean, 
+/**
  * The newest message that the person has seen; the unread line stands behind it.
  */
 read_up_to: MessageId | null, last: Message | null, rev: number, };
 
 export type Message = { message: MessageId, chat: ChatId, account: AccountId, from: string, direction: Direction, 
 /**
- * None if it could not be decrypted.
+ * None if it could not be decrypted, or tells of files only.
  */
-body: string | null, sent_at: string, 
+body: string | null, 
+/**
+ * Encrypted files that it tells of.
+ */
+files: Array<File>, sent_at: string, 
 /**
  * The order within the chat, which is that of arrival: microseconds since 1970, never the same twice.
  */
@@ -289,6 +303,42 @@ origin_id: string | null,
  * XEP-0359 §3, given by our own archive.
  */
 archive_id: string | null, rev: number, };
+
+export type FileState = "offered" | "fetching" | "ready" | "failed";
+
+export type FileFailure = "not_encrypted" | "gone" | "refused" | "server_failed" | "unreachable" | "certificate" | "proxy_failed" | "elsewhere" | "insecure" | "too_large" | "truncated" | "forged" | "disk_full" | "not_stored" | "lost";
+
+export type Picture = { width: number, height: number, };
+
+export type File = { file: FileId, 
+/**
+ * Harmless on every system.
+ */
+name: string, 
+/**
+ * As its sender says.
+ */
+media_type: string | null, 
+/**
+ * In bytes: as its sender or the server says, and once it is here as it is.
+ */
+size: number | null, state: FileState, 
+/**
+ * So many bytes have come, while it is being fetched.
+ */
+received: number | null, failure: FileFailure | null, 
+/**
+ * Whom fetching it asks.
+ */
+host: string | null, 
+/**
+ * It is here, and the window can show it.
+ */
+picture: Picture | null, 
+/**
+ * Opening it may run something.
+ */
+program: boolean, };
 
 export type UndecryptableReason = "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
 
@@ -320,7 +370,7 @@ active: boolean,
  */
 own: boolean, label: string | null, last_seen: string | null, };
 
-export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
 export type Fault = { code: Code, text: string, };
 
@@ -421,6 +471,26 @@ export type OpenedChat = { chat: ChatId, };
 export type OfChat = { chat: ChatId, };
 
 export type OfMessage = { message: MessageId, };
+
+export type OfFile = { file: FileId, };
+
+export type FetchFile = { file: FileId, 
+/**
+ * The host that the person agreed to ask.
+ */
+host?: string, 
+/**
+ * So many bytes the person agreed to take.
+ */
+size?: number, };
+
+export type SavedFile = { path: string, };
+
+export type GrantedPicture = { 
+/**
+ * What the window loads the picture by.
+ */
+word: string, };
 
 export type SetEncryption = { chat: ChatId, mode: EncryptionMode, };
 
@@ -525,6 +595,16 @@ export interface Requests {
   send_text: { params: SendText; result: Message };
   /** Sends a failed message again. */
   retry_message: { params: OfMessage; result: Message };
+  /** Fetches an encrypted file and checks it; its message tells how that goes. Errors: `not_agreed` if the person has to agree first: to the host, of a stranger or where a server sends us on to another one; or to the size. `too_large`, `not_supported`. */
+  fetch_file: { params: FetchFile; result: Nothing };
+  /** Ends the fetching of a file. */
+  cancel_file: { params: OfFile; result: Nothing };
+  /** Saves a file that is here among the person's downloads, under a name that nobody has. */
+  save_file: { params: OfFile; result: SavedFile };
+  /** Opens a file that is here for another program, in a folder that is removed when Waxwing ends. */
+  unseal_file: { params: OfFile; result: SavedFile };
+  /** Allows the window to load a picture that is here. */
+  show_picture: { params: OfFile; result: GrantedPicture };
   /** The devices of a contact, or of ourselves. */
   list_devices: { params: OfContact; result: Array<Device> };
   /** Sets the trust in one key. */
