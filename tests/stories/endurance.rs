@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use waxwing_tests::process::signal;
 use waxwing_tests::{Fault, Peer, Person, Profile, Prosody, Proxy, SHORT, Tls, items, program, until};
@@ -335,4 +335,108 @@ async fn a_new_device_whose_first_session_breaks_while_its_keys_are_published_ca
         assert_eq!(bob.devices(ALICE).await.len(), devices, "behind {bytes} bytes");
         alice.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_by_months_loses_doubles_and_reorders_nothing() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut profile = Profile::trusting(&server);
+    profile.clock();
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let mut bob = Person::sign_in(&server, BOB).await;
+    let (hers, his) = (alice.chat_with(BOB).await, bob.chat_with(ALICE).await);
+    let mut said = Vec::new();
+    for days in [400, -800, 30] {
+        // The clock jumps while she is online, talks, and is away.
+        alice.profile.clock().set_days_ahead(days);
+        let mut lines = Vec::new();
+        for number in 0..3 {
+            let (of_alice, of_bob) = (format!("{days} alice {number}"), format!("{days} bob {number}"));
+            let sent = alice.send(&hers, &of_alice).await;
+            bob.hears(&of_alice).await;
+            alice.delivery(&sent, "delivered").await;
+            let answer = bob.send(&his, &of_bob).await;
+            alice.hears(&of_bob).await;
+            let (by_hers, by_his) = (sent["sent_at"].as_str(), answer["sent_at"].as_str());
+            assert_eq!(
+                by_hers.cmp(&by_his),
+                days.cmp(&0),
+                "the clock does not tell what it is set to"
+            );
+            lines.extend([of_alice, of_bob]);
+        }
+        alice.stop().await;
+        let missed = format!("{days} missed");
+        bob.send(&his, &missed).await;
+        alice.start_again().await;
+        alice.hears(&missed).await;
+        said.extend(lines);
+        said.push(missed);
+    }
+    for (person, chat) in [(&mut alice, &hers), (&mut bob, &his)] {
+        let messages = person.messages(chat).await;
+        let bodies: Vec<_> = messages
+            .iter()
+            .map(|m| m["body"].as_str().unwrap_or("(none)"))
+            .collect();
+        assert_eq!(bodies, said, "{}", person.address);
+        assert!(
+            messages.iter().all(|m| m["encryption"] == "omemo1"),
+            "{}",
+            person.address
+        );
+    }
+}
+
+/// Keeps every other process from writing to the database until it is dropped: SQLite's lock of the one writer, a byte
+/// of the file beside it (sqlite.org/walformat.html, section 2.3).
+async fn hold_the_database(profile: &Profile) -> tokio::process::Child {
+    const HOLD: &str = "import fcntl, sys\n\
+        with open(sys.argv[1], 'r+b') as file:\n    \
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, 120)\n    \
+            print(flush=True)\n    \
+            sys.stdin.read()";
+    let mut holder = Command::new("python3")
+        .args(["-c", HOLD])
+        .arg(profile.directory().join("waxwing.db-shm"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("Python is installed");
+    let mut output = holder.stdout.take().expect("it is a pipe");
+    output.read_u8().await.expect("it says when it holds the lock");
+    holder
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_stored_is_not_confirmed_to_the_server_and_comes_again() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    // The archive would bring it in any case.
+    let never = json!({ "account": alice.account, "default": "never", "always": [], "never": [] });
+    alice.get("set_archive_preferences", never).await;
+    bob.send(ALICE, "before", "none").await;
+    alice.hears("before").await;
+
+    let holder = hold_the_database(&alice.profile).await;
+    bob.send(ALICE, "while nothing can be written", "none").await;
+    let account = alice.account.clone();
+    let state = alice.account_until(&account, "connecting").await;
+    assert_eq!(state["error"]["code"], "storage", "{state}");
+    drop(holder);
+
+    alice.hears("while nothing can be written").await;
+    bob.send(ALICE, "after", "none").await;
+    alice.hears("after").await;
+    let chat = alice.plain_chat_with(BOB).await;
+    let messages = alice.messages(&chat).await;
+    let bodies: Vec<_> = messages.iter().map(|m| &m["body"]).collect();
+    assert_eq!(bodies, ["before", "while nothing can be written", "after"]);
+    assert!(
+        messages[1]["archive_id"].is_null(),
+        "it came out of the archive: {}",
+        messages[1]
+    );
 }

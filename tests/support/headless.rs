@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::process::{Lines, brief};
-use crate::{LONG, PASSWORD, Prosody, SHORT, Tls, root};
+use crate::{Clock, LONG, PASSWORD, Prosody, SHORT, Tls, root};
 
 /// The passphrase of the test profiles.
 pub const PASSPHRASE: &str = "a passphrase for tests";
@@ -32,6 +32,7 @@ pub struct Profile {
     ca_file: Option<PathBuf>,
     downloads: Option<PathBuf>,
     log: &'static str,
+    clock: Option<Clock>,
 }
 
 impl Profile {
@@ -51,6 +52,7 @@ impl Profile {
             ca_file,
             downloads: None,
             log: "debug,sqlx=warn",
+            clock: None,
         };
         profile.set_passphrase(PASSPHRASE);
         profile
@@ -64,6 +66,12 @@ impl Profile {
     /// Sets where the program saves files.
     pub fn save_into(&mut self, folder: PathBuf) {
         self.downloads = Some(folder);
+    }
+
+    /// Gives the programs that are started from now on a clock that can be set.
+    pub fn clock(&mut self) -> &Clock {
+        let home = self.home.path();
+        self.clock.get_or_insert_with(|| Clock::in_folder(home))
     }
 
     /// Changes what stands in the passphrase file, not what the profile was encrypted with.
@@ -128,6 +136,9 @@ impl Profile {
             .args(self.arguments())
             .env("WAXWING_LOG", self.log)
             .env("RUST_BACKTRACE", "1");
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
         Headless {
             lines: Lines::spawn(name, &mut command, self.log_file()),
         }

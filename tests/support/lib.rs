@@ -6,6 +6,7 @@
     reason = "this is test code: a failed expectation ends the test"
 )]
 
+mod clock;
 mod draws;
 pub mod exactly_once;
 pub mod fail_points;
@@ -22,6 +23,7 @@ pub mod window;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use clock::Clock;
 pub use draws::Draws;
 pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use peer::{Peer, Tls};

@@ -13,9 +13,21 @@ use waxwing_core::event::Event;
 /// Longer lines are refused, in bytes.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
+/// What is said without having been asked for.
+#[derive(Serialize)]
+struct Notification<'a> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: &'a Event,
+}
+
 /// An event as a notification.
 pub(crate) fn event(event: &Event) -> String {
-    line(&json!({ "jsonrpc": "2.0", "method": "event", "params": event }))
+    line(&Notification {
+        jsonrpc: "2.0",
+        method: "event",
+        params: event,
+    })
 }
 
 /// Reads requests and answers them one after another, so that what they do keeps their order. Ends with the input.

@@ -27,8 +27,9 @@ const RETURNS: [SignedDuration; 5] = [
     SignedDuration::from_secs(30),
     SignedDuration::from_mins(2),
     SignedDuration::from_mins(5),
-    SignedDuration::from_mins(15),
+    LONGEST_PAUSE,
 ];
+pub(super) const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A file as it is stored.
 fn new_file(file: &SharedFile) -> NewFile {

@@ -10,6 +10,7 @@ use super::batch::Batch;
 use super::devices::Want;
 use super::encryption::{Outgoing, Prepared, prepare};
 use super::iq::Ask;
+use super::message::LONGEST_PAUSE;
 use super::online::{Online, Stop};
 use crate::error::{Code, Fault, Result};
 use crate::fail::{self, Point};
@@ -107,6 +108,11 @@ struct Ready {
     stanza: Arc<str>,
 }
 
+/// Whether a message waits for its time. None is ever further ahead than the longest pause, unless the clock was set back.
+fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
+    time > now && time.duration_since(now) <= LONGEST_PAUSE
+}
+
 impl Online<'_> {
     /// Sends what can be sent, from the oldest on: a page now, the others in turn with everything else.
     pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
@@ -160,7 +166,7 @@ impl Online<'_> {
             if chat.is_some_and(|chat| pump.waiting.contains(&chat)) {
                 continue;
             }
-            if let Some(time) = row.not_before.filter(|time| *time > Timestamp::now()) {
+            if let Some(time) = row.not_before.filter(|time| is_ahead(*time, Timestamp::now())) {
                 pump.again = Some(pump.again.map_or(time, |again| again.min(time)));
                 pump.waiting.extend(chat);
                 continue;
@@ -354,5 +360,13 @@ mod tests {
         assert_eq!(pump.forget(), [StanzaNumber(1), StanzaNumber(2)].into());
         assert!(pump.is_idle());
         assert!(pump.up_to(StanzaNumber(2)).is_empty());
+    }
+
+    #[test]
+    fn a_message_that_came_back_waits_for_its_time_unless_the_clock_was_set_back() {
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(!is_ahead(now, now));
+        assert!(is_ahead(now + LONGEST_PAUSE, now));
+        assert!(!is_ahead(now + LONGEST_PAUSE * 2, now));
     }
 }
