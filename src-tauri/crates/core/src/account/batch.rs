@@ -11,6 +11,7 @@ use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
 use crate::store::archive::Place;
+use crate::store::messages::Stored;
 use crate::store::sessions::DevicePresence;
 use crate::store::{Store, Write, chats, contacts, messages, reading};
 
@@ -40,6 +41,8 @@ pub(super) struct Batch {
     pub(super) caught_up: bool,
     /// What is new and unread.
     pub(super) news: News,
+    /// Messages that were stored one by one, and what follows from them not yet.
+    pub(super) fresh: Vec<Stored<'static>>,
 }
 
 impl Batch {
@@ -58,7 +61,14 @@ impl Batch {
             said_inside: Vec::new(),
             caught_up: false,
             news: News::new(),
+            fresh: Vec::new(),
         })
+    }
+
+    /// Does what follows from the messages that were stored, before anything else looks at their chats.
+    pub(super) async fn follow(&mut self) -> Result<()> {
+        let fresh = std::mem::take(&mut self.fresh);
+        messages::follow(&mut self.write, &fresh).await
     }
 }
 

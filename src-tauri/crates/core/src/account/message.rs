@@ -1,5 +1,7 @@
 //! Messages become rows: read, decrypted, stored, confirmed; and what others say of ours.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
 use waxwing_stream::Header;
@@ -15,7 +17,7 @@ use crate::inbound::{Content, Inbound, Sender, Text};
 use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Place};
 use crate::store::files::NewFile;
-use crate::store::messages::{NewMessage, Sought, Stand};
+use crate::store::messages::{NewMessage, Sought, Stand, Stored};
 use crate::store::{chats, contacts, messages, outbox, reading};
 use crate::xep::element::{element, wrap};
 use crate::xep::file_sharing::{self, SharedFile};
@@ -56,14 +58,19 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let chat = batch.chat(self.account, &text.chat, now).await?;
-        // Before decrypting: a message key can be used once only.
-        if !self.is_stored(batch, chat, &text).await? {
+        // Before decrypting: a message key can be used once only. What is plain is found to be there when it is stored.
+        let plain = matches!(text.content, Content::Plain(_));
+        if plain || !self.is_stored(batch, chat, &text).await? {
             let stand = Stand::End(now.as_microsecond());
             let stored = match self.read_content(batch, chat, &mut text, now).await? {
-                Some(message) => self.store_message(batch, chat, &message, stand).await?,
+                Some(message) => self.store_message(batch, chat, message, stand).await?,
                 None => None,
             };
+            if plain && stored.is_none() {
+                self.is_stored(batch, chat, &text).await?;
+            }
             for inbound in std::mem::take(&mut batch.said_inside) {
+                batch.follow().await?;
                 self.said_of_message(batch, inbound, false).await?;
             }
             // What was held back somewhere says nothing about what stands before it.
@@ -121,16 +128,24 @@ impl Online<'_> {
         &self,
         batch: &mut Batch,
         chat: ChatId,
-        message: &NewMessage,
+        message: NewMessage,
         stand: Stand,
     ) -> Result<Option<(MessageId, i64)>> {
+        let stored = messages::insert_row(&mut batch.write, chat, &message, stand).await?;
         let unread = message.direction == Direction::In;
-        let stored = messages::insert(&mut batch.write, chat, message, unread, stand).await?;
-        if let Some((id, _)) = stored {
+        if let Some((id, position)) = stored {
             batch.stored(chat, id, unread);
+            batch.fresh.push(Stored {
+                chat,
+                message: id,
+                position,
+                unread,
+                new: Cow::Owned(message),
+            });
         }
         // Whoever answers on another device has read what stands before.
-        if message.direction == Direction::Out {
+        if !unread {
+            batch.follow().await?;
             chats::mark_read(&mut batch.write, chat).await?;
         }
         Ok(stored)
@@ -191,7 +206,7 @@ impl Online<'_> {
             markable: false,
         };
         let stand = Stand::End(now.as_microsecond());
-        self.store_message(batch, chat, &message, stand).await?;
+        self.store_message(batch, chat, message, stand).await?;
         Ok(())
     }
 

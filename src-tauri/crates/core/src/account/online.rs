@@ -412,6 +412,7 @@ impl Online<'_> {
 
     /// Commits, acknowledges, sends and tells, in this order. The session's counts are part of the transaction.
     async fn finish_handled(&mut self, mut batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
+        batch.follow().await?;
         self.reached(&mut batch).await?;
         for (chat, text) in std::mem::take(&mut batch.owed) {
             self.acknowledge(&mut batch, chat, &text).await?;

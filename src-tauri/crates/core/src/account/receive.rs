@@ -25,6 +25,9 @@ impl Online<'_> {
         stanza: &Element,
         now: Timestamp,
     ) -> Result<()> {
+        if !matches!(inbound, Inbound::Text(_)) {
+            batch.follow().await?;
+        }
         match inbound {
             Inbound::Text(text) => self.live_text(batch, text, now).await,
             Inbound::ReadUpTo { with, archive_id } => {

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use sqlx::Sqlite;
 use sqlx::query_builder::{QueryBuilder, Separated};
 use sqlx::types::Json;
-use sqlx::{FromRow, Sqlite};
 
-use super::accounts::Address;
 use super::files::{self, NewFile};
 use super::{Connection, Write, archive, chats, millis, search, time};
 use crate::error::{Code, Error, Fault, Result};
@@ -17,13 +17,13 @@ use crate::model::{
     UndecryptableReason,
 };
 
-#[derive(FromRow)]
+/// A message as [`select_messages`] reads it.
+#[derive(Deserialize)]
 pub(crate) struct MessageRow {
     id: MessageId,
     chat: ChatId,
     account: AccountId,
-    #[sqlx(try_from = "String")]
-    sender: Address,
+    sender: BareJid,
     direction: Direction,
     body: Option<String>,
     sent_at: i64,
@@ -39,7 +39,7 @@ pub(crate) struct MessageRow {
     error_text: Option<String>,
     origin_id: Option<String>,
     archive_id: Option<String>,
-    files: Json<Vec<files::Shown>>,
+    files: Vec<files::Shown>,
 }
 
 impl MessageRow {
@@ -48,10 +48,10 @@ impl MessageRow {
             message: self.id,
             chat: self.chat,
             account: self.account,
-            from: self.sender.0,
+            from: self.sender,
             direction: self.direction,
             body: self.body,
-            files: files::show(self.files.0),
+            files: files::show(self.files),
             sent_at: time(self.sent_at),
             position: self.position,
             delivery: self.delivery,
@@ -73,21 +73,28 @@ impl MessageRow {
     }
 }
 
-macro_rules! select_message {
+/// Selects messages as one JSON array: sqlx carries each row from the database's thread to ours by itself, and to wake
+/// the two in turn costs more than reading a message does.
+macro_rules! select_messages {
     ($rest:literal) => {
         concat!(
-            "SELECT message.id, message.chat, chat.account, sender, direction, message.body, sent_at, position, delivery,
-                encryption,
-                trust, device, unprotected, undecryptable, method, error_code, error_text, origin_id, archive_id,
-                (SELECT json_group_array(json_object('id', id, 'name', name, 'media_type', media_type, 'size', size,
-                    'state', state, 'failure', failure, 'host', host, 'picture', picture, 'width', width,
-                    'height', height, 'program', program)) FROM file WHERE file.message = message.id) AS files
+            "SELECT '[' || coalesce(group_concat(row), '') || ']' FROM (SELECT json_object(
+                'id', message.id, 'chat', message.chat, 'account', chat.account, 'sender', sender,
+                'direction', direction, 'body', message.body, 'sent_at', sent_at, 'position', position,
+                'delivery', delivery, 'encryption', encryption, 'trust', trust, 'device', device,
+                'unprotected', json(iif(unprotected, 'true', 'false')), 'undecryptable', undecryptable,
+                'method', method, 'error_code', error_code, 'error_text', error_text,
+                'origin_id', origin_id, 'archive_id', archive_id, 'files', json((SELECT json_group_array(json_object(
+                    'id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state,
+                    'failure', failure, 'host', host, 'picture', picture, 'width', width, 'height', height,
+                    'program', program)) FROM file WHERE file.message = message.id))) AS row
              FROM message JOIN chat ON chat.id = message.chat ",
-            $rest
+            $rest,
+            ")"
         )
     };
 }
-pub(super) use select_message;
+pub(super) use select_messages;
 
 /// What is written of a new message.
 const COLUMNS: &str =
@@ -128,8 +135,8 @@ pub(crate) enum Stand {
     Between { wanted: i64, low: i64, high: i64 },
 }
 
-/// Stores a message; none if it is there already, known by its sender and origin id or by its archive id. `unread` says
-/// whether it counts as such.
+/// Stores a message with all that follows from it; none if it is there already, known by its sender and origin id or by
+/// its archive id. `unread` says whether it counts as such.
 pub(crate) async fn insert(
     write: &mut Write,
     chat: ChatId,
@@ -137,30 +144,76 @@ pub(crate) async fn insert(
     unread: bool,
     stand: Stand,
 ) -> Result<Option<(MessageId, i64)>> {
+    let row = insert_row(write, chat, new, stand).await?;
+    if let Some((message, position)) = row {
+        let stored = Stored {
+            chat,
+            message,
+            position,
+            unread,
+            new: Cow::Borrowed(new),
+        };
+        follow(write, &[stored]).await?;
+    }
+    Ok(row)
+}
+
+/// Stores a message as `insert` does, but for what [`follow`] does for several of them at once.
+pub(crate) async fn insert_row(
+    write: &mut Write,
+    chat: ChatId,
+    new: &NewMessage,
+    stand: Stand,
+) -> Result<Option<(MessageId, i64)>> {
     let (position, exact) = match stand {
         Stand::End(least) => (least, false),
         Stand::Between { wanted, low, high } => (archive::place_between(wanted, low, high), true),
     };
-    let mut row = put(write, chat, new, position, exact).await?;
-    if row.is_none()
-        && let Stand::Between { low, high, .. } = stand
-    {
-        // The place may be taken; if it is not, the message is there.
-        match archive::free_position(write, chat, position, low, high).await? {
-            Some(free) if free == position => {}
-            Some(free) => row = put(write, chat, new, free, true).await?,
-            None => row = put(write, chat, new, position, false).await?,
-        }
-    }
-    let Some((message, position)) = row else {
-        return Ok(None);
+    let row = put(write, chat, new, position, exact).await?;
+    let Stand::Between { low, high, .. } = stand else {
+        return Ok(row);
     };
-    files::insert(write, message, &new.files).await?;
-    if let Some(words) = words(new) {
-        search::index(write, &[(message, &words)]).await?;
+    if row.is_some() {
+        return Ok(row);
     }
-    chats::advance(write, chat, &[(message, position, unread)]).await?;
-    Ok(Some((message, position)))
+    // The place may be taken; if it is not, the message is there.
+    match archive::free_position(write, chat, position, low, high).await? {
+        Some(free) if free == position => Ok(None),
+        Some(free) => put(write, chat, new, free, true).await,
+        None => put(write, chat, new, position, false).await,
+    }
+}
+
+/// A message that was just stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) chat: ChatId,
+    pub(crate) message: MessageId,
+    pub(crate) position: i64,
+    pub(crate) unread: bool,
+    pub(crate) new: Cow<'a, NewMessage>,
+}
+
+/// What follows from messages at rising positions: they have their files, their words can be found, and their chats go on
+/// to them.
+pub(crate) async fn follow(write: &mut Write, stored: &[Stored<'_>]) -> Result<()> {
+    let (mut texts, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    for one in stored {
+        files::insert(write, one.message, &one.new.files).await?;
+        texts.extend(words(&one.new).map(|words| (one.message, words)));
+        chats
+            .entry(one.chat)
+            .or_default()
+            .push((one.message, one.position, one.unread));
+    }
+    if !texts.is_empty() {
+        let texts: Vec<(MessageId, &str)> = texts.iter().map(|(id, words)| (*id, &**words)).collect();
+        search::index(write, &texts).await?;
+    }
+    for (chat, messages) in chats {
+        chats::advance(write, chat, &messages).await?;
+    }
+    Ok(())
 }
 
 /// A message with its place in one of several chats.
@@ -195,7 +248,9 @@ pub(crate) async fn insert_all(
         }
         return Ok(stored);
     }
-    let mut rows: HashMap<(ChatId, i64), MessageId> = HashMap::new();
+    let before: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM message")
+        .fetch_one(&mut **write)
+        .await?;
     for some in placed.chunks(ROWS) {
         let mut query = QueryBuilder::new("INSERT INTO message (");
         query.push(COLUMNS).push(") ");
@@ -203,38 +258,36 @@ pub(crate) async fn insert_all(
             row.push_bind(one.chat).push_bind(one.position);
             push_rest(&mut row, &one.new);
         });
-        query.push(" ON CONFLICT DO NOTHING RETURNING chat, position, id");
-        let of_chunk: Vec<(ChatId, i64, MessageId)> = query
-            .build_query_as()
-            .persistent(false)
-            .fetch_all(&mut **write)
-            .await?;
-        rows.extend(
-            of_chunk
-                .into_iter()
-                .map(|(chat, position, id)| ((chat, position), id)),
-        );
+        query.push(" ON CONFLICT DO NOTHING");
+        query.build().persistent(false).execute(&mut **write).await?;
     }
+    // What has a higher id than there was is new. Read as one row, as by `select_messages`.
+    let Json(new): Json<Vec<(ChatId, i64, MessageId)>> = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(chat, position, id)) FROM message WHERE id > ?",
+    )
+    .bind(before)
+    .fetch_one(&mut **write)
+    .await?;
+    let rows: HashMap<_, _> = new
+        .into_iter()
+        .map(|(chat, position, id)| ((chat, position), id))
+        .collect();
+    let row = |one: &Placed| Some((*rows.get(&(one.chat, one.position))?, one.position));
     let stored: Vec<_> = placed
         .iter()
-        .map(|one| rows.get(&(one.chat, one.position)).map(|id| (*id, one.position)))
+        .filter_map(|one| {
+            let (message, position) = row(one)?;
+            Some(Stored {
+                chat: one.chat,
+                message,
+                position,
+                unread: one.unread,
+                new: Cow::Borrowed(&one.new),
+            })
+        })
         .collect();
-    let (mut texts, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
-    for (one, row) in placed.iter().zip(&stored) {
-        let Some((message, position)) = *row else { continue };
-        files::insert(write, message, &one.new.files).await?;
-        texts.extend(words(&one.new).map(|words| (message, words)));
-        chats
-            .entry(one.chat)
-            .or_default()
-            .push((message, position, one.unread));
-    }
-    let texts: Vec<(MessageId, &str)> = texts.iter().map(|(id, words)| (*id, &**words)).collect();
-    search::index(write, &texts).await?;
-    for (chat, messages) in chats {
-        chats::advance(write, chat, &messages).await?;
-    }
-    Ok(stored)
+    follow(write, &stored).await?;
+    Ok(placed.iter().map(row).collect())
 }
 
 /// What a message is found by: its text and the names of its files.
@@ -381,12 +434,12 @@ pub(crate) async fn page(
     limit: u32,
     rev: i64,
 ) -> Result<Vec<Message>> {
-    let mut rows: Vec<MessageRow> = match before {
+    let Json(mut rows): Json<Vec<MessageRow>> = match before {
         None => {
-            sqlx::query_as(select_message!("WHERE chat = ? ORDER BY position DESC LIMIT ?"))
+            sqlx::query_scalar(select_messages!("WHERE chat = ? ORDER BY position DESC LIMIT ?"))
                 .bind(chat)
                 .bind(limit)
-                .fetch_all(db)
+                .fetch_one(db)
                 .await?
         }
         Some(before) => {
@@ -396,13 +449,13 @@ pub(crate) async fn page(
                 .fetch_optional(&mut *db)
                 .await?
                 .ok_or_else(|| Error::not_found("message in this chat"))?;
-            sqlx::query_as(select_message!(
+            sqlx::query_scalar(select_messages!(
                 "WHERE chat = ? AND position < ? ORDER BY position DESC LIMIT ?"
             ))
             .bind(chat)
             .bind(position)
             .bind(limit)
-            .fetch_all(db)
+            .fetch_one(db)
             .await?
         }
     };
@@ -412,11 +465,11 @@ pub(crate) async fn page(
 
 /// The messages of these ids, in the order of their ids; those that are gone are left out. `rev` was taken before.
 pub(crate) async fn some(db: &mut Connection, messages: &[MessageId], rev: i64) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> = sqlx::query_as(select_message!(
+    let Json(rows): Json<Vec<MessageRow>> = sqlx::query_scalar(select_messages!(
         "WHERE message.id IN (SELECT value FROM json_each(?)) ORDER BY message.id"
     ))
     .bind(Json(messages))
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
     Ok(rows.into_iter().map(|row| row.show(rev)).collect())
 }

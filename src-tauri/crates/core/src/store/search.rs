@@ -2,7 +2,7 @@
 
 use sqlx::types::Json;
 
-use super::messages::{MessageRow, select_message};
+use super::messages::{MessageRow, select_messages};
 use super::{Connection, Write};
 use crate::error::Result;
 use crate::model::{AccountId, Message, MessageId};
@@ -28,7 +28,7 @@ pub(crate) async fn find(
     let Some(query) = expression(query) else {
         return Ok(Vec::new());
     };
-    let rows: Vec<MessageRow> = sqlx::query_as(select_message!(
+    let Json(rows): Json<Vec<MessageRow>> = sqlx::query_scalar(select_messages!(
         "JOIN message_words ON message_words.rowid = message.id
          WHERE message_words MATCH ?1 AND (?2 IS NULL OR chat.account = ?2)
          ORDER BY message.position DESC LIMIT ?3"
@@ -36,7 +36,7 @@ pub(crate) async fn find(
     .bind(query)
     .bind(account)
     .bind(limit)
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
     Ok(rows.into_iter().map(|row| row.show(rev)).collect())
 }

@@ -276,3 +276,45 @@ async fn words_are_found_newest_first_also_without_accents_and_in_other_scripts(
         .expect("searched");
     assert!(elsewhere.is_empty());
 }
+
+#[tokio::test]
+async fn whatever_stands_in_a_message_is_read_as_it_was_written() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let bodies = [
+        "\"quoted\", 'too'",
+        "back\\slash \\u0041",
+        "tab\tand\nline",
+        "{}],[",
+        "\u{1}\u{7f}\u{2028}",
+        "é 東京 🕊️",
+        " ",
+    ];
+    for (second, body) in (1..).zip(bodies) {
+        let message = NewMessage {
+            unprotected: second % 2 == 0,
+            device: Some(u32::MAX),
+            undecryptable: Some(crate::model::UndecryptableReason::Malformed),
+            ..text("juliet@capulet.lit", body, None)
+        };
+        let stored = add(&mut write, scene.chat, &message, true, at(second)).await;
+        assert!(stored.expect("stored").is_some());
+    }
+    let read = messages::page(&mut write, scene.chat, None, 100, 0)
+        .await
+        .expect("a page");
+    assert_eq!(
+        read.iter().map(|m| m.body.as_deref()).collect::<Vec<_>>(),
+        bodies.map(Some)
+    );
+    assert_eq!(
+        read.iter().map(|m| m.unprotected).collect::<Vec<_>>(),
+        (1..=bodies.len())
+            .map(|second| second % 2 == 0)
+            .collect::<Vec<_>>()
+    );
+    assert!(
+        read.iter()
+            .all(|m| m.undecryptable.as_ref().is_some_and(|why| why.device == u32::MAX))
+    );
+}
