@@ -2,7 +2,6 @@
 //! and the server break; afterwards all their histories and the server's archives are held against what was written.
 //! `./x soak exactly-once` is the long run of it.
 
-mod archive;
 mod check;
 mod crew;
 mod histories;

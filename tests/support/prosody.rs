@@ -126,16 +126,22 @@ impl Prosody {
 
     /// Starts a server whose accounts are all in each other's rosters, subscribed both ways.
     pub async fn start_with_friends(accounts: &[&str]) -> Self {
-        Self::with_friends(Login::Classic, accounts).await
+        Self::with_friends(Login::Classic, Archives::Files, accounts).await
     }
 
     /// The same with all that [`Prosody::modern`] offers.
     pub async fn modern_with_friends(accounts: &[&str]) -> Self {
-        Self::with_friends(Login::Modern, accounts).await
+        Self::with_friends(Login::Modern, Archives::Files, accounts).await
     }
 
-    async fn with_friends(login: Login, accounts: &[&str]) -> Self {
-        let mut server = Self::with_login(login, &[]).await;
+    /// Friends who write a lot to each other, so that their archives get long; the server is modern or not.
+    pub async fn for_long_talks(modern: bool, accounts: &[&str]) -> Self {
+        let login = if modern { Login::Modern } else { Login::Classic };
+        Self::with_friends(login, Archives::Database, accounts).await
+    }
+
+    async fn with_friends(login: Login, archives: Archives, accounts: &[&str]) -> Self {
+        let mut server = Self::with(login, archives, &[]).await;
         server.stop().await;
         for address in accounts {
             server.add_user(address, crate::PASSWORD);
@@ -233,17 +239,33 @@ impl Prosody {
     /// server must not run, must have run before, and keep long archives.
     pub fn fill_archive(&self, address: &str, first: usize, count: usize) {
         assert!(self.child.is_none(), "the server still runs");
+        self.of_archive("fill_archive.py", address, &[first, count]);
+    }
+
+    /// The origin ids (XEP-0359) of all messages in an account's archive, in its order. The server must not run, and keep
+    /// long archives.
+    pub fn archived_origin_ids(&self, address: &str) -> Vec<String> {
+        assert!(self.child.is_none(), "the server still runs");
+        let ids = self.of_archive("origin_ids.py", address, &[]);
+        ids.lines().map(str::to_owned).collect()
+    }
+
+    /// Runs a script on an account's long archive. Gives what it prints.
+    fn of_archive(&self, script: &str, address: &str, numbers: &[usize]) -> String {
         let (name, domain) = address
             .split_once('@')
             .expect("an address of the form name@domain");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/prosody/fill_archive.py");
-        let filled = std::process::Command::new("python3")
-            .arg(script)
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("support/prosody");
+        let done = std::process::Command::new("python3")
+            .arg(scripts.join(script))
             .arg(self.directory.path().join("archive.sqlite"))
-            .args([domain, name, &first.to_string(), &count.to_string()])
-            .status()
+            .args([domain, name])
+            .args(numbers.iter().map(ToString::to_string))
+            .output()
             .expect("Python is installed");
-        assert!(filled.success(), "the archive could not be filled");
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{script} failed: {errors}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 
     fn write_stored(&self, address: &str, store: &str, text: &str) {

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::archive;
 use super::check::{Findings, Row, check};
 use super::crew::{Member, row};
 use super::outcome::View;
@@ -68,12 +67,12 @@ impl<'a> Histories<'a> {
 
     /// The server's archives, and whether the third device, which wrote nothing itself, shows each talk in the order
     /// of Alice's archive. The server must not run.
-    pub(super) async fn archives(&self, server: &Prosody) -> Vec<View> {
+    pub(super) fn archives(&self, server: &Prosody) -> Vec<View> {
         let mut archives = View::named("the server's archives");
         let mut third = View::named("the third device's, by archive");
-        let mine = self.archive_of(server, ALICE).await;
+        let mine = self.archive_of(server, ALICE);
         for (talk, friend) in FRIENDS.iter().take(self.encrypted.len()).enumerate() {
-            let theirs = self.archive_of(server, friend).await;
+            let theirs = self.archive_of(server, friend);
             for writer in [Whom::Alice, Whom::Bob] {
                 let wanted = self.plan.written(writer, talk);
                 archives.findings.add(&check(&wanted, &mine));
@@ -101,7 +100,7 @@ impl<'a> Histories<'a> {
     }
 
     /// The messages in the archive of an account, known by the ids that their writers gave them.
-    async fn archive_of(&self, server: &Prosody, address: &str) -> Vec<Row> {
+    fn archive_of(&self, server: &Prosody, address: &str) -> Vec<Row> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         for message in self.shown.iter().flatten().flatten() {
             let number = message["body"].as_str().and_then(|body| self.plan.number(body));
@@ -109,7 +108,7 @@ impl<'a> Histories<'a> {
                 numbers.insert(id, number);
             }
         }
-        let ids = archive::origin_ids(&server.stored(address, "archive", "list")).await;
+        let ids = server.archived_origin_ids(address);
         ids.iter()
             .filter_map(|id| numbers.get(id.as_str()).copied().map(Row::Message))
             .collect()

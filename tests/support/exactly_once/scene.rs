@@ -56,11 +56,7 @@ impl<'a> Scene<'a> {
         let encrypted = options.encryption.talks();
         let friends = &FRIENDS[..encrypted.len()];
         let everybody: Vec<&str> = std::iter::once(ALICE).chain(friends.iter().copied()).collect();
-        let server = if options.modern {
-            Prosody::modern_with_friends(&everybody).await
-        } else {
-            Prosody::start_with_friends(&everybody).await
-        };
+        let server = Prosody::for_long_talks(options.modern, &everybody).await;
         let mut alice = Member::sign_in("alice", &server, &[ALICE]).await;
         let mut third = Member::sign_in("third", &server, &[ALICE]).await;
         let mut bob = Member::sign_in("bob", &server, friends).await;
@@ -363,7 +359,7 @@ impl<'a> Scene<'a> {
             member.end().await;
         }
         self.server.stop().await;
-        views.extend(histories.archives(&self.server).await);
+        views.extend(histories.archives(&self.server));
         let seconds = self.begun.elapsed().as_secs();
         Outcome {
             options: *self.options,
