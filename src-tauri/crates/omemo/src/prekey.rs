@@ -13,8 +13,8 @@ pub const PREKEY_COUNT: usize = 100;
 pub const PREKEY_REFILL_BELOW: usize = 80;
 /// Rotate the signed prekey after this many seconds (XEP-0384 §5.3: a week to a month).
 pub const SIGNED_PREKEY_ROTATE_SECONDS: i64 = 7 * 24 * 3600;
-/// Keep a replaced signed prekey this many seconds after its making, for key exchanges under way.
-pub const SIGNED_PREKEY_KEEP_SECONDS: i64 = 45 * 24 * 3600;
+/// Keep a signed prekey this many seconds after its replacement, for key exchanges under way.
+pub const SIGNED_PREKEY_KEEP_SECONDS: i64 = 31 * 24 * 3600;
 
 /// The id of a prekey. Ours run from 1 to 2^31 - 1 and are never used twice; others may use any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,9 +154,10 @@ impl SignedPreKey {
         now.saturating_sub(self.created) >= SIGNED_PREKEY_ROTATE_SECONDS
     }
 
-    /// Whether, once replaced, it may be deleted.
-    pub const fn deletion_due(&self, now: i64) -> bool {
-        now.saturating_sub(self.created) >= SIGNED_PREKEY_KEEP_SECONDS
+    /// Whether it may be deleted, replaced by `next`. Its own age says nothing: after a long time offline an old key
+    /// may have been on offer until a moment ago.
+    pub const fn deletion_due(&self, next: &Self, now: i64) -> bool {
+        now.saturating_sub(next.created) >= SIGNED_PREKEY_KEEP_SECONDS
     }
 
     /// The public half (Curve25519, 32 bytes).

@@ -135,12 +135,17 @@ fn prekeys_survive_their_stored_form() {
 }
 
 #[test]
-fn signed_prekeys_are_rotated_and_deleted_by_age() {
-    let key = SignedPreKey::generate(PreKeyId(1), 1_000, &mut Repeatable::new(1));
+fn signed_prekeys_are_rotated_by_age_and_deleted_a_month_after_that() {
+    let mut rng = Repeatable::new(1);
+    let key = SignedPreKey::generate(PreKeyId(1), 1_000, &mut rng);
     assert!(!key.rotation_due(1_000 + SIGNED_PREKEY_ROTATE_SECONDS - 1));
     assert!(key.rotation_due(1_000 + SIGNED_PREKEY_ROTATE_SECONDS));
-    assert!(!key.deletion_due(1_000 + SIGNED_PREKEY_KEEP_SECONDS - 1));
-    assert!(key.deletion_due(1_000 + SIGNED_PREKEY_KEEP_SECONDS));
+    // Offline for long: it was on offer all the time.
+    let replaced = 1_000 + 2 * SIGNED_PREKEY_KEEP_SECONDS;
+    let next = SignedPreKey::generate(PreKeyId(2), replaced, &mut rng);
+    assert!(!key.deletion_due(&next, replaced));
+    assert!(!key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS - 1));
+    assert!(key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS));
     assert!(!key.rotation_due(0), "a clock that went back rotates nothing");
 }
 

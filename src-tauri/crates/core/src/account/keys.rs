@@ -59,8 +59,10 @@ pub(super) async fn ensure(write: &mut Write, account: AccountId, now: Timestamp
     }
     let seconds = now.as_second();
     let signed = omemo::signed_prekeys(write, account).await?;
-    for old in signed.iter().skip(1).filter(|key| key.deletion_due(seconds)) {
-        omemo::delete_signed_prekey(write, account, old.id()).await?;
+    for (next, old) in signed.iter().zip(signed.iter().skip(1)) {
+        if old.deletion_due(next, seconds) {
+            omemo::delete_signed_prekey(write, account, old.id()).await?;
+        }
     }
     if signed.first().is_none_or(|newest| newest.rotation_due(seconds)) {
         let id = omemo::reserve_signed_prekey(write, account).await?;
