@@ -1,8 +1,8 @@
 //! Compact binary encoding of records: fixed-size fields in order, numbers little-endian.
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::Malformed;
+use crate::{Malformed, wipe};
 
 const WRONG: Malformed = Malformed("session record");
 
@@ -15,12 +15,9 @@ impl Writer {
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let needed = self.0.len() + bytes.len();
-        if needed > self.0.capacity() {
-            let mut larger = Vec::with_capacity(needed * 2);
-            larger.extend_from_slice(&self.0);
-            self.0.zeroize();
-            *self.0 = larger;
+        if self.0.capacity() - self.0.len() < bytes.len() {
+            let room = self.0.len() + 2 * bytes.len();
+            wipe::reserve(&mut self.0, room);
         }
         self.0.extend_from_slice(bytes);
     }

@@ -25,10 +25,10 @@ impl IdentityKeyPair {
 
     /// The pair of this secret scalar (any 32 bytes; clamped as X25519 does).
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
-        let secret = primitives::clamp(*secret);
+        let secret = Zeroizing::new(primitives::clamp(*secret));
         Self {
-            secret,
             public: IdentityKey::of_secret(&secret),
+            secret: *secret,
         }
     }
 

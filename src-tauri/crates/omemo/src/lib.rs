@@ -20,6 +20,7 @@ mod ratchet;
 pub mod sce;
 mod session;
 mod trust;
+mod wipe;
 mod wire;
 pub mod xml;
 
@@ -42,3 +43,18 @@ pub use session::{
     SessionRecord, decrypt_key, encrypt_key, prekey_ids, start_session,
 };
 pub use trust::{Trust, may_encrypt_to, trust_for_new_key};
+
+/// Whatever holds a secret wipes it when it goes: this does not compile otherwise.
+const _: () = {
+    const fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+    wiped::<IdentityKeyPair>();
+    wiped::<PreKey>();
+    wiped::<SignedPreKey>();
+    wiped::<ratchet::Session>();
+    wiped::<primitives::SealingKeys>();
+    wiped::<sha2::Sha256>();
+    wiped::<sha2::Sha512>();
+    wiped::<aes::Aes256>();
+    wiped::<cbc::Decryptor<aes::Aes256>>();
+    wiped::<aes_gcm::Aes128Gcm>();
+};

@@ -120,7 +120,8 @@ fn hash_to_scalar(parts: &[&[u8]]) -> Scalar {
     for part in parts {
         hash.update(part);
     }
-    Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
+    let wide = Zeroizing::new(hash.finalize().into());
+    Scalar::from_bytes_mod_order_wide(&wide)
 }
 
 /// Checks a signature of an identity key. Legacy signatures made by older libraries carry the sign bit of the

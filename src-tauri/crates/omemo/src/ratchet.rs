@@ -7,7 +7,7 @@ use crate::primitives::{self, SealingKeys};
 use crate::wire::{self, Exchange, RatchetMessage};
 use crate::{
     Bundle, DecryptError, EncryptError, Entropy, IdentityKey, IdentityKeyPair, Malformed, PreKey, PreKeyId,
-    PreKeyIds, Profile, RemotePreKey, SignedPreKey,
+    PreKeyIds, Profile, RemotePreKey, SignedPreKey, wipe,
 };
 
 /// How many messages of a chain may be missing before the one being opened.
@@ -228,7 +228,7 @@ impl ReceivingChain {
             return Err(DecryptError::TooManySkipped);
         }
         *budget -= missing + 1;
-        self.skipped.reserve_exact(missing as usize);
+        wipe::reserve(&mut self.skipped, missing as usize);
         for n in self.n..n {
             self.skipped.push(SkippedKey {
                 n,
@@ -338,6 +338,7 @@ impl Session {
     fn open_receiving_chain(&mut self, profile: Profile, ratchet_key: &[u8; 32]) -> Result<(), Malformed> {
         let (root, chain) = root_step(profile, &self.root, &self.sending.secret, ratchet_key)?;
         self.root = *root;
+        wipe::reserve(&mut self.receiving, 1);
         self.receiving.push(ReceivingChain {
             ratchet_key: *ratchet_key,
             chain: *chain,
@@ -436,9 +437,7 @@ impl Session {
             });
         }
         let chains = input.count(MAX_CHAINS)?;
-        let receiving = (0..chains)
-            .map(|_| ReceivingChain::read(input))
-            .collect::<Result<_, _>>()?;
+        let receiving = wipe::collect(chains, || ReceivingChain::read(input))?;
         Ok(Self {
             remote,
             initiator,
@@ -458,14 +457,10 @@ impl ReceivingChain {
         let n = input.number()?;
         let heartbeat_reported = input.flag()?;
         let count = input.count(MAX_STORED_KEYS)?;
-        let skipped = (0..count)
-            .map(|_| {
-                Ok(SkippedKey {
-                    n: input.number()?,
-                    seed: input.array()?,
-                })
-            })
-            .collect::<Result<_, Malformed>>()?;
+        let skipped = wipe::collect(count, || {
+            let (n, seed) = (input.number()?, input.array()?);
+            Ok::<_, Malformed>(SkippedKey { n, seed })
+        })?;
         Ok(Self {
             ratchet_key,
             chain,
