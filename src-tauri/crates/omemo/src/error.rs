@@ -10,9 +10,13 @@ pub struct Malformed(pub &'static str);
 /// Why a key element could not be opened. The record given stays valid and unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum DecryptError {
-    /// This message was opened before, or its key was given up: ignore in silence, never heal.
+    /// This message was opened before: ignore in silence, never heal.
     #[error("this message was received before")]
     Duplicate,
+    /// So many messages were missing that the key of this one was given up; or it is one of those around it that were
+    /// opened long ago. Never heal.
+    #[error("the key of this late message was given up")]
+    GivenUp,
     /// No session with that device fits, and the message does not bring a key exchange.
     #[error("no session with this device")]
     NoSession,
@@ -50,6 +54,7 @@ impl DecryptError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
+            Self::GivenUp => "given-up",
             Self::NoSession => "no-session",
             Self::UnknownPreKey => "unknown-prekey",
             Self::UnknownSignedPreKey => "unknown-signed-prekey",
@@ -82,9 +87,6 @@ pub enum EncryptError {
     /// The bundle offers no one-time prekey; its owner would refuse the key exchange, so none is made.
     #[error("the bundle has no one-time prekey")]
     NoOneTimePreKey,
-    /// The signed prekey is not signed by the identity key.
-    #[error("the bundle is not signed by its identity key")]
-    BadSignature,
     /// The bundle bears another identity key than the pinned one.
     #[error("the identity key of this device changed")]
     IdentityChanged,
@@ -101,7 +103,6 @@ impl EncryptError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::NoOneTimePreKey => "no-one-time-prekey",
-            Self::BadSignature => "bad-signature",
             Self::IdentityChanged => "identity-changed",
             Self::Malformed(_) => "malformed",
             Self::Exhausted => "exhausted",

@@ -73,6 +73,9 @@ struct ReceivingChain {
     chain: [u8; 32],
     n: u32,
     heartbeat_reported: bool,
+    /// Keys of missing messages were given up, all below this number; what was opened there is not known any more.
+    given_up: u32,
+    /// Rising.
     skipped: Vec<SkippedKey>,
 }
 
@@ -216,12 +219,7 @@ impl ReceivingChain {
     /// The seed of message `n`, with the keys skipped on the way kept. `budget` bounds the steps.
     fn seed(&mut self, n: u32, budget: &mut u32) -> Result<Zeroizing<[u8; 32]>, DecryptError> {
         let Some(missing) = n.checked_sub(self.n) else {
-            let at = self
-                .skipped
-                .iter()
-                .position(|key| key.n == n)
-                .ok_or(DecryptError::Duplicate)?;
-            return Ok(Zeroizing::new(self.skipped.remove(at).seed));
+            return self.skipped_seed(n);
         };
         let next = n.checked_add(1).ok_or(DecryptError::TooManySkipped)?;
         if missing > MAX_SKIP || missing >= *budget {
@@ -237,6 +235,22 @@ impl ReceivingChain {
         }
         self.n = next;
         Ok(chain_step(&mut self.chain))
+    }
+
+    /// The seed of a message that was missing when a later one was opened.
+    fn skipped_seed(&mut self, n: u32) -> Result<Zeroizing<[u8; 32]>, DecryptError> {
+        match self.skipped.binary_search_by_key(&n, |key| key.n) {
+            Ok(at) => Ok(Zeroizing::new(self.skipped.remove(at).seed)),
+            Err(_) if n < self.given_up => Err(DecryptError::GivenUp),
+            Err(_) => Err(DecryptError::Duplicate),
+        }
+    }
+
+    /// Gives up the oldest `count` keys of missing messages.
+    fn give_up(&mut self, count: usize) {
+        if let Some(newest) = self.skipped.drain(..count).next_back() {
+            self.given_up = newest.n + 1;
+        }
     }
 }
 
@@ -344,6 +358,7 @@ impl Session {
             chain: *chain,
             n: 0,
             heartbeat_reported: false,
+            given_up: 0,
             skipped: Vec::new(),
         });
         Ok(())
@@ -379,7 +394,7 @@ impl Session {
         let mut surplus = self.stored_keys().saturating_sub(limit);
         for chain in &mut self.receiving {
             let given_up = surplus.min(chain.skipped.len());
-            chain.skipped.drain(..given_up);
+            chain.give_up(given_up);
             surplus -= given_up;
         }
     }
@@ -406,6 +421,7 @@ impl Session {
             out.bytes(&chain.chain);
             out.number(chain.n);
             out.byte(u8::from(chain.heartbeat_reported));
+            out.number(chain.given_up);
             out.count(chain.skipped.len());
             for key in &chain.skipped {
                 out.number(key.n);
@@ -414,7 +430,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+    /// Reads what [`Session::write`] wrote, also in earlier versions of the stored form.
+    pub(crate) fn read(version: u8, input: &mut Reader<'_>) -> Result<Self, Malformed> {
         let remote = IdentityKey::read(input)?;
         let initiator = input.flag()?;
         let base_key = input.array()?;
@@ -437,7 +454,7 @@ impl Session {
             });
         }
         let chains = input.count(MAX_CHAINS)?;
-        let receiving = wipe::collect(chains, || ReceivingChain::read(input))?;
+        let receiving = wipe::collect(chains, || ReceivingChain::read(version, input))?;
         Ok(Self {
             remote,
             initiator,
@@ -452,10 +469,11 @@ impl Session {
 }
 
 impl ReceivingChain {
-    fn read(input: &mut Reader<'_>) -> Result<Self, Malformed> {
+    fn read(version: u8, input: &mut Reader<'_>) -> Result<Self, Malformed> {
         let (ratchet_key, chain) = (input.array()?, input.array()?);
         let n = input.number()?;
         let heartbeat_reported = input.flag()?;
+        let given_up = if version == 1 { 0 } else { input.number()? };
         let count = input.count(MAX_STORED_KEYS)?;
         let skipped = wipe::collect(count, || {
             let (n, seed) = (input.number()?, input.array()?);
@@ -466,6 +484,7 @@ impl ReceivingChain {
             chain,
             n,
             heartbeat_reported,
+            given_up,
             skipped,
         })
     }

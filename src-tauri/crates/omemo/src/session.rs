@@ -18,8 +18,8 @@ pub const MAX_ARCHIVED: usize = 40;
 /// How many chain steps one message may cost over all sessions of a record.
 pub const MAX_STEPS_PER_MESSAGE: u32 = 4_000;
 
-/// The version of the stored form.
-const RECORD_VERSION: u8 = 1;
+/// The version of the stored form. Version 1 did not know up to where keys were given up.
+const RECORD_VERSION: u8 = 2;
 
 /// All sessions with one remote device in one generation, and the identity key they are pinned to. Stored by
 /// (remote address, device, profile). Cloning is cheap.
@@ -43,18 +43,19 @@ impl SessionRecord {
         out.finish()
     }
 
-    /// From storage.
+    /// From storage, also as earlier versions stored it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let wrong = Malformed("session record");
         let mut input = Reader(bytes);
-        if input.byte()? != RECORD_VERSION {
+        let version = input.byte()?;
+        if !(1..=RECORD_VERSION).contains(&version) {
             return Err(Malformed("session record version"));
         }
         let profile = Profile::from_tag(input.byte()?).ok_or(wrong)?;
         let identity = IdentityKey::read(&mut input)?;
         let count = input.count(MAX_ARCHIVED + 1)?;
         let sessions = (0..count)
-            .map(|_| Session::read(&mut input).map(Arc::new))
+            .map(|_| Session::read(version, &mut input).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         input.end()?;
         if sessions.is_empty() || sessions.iter().any(|session| session.remote != identity) {

@@ -187,6 +187,7 @@ fn new_keys_are_trusted_blindly_until_one_was_verified() {
 fn codes_of_errors_are_distinct() {
     let all = [
         DecryptError::Duplicate,
+        DecryptError::GivenUp,
         DecryptError::NoSession,
         DecryptError::UnknownPreKey,
         DecryptError::UnknownSignedPreKey,
@@ -201,5 +202,6 @@ fn codes_of_errors_are_distinct() {
     let codes: std::collections::BTreeSet<_> = all.iter().map(|error| error.code()).collect();
     assert_eq!(codes.len(), all.len());
     assert!(!DecryptError::Duplicate.healing_helps() && !DecryptError::IdentityChanged.healing_helps());
+    assert!(!DecryptError::GivenUp.healing_helps());
     assert!(DecryptError::BadMac.healing_helps() && DecryptError::NoSession.healing_helps());
 }

@@ -266,3 +266,42 @@ fn foreign_bundles_verify_with_either_sign_bit_and_not_when_altered() {
     );
     assert!(signs.contains(&(Profile::Legacy, "a", 0)));
 }
+
+#[test]
+fn records_of_earlier_versions_are_read_and_go_on() {
+    let recorded: Value = serde_json::from_str(include_str!("vectors/records.json")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for entry in recorded.as_array().unwrap() {
+        let profile = match entry["generation"].as_str().unwrap() {
+            "legacy" => Profile::Legacy,
+            _ => Profile::Omemo2,
+        };
+        let identity = IdentityKeyPair::from_bytes(&secret(&entry["identity"]));
+        let mut stored = bytes(&entry["record"]);
+        assert_eq!(u64::from(stored[0]), entry["version"].as_u64().unwrap());
+        seen.insert((profile, stored[0]));
+        let open = |stored: &[u8], key: &Value| {
+            let record = SessionRecord::from_bytes(stored).unwrap();
+            let key = KeyElement {
+                bytes: bytes(key),
+                is_prekey: false,
+            };
+            let (local, rng) = (LocalPreKeys::default(), &mut Recorded(vec![7; 64]));
+            decrypt_key(profile, Some(&record), &identity, local, &key, None, rng)
+        };
+        assert_eq!(
+            open(&stored, &entry["opened_before"]).err(),
+            Some(waxwing_omemo::DecryptError::Duplicate)
+        );
+        for message in entry["opens"].as_array().unwrap() {
+            let opened = open(&stored, &message["key"]).unwrap();
+            assert_eq!(
+                opened.key_material.as_slice(),
+                message["text"].as_str().unwrap().as_bytes()
+            );
+            stored = opened.record.to_bytes().to_vec();
+            assert_eq!(stored[0], 2, "what is stored anew has the newest form");
+        }
+    }
+    assert_eq!(seen, Profile::ALL.map(|profile| (profile, 1)).into());
+}

@@ -313,7 +313,9 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
         DecryptError::NoSession | DecryptError::TooManySkipped | DecryptError::BadMac => {
             UndecryptableReason::NoSession
         }
-        DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey => UndecryptableReason::KeyGone,
+        DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey | DecryptError::GivenUp => {
+            UndecryptableReason::KeyGone
+        }
         DecryptError::IdentityChanged => UndecryptableReason::IdentityChanged,
         DecryptError::NoOneTimePreKey | DecryptError::Malformed(_) => UndecryptableReason::Malformed,
         DecryptError::UnsupportedVersion(_) => UndecryptableReason::Unsupported,
