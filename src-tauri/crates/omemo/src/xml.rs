@@ -1,6 +1,7 @@
 //! The XML of device lists, bundles and messages, read leniently: bad items are left out, not fatal.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -32,8 +33,9 @@ pub struct Device {
 /// One key of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressedKey {
-    /// The bare address it is for; legacy does not tell.
-    pub jid: Option<String>,
+    /// The bare address it is for; legacy does not tell. Shared by all keys of that address, since a stanza can name
+    /// thousands of devices of one long address.
+    pub jid: Option<Arc<str>>,
     /// The device it is for.
     pub device: DeviceId,
     /// Its content.
@@ -78,6 +80,8 @@ impl Encrypted {
 
 /// Labels longer than this many characters are cut.
 const MAX_LABEL: usize = 200;
+/// Longer signatures, in Base64, are no signatures of labels; real ones have 88 characters.
+const MAX_LABEL_SIGNATURE: usize = 128;
 
 /// Reads a device list; double and impossible ids are left out.
 pub fn read_devices(element: &Element) -> Result<(Profile, Vec<Device>), Malformed> {
@@ -94,10 +98,15 @@ pub fn read_devices(element: &Element) -> Result<(Profile, Vec<Device>), Malform
 fn read_device(profile: Profile, element: &Element) -> Option<Device> {
     let id = element.attr("id")?.parse().ok()?;
     let label = element.attr("label").filter(|_| profile == Profile::Omemo2);
+    let kept: Option<String> = label.map(|label| label.chars().take(MAX_LABEL).collect());
+    // The signature is over the whole label.
+    let signature = element
+        .attr("labelsig")
+        .filter(|signature| kept.as_deref() == label && signature.len() <= MAX_LABEL_SIGNATURE);
     Some(Device {
         id,
-        label: label.map(|label| label.chars().take(MAX_LABEL).collect()),
-        label_signature: label.and(element.attr("labelsig")).map(str::to_owned),
+        label_signature: label.and(signature).map(str::to_owned),
+        label: kept,
     })
 }
 
@@ -227,9 +236,9 @@ pub fn read_encrypted(element: &Element) -> Result<Encrypted, Malformed> {
             .take(MAX_KEYS)
             .collect(),
         Profile::Omemo2 => children(header, "keys")
-            .filter_map(|keys| keys.attr("jid").map(|jid| (jid, keys)))
+            .filter_map(|keys| keys.attr("jid").map(|jid| (Arc::from(jid), keys)))
             .flat_map(|(jid, keys)| {
-                children(keys, "key").filter_map(move |key| read_key(profile, Some(jid), key))
+                children(keys, "key").filter_map(move |key| read_key(profile, Some(&jid), key))
             })
             .take(MAX_KEYS)
             .collect(),
@@ -252,7 +261,7 @@ pub fn read_encrypted(element: &Element) -> Result<Encrypted, Malformed> {
     })
 }
 
-fn read_key(profile: Profile, jid: Option<&str>, element: &Element) -> Option<AddressedKey> {
+fn read_key(profile: Profile, jid: Option<&Arc<str>>, element: &Element) -> Option<AddressedKey> {
     let device = element.attr("rid")?.parse().ok()?;
     let bytes = decode(&element.text())?;
     // xs:boolean: clients in the field write both forms.
@@ -261,7 +270,7 @@ fn read_key(profile: Profile, jid: Option<&str>, element: &Element) -> Option<Ad
         Some("true" | "1")
     );
     Some(AddressedKey {
-        jid: jid.map(str::to_owned),
+        jid: jid.map(Arc::clone),
         device,
         key: KeyElement { bytes, is_prekey },
     })

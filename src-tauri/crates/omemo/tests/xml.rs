@@ -11,7 +11,7 @@ mod support;
 use minidom::Element;
 use support::{Device, Repeatable};
 use waxwing_omemo::xml::{
-    AddressedKey, Device as Listed, Encrypted, MAX_DEVICES, is_writable, read_bundle, read_devices,
+    AddressedKey, Device as Listed, Encrypted, MAX_DEVICES, MAX_KEYS, is_writable, read_bundle, read_devices,
     read_encrypted, without_forbidden, write_bundle, write_devices, write_encrypted,
 };
 use waxwing_omemo::{
@@ -106,6 +106,21 @@ fn labels_come_with_omemo_2_and_survive_writing() {
             .count(),
         200
     );
+}
+
+#[test]
+fn of_a_label_the_signature_is_kept_only_with_the_whole_label_and_if_it_can_be_one() {
+    for (label, signature, kept) in [
+        ("a", "c".repeat(88), true),
+        ("a", "c".repeat(8_000), false),
+        (&"a".repeat(201), "c".repeat(88), false),
+    ] {
+        let list = format!(
+            "<devices xmlns='urn:xmpp:omemo:2'><device id='1' label='{label}' labelsig='{signature}'/></devices>"
+        );
+        let (_, devices) = read_devices(&parse(&list)).unwrap();
+        assert_eq!(devices[0].label_signature, kept.then_some(signature));
+    }
 }
 
 #[test]
@@ -208,7 +223,7 @@ fn weak_identity_keys_are_refused() {
 
 fn sample(profile: Profile) -> Encrypted {
     let key = |jid: &str, id, is_prekey| AddressedKey {
-        jid: (profile == Profile::Omemo2).then(|| jid.to_owned()),
+        jid: (profile == Profile::Omemo2).then(|| jid.into()),
         device: device(id),
         key: KeyElement {
             bytes: vec![1, 2, 3],
@@ -252,6 +267,22 @@ fn in_legacy_all_keys_with_our_device_id_are_given_and_in_omemo_2_those_of_our_a
     assert_eq!(keys, [&omemo2.keys[1].key]);
     assert_eq!(omemo2.keys_for("carol@example.org", device(1)).count(), 0);
     assert_eq!(legacy.keys_for("bob@example.org", device(3)).count(), 0);
+}
+
+#[test]
+fn thousands_of_keys_for_one_long_address_hold_it_once() {
+    let keys = "<key rid='1'>AAAA</key>".repeat(6_000);
+    let jid = "a".repeat(8_000);
+    let message = parse(&format!(
+        "<encrypted xmlns='urn:xmpp:omemo:2'><header sid='1'><keys jid='{jid}'>{keys}</keys></header></encrypted>"
+    ));
+    let keys = read_encrypted(&message).unwrap().keys;
+    assert_eq!(keys.len(), MAX_KEYS);
+    let places: std::collections::BTreeSet<_> = keys
+        .iter()
+        .map(|key| key.jid.as_deref().unwrap().as_ptr())
+        .collect();
+    assert_eq!(places.len(), 1);
 }
 
 #[test]

@@ -241,7 +241,7 @@ async fn encrypted(
         omemo::put_session(write, account, jid, *device, &record).await?;
         fail::at(Point::RatchetEncrypted);
         keys.push(AddressedKey {
-            jid: Some(jid.to_string()),
+            jid: Some(jid.as_str().into()),
             device: *device,
             key,
         });
