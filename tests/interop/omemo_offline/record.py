@@ -2,17 +2,23 @@
 
     python record.py ../../../src-tauri/crates/omemo/tests/vectors
 
-writes legacy.json, omemo2.json and signatures.json anew. All secrets and all random bytes drawn are in them, so that the crate's
+writes legacy.json, omemo2.json, signatures.json and derivations.json anew (not records.json: those are our own records, as
+earlier versions stored them). All secrets and all random bytes drawn are in them, so that the crate's
 tests can take either side's place and must then produce the same bytes.
 """
 
 import asyncio
+import hashlib
+import hmac
 import json
 import pathlib
 import sys
 
 import oracle
 import xeddsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 # Of the group that Curve25519's base point makes.
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -103,7 +109,55 @@ def signatures():
     return recorded
 
 
+# What keeps the derivations of the generations apart: of the agreement, the root chain, a message's keys.
+INFOS = {
+    "legacy": (b"WhisperText", b"WhisperRatchet", b"WhisperMessageKeys"),
+    "omemo2": (b"OMEMO X3DH", b"OMEMO Root Chain", b"OMEMO Message Key Material"),
+}
+
+
+def fixed(name):
+    return hashlib.sha256(name.encode()).digest()
+
+
+def public(secret):
+    return X25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def agree(secret, other):
+    return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public(other)))
+
+
+def hkdf(salt, secret, info, length):
+    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
+
+
+def derivations():
+    """X3DH and the ratchet's steps with fixed keys, computed by nothing but RFC 7748, 5869 and HMAC; and keys in both
+    forms."""
+    hexed = lambda values: {name: value.hex() for name, value in values.items()}
+    names = ("active identity", "base", "passive identity", "signed prekey", "prekey", "ratchet key")
+    active, base, passive, signed, prekey, ratchet = secrets = [fixed(name) for name in names]
+    recorded = {"secrets": [secret.hex() for secret in secrets], "keys": []}
+    for generation, (agreement, root_info, message) in INFOS.items():
+        shared = agree(active, signed) + agree(base, passive) + agree(base, signed) + agree(base, prekey)
+        root = hkdf(bytes(32), b"\xff" * 32 + shared, agreement, 32)
+        both = hkdf(root, agree(ratchet, signed), root_info, 64)
+        chain = both[32:]
+        seed, next_chain = (hmac.digest(chain, bytes([step]), "sha256") for step in (1, 2))
+        keys = hkdf(bytes(32), seed, message, 80)
+        recorded[generation] = hexed({"root": root, "next_root": both[:32], "chain": chain, "seed": seed,
+                                      "next_chain": next_chain, "keys": keys})
+    for sign_bit in (0, 1):
+        secret = oracle.fresh_identity(sign_bit)
+        curve, edwards = xeddsa.priv_to_curve25519_pub(secret), xeddsa.priv_to_ed25519_pub(secret)
+        recorded["keys"].append({"sign_bit": sign_bit} | hexed({"secret": secret, "curve": curve, "edwards": edwards}))
+    return recorded
+
+
 async def main(folder):
+    path = pathlib.Path(folder) / "derivations.json"
+    path.write_text(json.dumps(derivations(), indent=1) + "\n")
     path = pathlib.Path(folder) / "signatures.json"
     path.write_text(json.dumps(signatures(), indent=1) + "\n")
     for profile in oracle.PROFILES:

@@ -256,6 +256,25 @@ mod tests {
     }
 
     #[test]
+    fn agreements_with_any_scalar_and_coordinate_are_those_of_rfc_7748() {
+        // §5.2; the second coordinate has its highest bit set, which is ignored.
+        for (scalar, coordinate, shared) in [
+            (
+                "a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+                "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+                "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552",
+            ),
+            (
+                "4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+                "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+                "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957",
+            ),
+        ] {
+            assert_eq!(*agree(&unhex(scalar), &unhex(coordinate)).unwrap(), unhex(shared));
+        }
+    }
+
+    #[test]
     fn agreements_with_weak_points_are_refused() {
         let mut one = [0; 32];
         one[0] = 1;
@@ -275,6 +294,11 @@ mod tests {
         let drawn = hkdf::<42>(&[0; 32], &[0x0b; 22], b"");
         let expected = "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8";
         assert_eq!(*drawn, unhex(expected));
+        // Appendix A.1; its salt is shorter, which HMAC fills up with zeros.
+        let salt = unhex("000102030405060708090a0b0c00000000000000000000000000000000000000");
+        let info: [u8; 10] = unhex("f0f1f2f3f4f5f6f7f8f9");
+        let expected = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865";
+        assert_eq!(*hkdf::<42>(&salt, &[0x0b; 22], &info), unhex(expected));
     }
 
     #[test]

@@ -489,3 +489,6 @@ impl ReceivingChain {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,23 @@ fn the_fingerprint_is_the_curve_form_in_lower_case_hex() {
 }
 
 #[test]
+fn a_key_has_one_fingerprint_in_both_generations_whatever_its_sign() {
+    let recorded: Value = serde_json::from_str(include_str!("vectors/derivations.json")).unwrap();
+    let mut signs = Vec::new();
+    for entry in recorded["keys"].as_array().unwrap() {
+        let text = |name: &str| unhex(entry[name].as_str().unwrap());
+        let legacy = IdentityKey::from_curve(&text("curve")).unwrap();
+        let omemo2 = IdentityKey::from_edwards(&text("edwards")).unwrap();
+        assert_eq!(legacy, omemo2);
+        assert_eq!(legacy.fingerprint().to_string(), entry["curve"].as_str().unwrap());
+        assert_eq!(omemo2.fingerprint(), legacy.fingerprint());
+        assert_eq!(pair(entry["secret"].as_str().unwrap()).public(), &legacy);
+        signs.push(text("edwards")[31] >> 7);
+    }
+    assert_eq!(signs, [0, 1]);
+}
+
+#[test]
 fn a_fingerprint_is_read_from_any_usual_form_and_from_no_other() {
     let expected = Fingerprint([0xab; 32]);
     let plain = "ab".repeat(32);
