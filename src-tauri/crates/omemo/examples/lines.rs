@@ -1,13 +1,15 @@
 //! One device that speaks in lines, so that a script can set it against a foreign implementation
 //! (`tests/interop/omemo_offline/check.py`). Its random bytes are the same in every run.
 //!
-//! Started with `legacy` or `omemo2`. Lines in, one line out each:
+//! Started with `legacy` or `omemo2`, and a file if it is to be started again: all it keeps is stored there after every
+//! line, and read if the file is there. Lines in, one line out each:
 //! - `bundle` -> the bundle's XML
 //! - `start <bundle XML>` -> `ok`
 //! - `send <hex of a text, or - for an empty message>` -> `<0|1 key exchange> <key> <iv> <payload>`, in hex or `-`
 //! - `open <0|1> <key> <iv> <payload>` -> `ok <hex of the text, or ->` or `error <code>`
 
 use std::io::{BufRead, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use waxwing_omemo::{
@@ -39,6 +41,7 @@ struct Device {
     prekeys: Vec<PreKey>,
     /// As a store would keep it: read and written at every step.
     stored: Option<Vec<u8>>,
+    file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -47,21 +50,18 @@ fn main() -> ExitCode {
         Some("omemo2") => Profile::Omemo2,
         _ => return ExitCode::FAILURE,
     };
-    let mut rng = Fixed(1);
-    let mut device = Device {
-        profile,
-        identity: IdentityKeyPair::generate(&mut rng),
-        signed: SignedPreKey::generate(PreKeyId(1), 0, &mut rng),
-        prekeys: generate_prekeys(PreKeyId(1), 10, &mut rng),
-        rng,
-        stored: None,
-    };
+    let mut device = Device::new(profile, std::env::args_os().nth(2).map(PathBuf::from));
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let answer = device
             .answer(&line)
             .unwrap_or_else(|code| format!("error {code}"));
-        if writeln!(out, "{answer}").and_then(|()| out.flush()).is_err() {
+        let kept = device.save();
+        if kept
+            .and_then(|()| writeln!(out, "{answer}"))
+            .and_then(|()| out.flush())
+            .is_err()
+        {
             break;
         }
     }
@@ -69,6 +69,47 @@ fn main() -> ExitCode {
 }
 
 impl Device {
+    fn new(profile: Profile, file: Option<PathBuf>) -> Self {
+        let mut rng = Fixed(1);
+        let mut device = Self {
+            profile,
+            identity: IdentityKeyPair::generate(&mut rng),
+            signed: SignedPreKey::generate(PreKeyId(1), 0, &mut rng),
+            prekeys: generate_prekeys(PreKeyId(1), 10, &mut rng),
+            rng,
+            stored: None,
+            file,
+        };
+        let file = device.file.as_ref();
+        if let Some(text) = file.and_then(|file| std::fs::read_to_string(file).ok()) {
+            device.load(&text);
+        }
+        device
+    }
+
+    /// All that changes while it talks: where the random bytes are, the record, and the prekeys that are left.
+    fn save(&self) -> std::io::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let prekeys: Vec<_> = self.prekeys.iter().map(|key| key.id().to_string()).collect();
+        let record = hex(self.stored.as_deref());
+        std::fs::write(file, format!("{} {record} {}", self.rng.0, prekeys.join(" ")))
+    }
+
+    fn load(&mut self, text: &str) {
+        let mut words = text.split(' ');
+        self.rng = Fixed(
+            words
+                .next()
+                .and_then(|number| number.parse().ok())
+                .expect("a number"),
+        );
+        self.stored = words.next().and_then(unhex);
+        let left: Vec<u32> = words.filter_map(|id| id.parse().ok()).collect();
+        self.prekeys.retain(|key| left.contains(&key.id().0));
+    }
+
     fn answer(&mut self, line: &str) -> Result<String, String> {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         match command {
