@@ -1,0 +1,201 @@
+//! What must become of a key element: the double ratchet's bookkeeping without its cryptography.
+
+use std::collections::HashSet;
+
+use waxwing_omemo::{
+    DecryptError, HEARTBEAT_AFTER, MAX_ARCHIVED, MAX_CHAINS, MAX_SKIP, MAX_STEPS_PER_MESSAGE, MAX_STORED_KEYS,
+};
+
+use super::element::Visible;
+
+/// What is foreseen for a delivery.
+pub(crate) enum Foreseen {
+    /// It opens, in the session at this place of the record or in a new one.
+    Opens { at: Option<usize>, heartbeat: bool },
+    /// It fails, with one of these reasons.
+    Fails(&'static [DecryptError]),
+}
+
+/// Where a message belongs; the model knows the session, other than those who read it.
+pub(crate) struct Where<'a> {
+    pub(crate) session: usize,
+    pub(crate) is_prekey: bool,
+    pub(crate) visible: &'a Visible,
+}
+
+/// One record: its sessions, the one in use first.
+#[derive(Default)]
+pub(crate) struct Record(Vec<Session>);
+
+struct Session {
+    number: usize,
+    /// We began it and have opened nothing in it: it repeats its key exchange.
+    unanswered: bool,
+    /// The newest is last.
+    chains: Vec<Chain>,
+    seen: HashSet<[u8; 32]>,
+}
+
+struct Chain {
+    key: [u8; 32],
+    next: u64,
+    given_up: u64,
+    skipped: Vec<u64>,
+    heartbeat_reported: bool,
+}
+
+/// A message without session, or on a chain that was given up: it fits to nothing.
+const FITS_NOTHING: &[DecryptError] = &[DecryptError::BadMac, DecryptError::TooManySkipped];
+
+impl Record {
+    /// The session in use, and whether it repeats its key exchange.
+    pub(crate) fn current(&self) -> Option<(usize, bool)> {
+        self.0.first().map(|session| (session.number, session.unanswered))
+    }
+
+    /// A new session takes the first place.
+    pub(crate) fn begin(&mut self, session: usize, ours: bool) {
+        self.promote(Session {
+            number: session,
+            unanswered: ours,
+            chains: Vec::new(),
+            seen: HashSet::new(),
+        });
+    }
+
+    /// What becomes of this message; `exchange` says what a new session would meet.
+    pub(crate) fn foresee(
+        &self,
+        message: &Where<'_>,
+        exchange: Result<(), &'static [DecryptError]>,
+    ) -> Foreseen {
+        let at = self.0.iter().position(|one| one.number == message.session);
+        match at {
+            None if message.is_prekey => match exchange {
+                Ok(()) => in_chain(
+                    None,
+                    message.visible.n,
+                    &mut u64::from(MAX_STEPS_PER_MESSAGE),
+                    None,
+                ),
+                Err(errors) => Foreseen::Fails(errors),
+            },
+            None if self.0.is_empty() => Foreseen::Fails(&[DecryptError::NoSession]),
+            None => Foreseen::Fails(FITS_NOTHING),
+            Some(at) => self.foresee_in(at, message),
+        }
+    }
+
+    fn foresee_in(&self, at: usize, message: &Where<'_>) -> Foreseen {
+        let (session, visible) = (&self.0[at], message.visible);
+        let mut budget = u64::from(MAX_STEPS_PER_MESSAGE);
+        let place = session
+            .chains
+            .iter()
+            .position(|chain| chain.key == visible.ratchet_key);
+        let Some(place) = place else {
+            if session.seen.contains(&visible.ratchet_key) {
+                return Foreseen::Fails(FITS_NOTHING);
+            }
+            // Without a key exchange, the sessions before this one are tried in vain.
+            let before = if message.is_prekey { 0 } else { at };
+            for _ in 0..before {
+                in_chain(None, visible.n, &mut budget, None);
+            }
+            return in_chain(None, visible.n, &mut budget, Some(at));
+        };
+        let newest = place + 1 == session.chains.len();
+        match in_chain(Some(&session.chains[place]), visible.n, &mut budget, Some(at)) {
+            Foreseen::Opens { at, heartbeat } => Foreseen::Opens {
+                at,
+                heartbeat: heartbeat && newest,
+            },
+            fails @ Foreseen::Fails(_) => fails,
+        }
+    }
+
+    /// The message was opened.
+    pub(crate) fn opened(&mut self, at: Option<usize>, message: &Where<'_>, heartbeat: bool) {
+        let mut session = match at {
+            Some(at) => self.0.remove(at),
+            None => Session {
+                number: message.session,
+                unanswered: false,
+                chains: Vec::new(),
+                seen: HashSet::new(),
+            },
+        };
+        session.unanswered = false;
+        session.opened(message.visible, heartbeat);
+        self.promote(session);
+    }
+
+    fn promote(&mut self, session: Session) {
+        self.0.insert(0, session);
+        self.0.truncate(MAX_ARCHIVED + 1);
+        let mut room = MAX_STORED_KEYS;
+        for session in &mut self.0 {
+            session.keep(room);
+            room -= session.stored();
+        }
+    }
+}
+
+impl Session {
+    fn opened(&mut self, visible: &Visible, heartbeat: bool) {
+        if self.seen.insert(visible.ratchet_key) {
+            self.chains.push(Chain {
+                key: visible.ratchet_key,
+                next: 0,
+                given_up: 0,
+                skipped: Vec::new(),
+                heartbeat_reported: false,
+            });
+        }
+        let chain = self
+            .chains
+            .iter_mut()
+            .find(|chain| chain.key == visible.ratchet_key)
+            .expect("what opened has a chain");
+        if visible.n >= chain.next {
+            chain.skipped.extend(chain.next..visible.n);
+            chain.next = visible.n + 1;
+        } else {
+            chain.skipped.retain(|n| *n != visible.n);
+        }
+        chain.heartbeat_reported |= heartbeat;
+        let surplus = self.chains.len().saturating_sub(MAX_CHAINS);
+        self.chains.drain(..surplus);
+    }
+
+    fn stored(&self) -> usize {
+        self.chains.iter().map(|chain| chain.skipped.len()).sum()
+    }
+
+    /// Keeps so many keys of missing messages, the newest.
+    fn keep(&mut self, room: usize) {
+        for _ in room..self.stored() {
+            let oldest = self.chains.iter_mut().find(|chain| !chain.skipped.is_empty());
+            let chain = oldest.expect("there are more than there is room for");
+            chain.given_up = chain.skipped.remove(0) + 1;
+        }
+    }
+}
+
+/// What becomes of message `n` of this chain, or of one that is new.
+fn in_chain(chain: Option<&Chain>, n: u64, budget: &mut u64, at: Option<usize>) -> Foreseen {
+    let next = chain.map_or(0, |chain| chain.next);
+    let heartbeat = n >= u64::from(HEARTBEAT_AFTER) && !chain.is_some_and(|chain| chain.heartbeat_reported);
+    if let Some(missing) = n.checked_sub(next) {
+        if missing > u64::from(MAX_SKIP) || missing >= *budget {
+            return Foreseen::Fails(&[DecryptError::TooManySkipped]);
+        }
+        *budget -= missing + 1;
+        return Foreseen::Opens { at, heartbeat };
+    }
+    match chain {
+        Some(chain) if chain.skipped.contains(&n) => Foreseen::Opens { at, heartbeat },
+        Some(chain) if n < chain.given_up => Foreseen::Fails(&[DecryptError::GivenUp]),
+        _ => Foreseen::Fails(&[DecryptError::Duplicate]),
+    }
+}

@@ -1,0 +1,372 @@
+//! Two people with up to three devices each, a network that loses, doubles and disorders, and disks that come back.
+
+use std::collections::HashSet;
+
+use waxwing_omemo::{
+    Bundle, DecryptError, Decrypted, KeyElement, MAX_ARCHIVED, MAX_STORED_KEYS, Profile, prekey_ids,
+};
+
+use super::Tally;
+use super::device::{Device, Peer};
+use super::element::{self, Visible};
+use super::foresee::{Foreseen, Record, Where};
+use crate::support::Repeatable;
+
+/// A session that broke is replaced at most once in so many steps.
+const HEAL_EVERY: u64 = 40;
+/// All plaintexts begin with this block (see [`Visible::first_block`]).
+const OPENING: &[u8; 16] = b"always the same!";
+/// How often all may write to all until everything opens at once.
+const QUIET_ROUNDS: usize = 8;
+
+/// What is on its way to one device.
+#[derive(Clone)]
+struct Element {
+    number: u64,
+    from: usize,
+    to: usize,
+    profile: Profile,
+    key: KeyElement,
+    session: usize,
+    is_repetition: bool,
+}
+
+pub(crate) struct World {
+    devices: Vec<Device>,
+    /// What the server shows, by device.
+    bundles: Vec<[(Profile, Bundle); 2]>,
+    under_way: Vec<Element>,
+    /// By number of the session, who began it.
+    sessions: Vec<usize>,
+    numbers: u64,
+    clock: u64,
+    /// The first block of everything that was ever sealed.
+    sealed: HashSet<[u8; 16]>,
+    opened: HashSet<u64>,
+    pub(crate) tally: Tally,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Repeatable::new(seed);
+        let mut devices: Vec<_> = (0..2 + chance.below(4))
+            .map(|_| Device::new(chance.number()))
+            .collect();
+        let bundles = devices.iter_mut().map(Device::publish).collect();
+        Self {
+            devices,
+            bundles,
+            under_way: Vec::new(),
+            sessions: Vec::new(),
+            numbers: 0,
+            clock: 0,
+            sealed: HashSet::new(),
+            opened: HashSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// One thing happens.
+    pub(crate) fn step(&mut self, chance: &mut Repeatable) -> Result<(), String> {
+        self.clock += 1;
+        self.tally.steps += 1;
+        let (who, some) = (
+            chance.below(self.devices.len()),
+            chance.below(self.under_way.len().max(1)),
+        );
+        let profile = Profile::ALL[chance.below(2)];
+        match chance.below(1_000) {
+            0..300 => self.write(who, profile)?,
+            300..400 => self.deliver(some)?,
+            400..760 => self.deliver(0)?,
+            760..800 => self.lose(some),
+            800..840 => self.repeat(some),
+            840..880 => self.devices[who].restart(),
+            880..930 => self.publish(who),
+            930..935 => self.devices[who].rotate(),
+            935..960 => self.devices[who].turn_archive(),
+            960..970 => self.devices[who].snapshot = Some(self.devices[who].stored.clone()),
+            970..974 => self.restore(who),
+            974..984 => self.begin_again(who, profile, chance)?,
+            984..985 => self.burst(who, profile, chance)?,
+            _ => self.deliver_all_to(who)?,
+        }
+        while self.under_way.len() > 150 {
+            self.deliver(0)?;
+        }
+        self.hold_bounds(who)
+    }
+
+    /// Somebody writes to all other devices, as one message is for all of them.
+    fn write(&mut self, who: usize, profile: Profile) -> Result<(), String> {
+        for other in (0..self.devices.len()).filter(|other| *other != who) {
+            self.send(who, (other, profile))?;
+        }
+        Ok(())
+    }
+
+    /// Long monologues, of which much is lost.
+    fn burst(&mut self, who: usize, profile: Profile, chance: &mut Repeatable) -> Result<(), String> {
+        let other = self.other(who, chance);
+        // More than all keys of missing messages that are kept.
+        for _ in 0..chance.below(3_000) {
+            let before = self.under_way.len();
+            self.send(who, (other, profile))?;
+            if chance.below(100) != 0 {
+                self.tally.lost += 1;
+                self.under_way.truncate(before);
+            }
+        }
+        self.send(who, (other, profile))
+    }
+
+    fn other(&self, who: usize, chance: &mut Repeatable) -> usize {
+        (who + 1 + chance.below(self.devices.len() - 1)) % self.devices.len()
+    }
+
+    fn send(&mut self, who: usize, peer: Peer) -> Result<(), String> {
+        if !self.devices[who].has_session(peer) {
+            self.start(who, peer)?;
+        }
+        self.numbers += 1;
+        let mut material = OPENING.to_vec();
+        material.extend(self.numbers.to_be_bytes());
+        let key = self.devices[who].encrypt(peer, &material)?;
+        let visible = element::read(peer.1, &key);
+        if !self.sealed.insert(visible.first_block) {
+            return Err(format!(
+                "message {} is sealed with a key that was used before",
+                self.numbers
+            ));
+        }
+        let (session, repeats_exchange) = self.devices[who]
+            .records
+            .get(&peer)
+            .and_then(Record::current)
+            .ok_or("no session is known")?;
+        if key.is_prekey != repeats_exchange {
+            return Err(format!(
+                "message {}: key exchange {}",
+                self.numbers, key.is_prekey
+            ));
+        }
+        self.tally.sent += 1;
+        self.under_way.push(Element {
+            number: self.numbers,
+            from: who,
+            to: peer.0,
+            profile: peer.1,
+            key,
+            session,
+            is_repetition: false,
+        });
+        Ok(())
+    }
+
+    fn start(&mut self, who: usize, peer: Peer) -> Result<(), String> {
+        let bundles = &self.bundles[peer.0];
+        let (_, bundle) = bundles
+            .iter()
+            .find(|(profile, _)| *profile == peer.1)
+            .ok_or("no bundle")?;
+        self.devices[who].start(peer, bundle)?;
+        let session = self.sessions.len();
+        self.sessions.push(who);
+        self.devices[who]
+            .records
+            .entry(peer)
+            .or_default()
+            .begin(session, true);
+        self.tally.sessions += 1;
+        Ok(())
+    }
+
+    fn begin_again(&mut self, who: usize, profile: Profile, chance: &mut Repeatable) -> Result<(), String> {
+        let peer = (self.other(who, chance), profile);
+        self.start(who, peer)?;
+        self.send(who, peer)
+    }
+
+    fn lose(&mut self, at: usize) {
+        if at < self.under_way.len() {
+            self.under_way.remove(at);
+            self.tally.lost += 1;
+        }
+    }
+
+    fn repeat(&mut self, at: usize) {
+        if let Some(element) = self.under_way.get(at) {
+            let repetition = Element {
+                is_repetition: true,
+                ..element.clone()
+            };
+            self.under_way.push(repetition);
+        }
+    }
+
+    fn publish(&mut self, who: usize) {
+        self.bundles[who] = self.devices[who].publish();
+    }
+
+    fn restore(&mut self, who: usize) {
+        if self.devices[who].restore() {
+            self.publish(who);
+            self.tally.restored += 1;
+        }
+    }
+
+    fn deliver_all_to(&mut self, who: usize) -> Result<(), String> {
+        while let Some(at) = self.under_way.iter().position(|element| element.to == who) {
+            self.deliver(at)?;
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, at: usize) -> Result<(), String> {
+        if at >= self.under_way.len() {
+            return Ok(());
+        }
+        let element = self.under_way.remove(at);
+        let visible = element::read(element.profile, &element.key);
+        let place = Where {
+            session: element.session,
+            is_prekey: element.key.is_prekey,
+            visible: &visible,
+        };
+        let foreseen = self.foresee(&element, &place)?;
+        let device = &mut self.devices[element.to];
+        let result = device.open((element.from, element.profile), &element.key);
+        self.tally.count(result.as_ref().err().copied());
+        match (foreseen, result) {
+            (Foreseen::Opens { at, heartbeat }, Ok(opened)) => {
+                let record = device.records.entry((element.from, element.profile)).or_default();
+                record.opened(at, &place, heartbeat);
+                self.accept(&element, &visible, &opened, at.is_none(), heartbeat)
+            }
+            (Foreseen::Fails(reasons), Err(reason)) if reasons.contains(&reason) => {
+                self.refuse(&element, reason)
+            }
+            (Foreseen::Opens { .. }, Err(reason)) => Err(format!(
+                "message {} should open and does not: {reason}",
+                element.number
+            )),
+            (Foreseen::Fails(reasons), Ok(_)) => Err(format!(
+                "message {} opens and should fail: {reasons:?}",
+                element.number
+            )),
+            (Foreseen::Fails(reasons), Err(reason)) => Err(format!(
+                "message {} fails with {reason:?}, not {reasons:?}",
+                element.number
+            )),
+        }
+    }
+
+    fn foresee(&self, element: &Element, place: &Where<'_>) -> Result<Foreseen, String> {
+        let device = &self.devices[element.to];
+        let exchange = if element.key.is_prekey {
+            let ids = prekey_ids(element.profile, &element.key.bytes).map_err(|error| error.to_string())?;
+            device.exchange(ids.signed, ids.one_time.ok_or("no one-time prekey is named")?)
+        } else {
+            Ok(())
+        };
+        let record = device.records.get(&(element.from, element.profile));
+        Ok(match record {
+            Some(record) => record.foresee(place, exchange),
+            None => Record::default().foresee(place, exchange),
+        })
+    }
+
+    fn accept(
+        &mut self,
+        element: &Element,
+        visible: &Visible,
+        opened: &Decrypted,
+        is_new: bool,
+        heartbeat: bool,
+    ) -> Result<(), String> {
+        let number = element.number;
+        if opened.key_material[16..] != number.to_be_bytes() {
+            return Err(format!("message {number} opens as another one"));
+        }
+        if !self.opened.insert(number) {
+            return Err(format!("message {number} opens a second time"));
+        }
+        let effects = opened.effects;
+        if effects.new_session != is_new || effects.consumed_prekey.is_some() != is_new {
+            return Err(format!("message {number} begins a session {is_new}: {effects:?}"));
+        }
+        if effects.heartbeat_wanted != heartbeat {
+            return Err(format!(
+                "message {number}, {} of its chain: {effects:?}",
+                visible.n
+            ));
+        }
+        if is_new || heartbeat {
+            self.send(element.to, (element.from, element.profile))?;
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, element: &Element, reason: DecryptError) -> Result<(), String> {
+        let was_opened = self.opened.contains(&element.number);
+        if reason == DecryptError::Duplicate && !was_opened {
+            return Err(format!(
+                "message {} was never opened and is called a duplicate",
+                element.number
+            ));
+        }
+        let peer = (element.from, element.profile);
+        let device = &mut self.devices[element.to];
+        let healed_at = device.healed_at.get(&peer);
+        let is_due = healed_at.is_none_or(|at| self.clock >= at + HEAL_EVERY);
+        let is_live = !element.is_repetition && !was_opened && !device.is_catching_up();
+        if reason.healing_helps() && is_live && is_due {
+            device.healed_at.insert(peer, self.clock);
+            self.tally.healed += 1;
+            self.start(element.to, peer)?;
+            self.send(element.to, peer)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing grows without end.
+    fn hold_bounds(&self, who: usize) -> Result<(), String> {
+        let device = &self.devices[who];
+        let (record, prekeys) = (device.largest_record(), device.prekey_count());
+        if record > (MAX_ARCHIVED + 1) * 700 + MAX_STORED_KEYS * 36 || prekeys > 500 {
+            return Err(format!("a record of {record} bytes, {prekeys} prekeys"));
+        }
+        Ok(())
+    }
+
+    /// Everything arrives, in order; then all write to all until each message opens at once.
+    pub(crate) fn quiet_down(&mut self) -> Result<(), String> {
+        for device in &mut self.devices {
+            if device.is_catching_up() {
+                device.turn_archive();
+            }
+        }
+        for _ in 0..QUIET_ROUNDS {
+            while !self.under_way.is_empty() {
+                self.deliver(0)?;
+            }
+            (0..self.devices.len()).for_each(|who| self.publish(who));
+            self.clock += HEAL_EVERY;
+            let (first, failed) = (self.numbers, self.tally.failed());
+            for who in 0..self.devices.len() {
+                Profile::ALL
+                    .into_iter()
+                    .try_for_each(|profile| self.write(who, profile))?;
+            }
+            let written: Vec<u64> = self.under_way.iter().map(|element| element.number).collect();
+            assert!(written.iter().all(|number| *number > first));
+            while !self.under_way.is_empty() {
+                self.deliver(0)?;
+            }
+            if self.tally.failed() == failed && written.iter().all(|number| self.opened.contains(number)) {
+                return Ok(());
+            }
+        }
+        Err("they do not talk again after all has arrived".to_owned())
+    }
+}
