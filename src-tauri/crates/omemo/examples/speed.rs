@@ -2,14 +2,16 @@
 //!
 //! Prints medians. "Encrypted" is a whole stanza: the payload sealed once, a key for each device, every record read
 //! from and written to its stored bytes. "Decrypted" is the same stanza opened by each of its devices, counted per
-//! device. Messages go one way with an answer every tenth, so ratchet steps are in.
+//! device. Messages go one way with an answer every tenth, so ratchet steps are in. A session is begun and accepted: the
+//! bundle's signature checked, the key exchange made, sent and opened. Then the dearest message that somebody who once
+//! talked to us can send: on an unknown chain, far ahead, with all sessions that are archived to be tried.
 
 use std::time::{Duration, Instant};
 
 use waxwing_omemo::{
-    Bundle, DeviceId, IdentityKeyPair, KeyElement, LocalPreKeys, OsEntropy, PreKey, PreKeyId, Profile,
-    Sealed, SessionRecord, SignedPreKey, decrypt_key, encrypt_key, generate_prekeys, open_payload,
-    seal_payload, start_session,
+    Bundle, DecryptError, Decrypted, DeviceId, IdentityKeyPair, KeyElement, LocalPreKeys, MAX_ARCHIVED,
+    MAX_SKIP, OsEntropy, PreKey, PreKeyId, Profile, Sealed, SessionRecord, SignedPreKey, decrypt_key,
+    encrypt_key, generate_prekeys, open_payload, seal_payload, start_session,
 };
 
 const RUNS: usize = 9;
@@ -41,25 +43,20 @@ struct Chat {
 }
 
 fn main() {
-    println!(
-        "{:8} {:>7} {:>18} {:>18}",
-        "", "devices", "encrypted a second", "decrypted a second"
-    );
     for profile in Profile::ALL {
         let starts = median((0..RUNS).map(|_| starts(profile)).collect());
+        println!("{profile:?} sessions a second: {starts:.0}");
+        println!(
+            "{profile:?} milliseconds for the dearest message: {:.2}",
+            dearest(profile)
+        );
+        println!("{profile:?} devices, stanzas encrypted a second, keys decrypted a second:");
         for devices in [1, 5, 20] {
             let mut runs: Vec<_> = (0..RUNS).map(|_| stanzas(profile, devices)).collect();
             let encrypted = median(runs.iter().map(|run| run.0).collect());
             let decrypted = median(runs.drain(..).map(|run| run.1).collect());
-            println!(
-                "{:8} {devices:>7} {encrypted:>18.0} {decrypted:>18.0}",
-                format!("{profile:?}")
-            );
+            println!("{profile:?} {devices} {encrypted:.0} {decrypted:.0}");
         }
-        println!(
-            "{:8} sessions started and accepted a second: {starts:.0}",
-            format!("{profile:?}")
-        );
     }
 }
 
@@ -72,12 +69,63 @@ fn rate(count: usize, time: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()
 }
 
-/// Key exchanges made and opened a second, bundle signature included.
+/// Sessions begun and accepted a second.
 fn starts(profile: Profile) -> f64 {
     let count = 50;
+    let sender = IdentityKeyPair::generate(&mut OsEntropy);
+    let receivers: Vec<_> = (0..count).map(|_| device()).collect();
+    let bundles: Vec<_> = receivers
+        .iter()
+        .map(|receiver| bundle(profile, receiver))
+        .collect();
     let started = Instant::now();
-    (0..count).for_each(|_| drop(chat(profile, 1)));
+    for (mut receiver, bundle) in receivers.into_iter().zip(bundles) {
+        begin(&sender, &mut receiver, &bundle, None);
+    }
     rate(count, started.elapsed())
+}
+
+fn bundle(profile: Profile, of: &Device) -> Bundle {
+    Bundle::of_own_keys(profile, &of.identity, &of.signed, &of.prekeys, &mut OsEntropy)
+}
+
+/// Reads the bundle, begins a session beside those there are and has its first message opened. Gives the sender's record.
+fn begin(
+    sender: &IdentityKeyPair,
+    receiver: &mut Device,
+    bundle: &Bundle,
+    record: Option<&SessionRecord>,
+) -> SessionRecord {
+    let profile = bundle.profile();
+    let (identity, signed, signature) = (*bundle.identity(), *bundle.signed_prekey(), *bundle.signature());
+    let read = Bundle::new(profile, identity, signed, signature, bundle.prekeys().to_vec());
+    let (own, rng) = (DeviceId::random(&mut OsEntropy), &mut OsEntropy);
+    let record = start_session(record, sender, own, &read.expect("it is signed"), None, rng);
+    let (record, key) =
+        encrypt_key(&record.expect("it is whole"), sender, &[1; 32]).expect("the session is fresh");
+    open(profile, receiver, &key);
+    record
+}
+
+/// Milliseconds until the dearest message is refused, the median of some.
+fn dearest(profile: Profile) -> f64 {
+    let (eve, mut receiver) = (IdentityKeyPair::generate(&mut OsEntropy), device());
+    let bundle = bundle(profile, &receiver);
+    let mut record = None;
+    for _ in 0..=MAX_ARCHIVED {
+        record = Some(begin(&eve, &mut receiver, &bundle, record.as_ref()));
+    }
+    // A chain that no session knows, as far ahead as any will go.
+    let mut unrelated = chat(profile, 1);
+    let keys = (0..MAX_SKIP).filter_map(|_| encrypt(&mut unrelated).1.pop());
+    let key = keys.last().expect("it was encrypted to one device");
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
+        let started = Instant::now();
+        assert!(try_open(profile, &receiver, &key).is_err(), "it fits no session");
+        times.push(started.elapsed().as_secs_f64() * 1_000.0);
+    }
+    median(times)
 }
 
 /// A chat in which every receiver has answered.
@@ -90,18 +138,8 @@ fn chat(profile: Profile, devices: usize) -> Chat {
     };
     for _ in 0..devices {
         let mut receiver = device();
-        let rng = &mut OsEntropy;
-        let bundle = Bundle::of_own_keys(
-            profile,
-            &receiver.identity,
-            &receiver.signed,
-            &receiver.prekeys,
-            rng,
-        );
-        let own = DeviceId::random(rng);
-        let record = start_session(None, &chat.sender, own, &bundle, None, rng).expect("the bundle is whole");
-        let (record, key) = encrypt_key(&record, &chat.sender, &[1; 32]).expect("the session is fresh");
-        open(profile, &mut receiver, &key);
+        let bundle = bundle(profile, &receiver);
+        let record = begin(&chat.sender, &mut receiver, &bundle, None);
         chat.stored.push(record.to_bytes().to_vec());
         chat.receivers.push(receiver);
     }
@@ -110,12 +148,18 @@ fn chat(profile: Profile, devices: usize) -> Chat {
 }
 
 fn open(profile: Profile, receiver: &mut Device, key: &KeyElement) -> Vec<u8> {
+    let opened = try_open(profile, receiver, key).expect("the message is whole");
+    receiver.stored = opened.record.to_bytes().to_vec();
+    opened.key_material.to_vec()
+}
+
+fn try_open(profile: Profile, receiver: &Device, key: &KeyElement) -> Result<Decrypted, DecryptError> {
     let record = SessionRecord::from_bytes(&receiver.stored).ok();
     let local = LocalPreKeys {
         signed: std::slice::from_ref(&receiver.signed),
         one_time: &receiver.prekeys,
     };
-    let opened = decrypt_key(
+    decrypt_key(
         profile,
         record.as_ref(),
         &receiver.identity,
@@ -124,31 +168,24 @@ fn open(profile: Profile, receiver: &mut Device, key: &KeyElement) -> Vec<u8> {
         None,
         &mut OsEntropy,
     )
-    .expect("the message is whole");
-    receiver.stored = opened.record.to_bytes().to_vec();
-    opened.key_material.to_vec()
 }
 
 /// Every receiver sends an empty message back.
 fn answer(chat: &mut Chat) {
     for (stored, receiver) in chat.stored.iter_mut().zip(&mut chat.receivers) {
-        let record = SessionRecord::from_bytes(&receiver.stored).expect("it was stored so");
-        let (record, key) = encrypt_key(&record, &receiver.identity, &[0; 32]).expect("the session is fresh");
-        receiver.stored = record.to_bytes().to_vec();
-        let record = SessionRecord::from_bytes(stored).expect("it was stored so");
-        let local = LocalPreKeys::default();
-        let opened = decrypt_key(
-            chat.profile,
-            Some(&record),
-            &chat.sender,
-            local,
-            &key,
-            None,
-            &mut OsEntropy,
-        )
-        .expect("the message is whole");
-        *stored = opened.record.to_bytes().to_vec();
+        let mut record = SessionRecord::from_bytes(stored).expect("it was stored so");
+        answer_one(chat.profile, receiver, &chat.sender, &mut record);
+        *stored = record.to_bytes().to_vec();
     }
+}
+
+fn answer_one(profile: Profile, receiver: &mut Device, sender: &IdentityKeyPair, record: &mut SessionRecord) {
+    let own = SessionRecord::from_bytes(&receiver.stored).expect("it was stored so");
+    let (own, key) = encrypt_key(&own, &receiver.identity, &[0; 32]).expect("the session is fresh");
+    receiver.stored = own.to_bytes().to_vec();
+    let (local, rng) = (LocalPreKeys::default(), &mut OsEntropy);
+    let opened = decrypt_key(profile, Some(record), sender, local, &key, None, rng);
+    *record = opened.expect("the message is whole").record;
 }
 
 fn encrypt(chat: &mut Chat) -> (Sealed, Vec<KeyElement>) {
