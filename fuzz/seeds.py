@@ -2,6 +2,9 @@
 """Writes the seeds in corpus/: what honest and hostile servers say, in the form that the targets read.
 
 guard: the first byte is the size of the pieces in which the rest comes in.
+omemo_wire: a key element. omemo_xml: a device list, bundle or message. omemo_envelope: what omemo:2 seals.
+omemo_session: the first byte says what is altered (the target), then three bytes for each alteration, or with 0x80 the
+whole key element.
 login: the first byte says who signs in (fuzz.rs, `variant`); a zero byte begins what the server says after the next wait.
 The login there is alice@waxwing.test with the password `secret`, the token `token` and fixed random numbers.
 """
@@ -9,6 +12,7 @@ The login there is alice@waxwing.test with the password `secret`, the token `tok
 import base64
 import hashlib
 import hmac
+import json
 import pathlib
 
 HERE = pathlib.Path(__file__).parent / "corpus"
@@ -178,6 +182,49 @@ def streams():
     yield "whitespace", 3, HEADER + " \t\r\n" * 40 + chat
 
 
+def recorded():
+    """Conversations of other implementations."""
+    vectors = pathlib.Path(__file__).parent.parent / "src-tauri/crates/omemo/tests/vectors"
+    for generation in ("legacy", "omemo2"):
+        conversation = json.loads((vectors / f"{generation}.json").read_text())[0]
+        yield generation, conversation, [step for step in conversation["steps"] if step["op"] == "send"]
+
+
+def key_elements():
+    for generation, _, sent in recorded():
+        for name, at in (("exchange", 0), ("message", 6), ("last_of_long_chain", 22)):
+            yield f"{generation}_{name}", bytes.fromhex(sent[at]["key"])
+
+
+def omemo_xml():
+    legacy, omemo2 = "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2"
+    yield "legacy_list", f"<list xmlns='{legacy}'><device id='1'/><device id='2147483647'/><device id='1'/></list>"
+    label = "<device id='1' label='Phone &amp; more' labelsig='c2ln'/>"
+    yield "omemo2_devices", f"<devices xmlns='{omemo2}'>{label}<device id='2'/></devices>"
+    for generation, conversation, sent in recorded():
+        yield f"{generation}_bundle", conversation["a"]["bundle"]
+        key, payload = (b64(bytes.fromhex(sent[0][name])) for name in ("key", "payload"))
+        if generation == "legacy":
+            keys, space = f"<key rid='2' prekey='true'>{key}</key><key rid='2'>{key}</key><iv>{b64(bytes(12))}</iv>", legacy
+        else:
+            keys, space = f"<keys jid='a@b'><key rid='2' kex='1'>{key}</key><key rid='3'>{key}</key></keys>", omemo2
+        payload = f"<payload>{payload}</payload>"
+        yield f"{generation}_message", f"<encrypted xmlns='{space}'><header sid='1'>{keys}</header>{payload}</encrypted>"
+        yield f"{generation}_empty", f"<encrypted xmlns='{space}'><header sid='1'>{keys}</header></encrypted>"
+
+
+def envelopes():
+    inside = "<body xmlns='jabber:client'>a &lt;b&gt; &#x1F600;</body><reply xmlns='urn:xmpp:reply:0' id='1'/>"
+    addresses = "<from jid='alice@waxwing.test'/><to jid='bob@waxwing.test'/>"
+    whole = lambda content, affixes: f"<envelope xmlns='urn:xmpp:sce:1'><content>{content}</content>{affixes}</envelope>"
+    yield "ordinary", whole(inside, f"<rpad>aaaa</rpad><time stamp='2026-08-01T00:00:00Z'/>{addresses}")
+    yield "for_nobody", whole(inside, "<from jid='Alice@waxwing.test/phone'/>")
+    yield "for_somebody_else", whole(inside, addresses.replace("bob@", "eve@"))
+    yield "what_servers_say", whole("<delay xmlns='urn:xmpp:delay' stamp='x'/><x xmlns='jabber:x:delay'/>", addresses)
+    yield "empty", whole("", addresses)
+    yield "deep", whole("<x>" * 40 + "</x>" * 40, addresses)
+
+
 def write(target, name, data):
     folder = HERE / target
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,3 +235,13 @@ for name, kind, parts in logins():
     write("login", name, bytes([kind]) + b"\0".join(part.encode() for part in parts))
 for name, size, text in streams():
     write("guard", name, bytes([size]) + (text if isinstance(text, bytes) else text.encode()))
+for name, key in key_elements():
+    write("omemo_wire", name, key)
+    write("omemo_session", name, b"\xc0" + key)
+for kind in range(10):
+    write("omemo_session", f"whole_{kind}", bytes([kind]))
+    write("omemo_session", f"altered_{kind}", bytes([kind, 3, 40, 1, 0, 2, 200]))
+for name, text in omemo_xml():
+    write("omemo_xml", name, text.encode())
+for name, text in envelopes():
+    write("omemo_envelope", name, text.encode())
