@@ -206,6 +206,16 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             &["account", "address", "fingerprint", "trust"],
         ),
         (
+            "reset_session",
+            json!({ "account": account, "address": address, "device": 1 }),
+            &["account", "address", "device"],
+        ),
+        (
+            "remove_device",
+            json!({ "account": account, "device": 1 }),
+            &["account", "device"],
+        ),
+        (
             "search",
             json!({ "query": "x", "limit": 5, "account": account }),
             &["query"],
@@ -237,6 +247,13 @@ fn absurd(param: &str) -> Vec<Value> {
             json!("bob@@waxwing.test"),
             json!(format!("{long}@waxwing.test")),
             json!("bob@waxwing.test/\u{0}"),
+        ],
+        "device" => vec![
+            json!(0),
+            json!(-1),
+            json!(2_147_483_648_u32),
+            json!(1.5),
+            json!("1"),
         ],
         "port" => vec![json!(0), json!(-1), json!(65_536), json!(5222.5), json!("5222")],
         // An empty host is one that was not given, as an empty field of the sign-in form is.
@@ -398,6 +415,8 @@ async fn the_good_params_of_the_table_are_accepted() {
         "answer_request",
         "retry_message",
         "set_trust",
+        "reset_session",
+        "remove_device",
         "accept_certificate",
         "allow_weaker_login",
         "archive_preferences",

@@ -325,7 +325,9 @@ describe("reading", () => {
       "unsupported",
     ];
     for (const reason of reasons)
-      core.addMessage(chat, null, { undecryptable: { device: 4_711, reason, method: null } });
+      core.addMessage(chat, null, {
+        undecryptable: { device: 4_711, reason, method: null, repaired: false },
+      });
     await openWindow(core, [1280, 1400]);
     await openChat("ben@b.example");
     await expect.poll(() => all("undecryptable").map((row) => row.dataset.reason)).toEqual(reasons);
@@ -409,7 +411,12 @@ describe("the lock", () => {
         active: true,
         own: false,
         label: "Phone",
+        first_seen: null,
         last_seen: null,
+        last_failure: null,
+        last_repaired: null,
+        reach: "ready",
+        bundle_fault: null,
       },
     ]);
     await openWindow(core);

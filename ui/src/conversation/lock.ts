@@ -16,7 +16,8 @@ export function lockIcon(lock: Lock): IconName {
 }
 
 /** Why a message could not be read. */
-export function whyUnreadable({ reason, method }: Undecryptable): string {
+export function whyUnreadable({ reason, method, repaired }: Undecryptable): string {
+  if (repaired) return t("message.repaired");
   return method ? t("undecryptable.unsupported_method", { method }) : t(reasons[reason]);
 }
 

@@ -541,6 +541,16 @@ export class FakeCore implements Core {
       for (const device of devices) if (device.fingerprint === fingerprint) device.trust = trust;
       return {};
     },
+    reset_session: ({ account, address, device }) => {
+      const now = new Date().toISOString();
+      this.#changeDevice(account, address, device, { last_repaired: now, reach: "ready" });
+      return {};
+    },
+    remove_device: ({ account, device }) => {
+      const own = need(this.accounts.get(account)).address;
+      this.#changeDevice(account, own, device, { active: false, protocols: [], reach: "inactive" });
+      return {};
+    },
     search: ({ query, limit = 50, account }) => {
       const words = query.toLowerCase().split(/\s+/u);
       return [...this.messages.values()]
@@ -551,6 +561,12 @@ export class FakeCore implements Core {
         .slice(0, limit);
     },
   };
+
+  #changeDevice(account: AccountId, address: string, device: number, change: Partial<Device>): void {
+    const known = (this.devices.get(key(account, address)) ?? []).find((one) => one.device === device);
+    if (known === undefined) throw fault("not_found");
+    Object.assign(known, change);
+  }
 
   #addAccount(params: AddAccount): { account: AccountId } {
     const { address, password, host, port, tls, proxy } = params;

@@ -153,13 +153,13 @@ function longAgo(core: FakeCore, account: number): void {
   core.addMessage(ines, "Can you read this?", { sent_at: hours(20) });
   core.addMessage(ines, null, {
     sent_at: hours(19.9),
-    undecryptable: { device: 48_211_907, reason: "no_session", method: null },
+    undecryptable: { device: 48_211_907, reason: "no_session", method: null, repaired: true },
     read: false,
   });
   core.addMessage(ines, null, {
     sent_at: hours(19.8),
     encryption: "none",
-    undecryptable: { device: 0, reason: "unsupported", method: "OpenPGP" },
+    undecryptable: { device: 0, reason: "unsupported", method: "OpenPGP", repaired: false },
     read: false,
   });
 
@@ -243,7 +243,12 @@ function device(id: number, trust: Device["trust"], more: Partial<Device>): Devi
     active: true,
     own: false,
     label: null,
+    first_seen: days(20 + (id % 5)),
     last_seen: days(id % 5),
+    last_failure: null,
+    last_repaired: null,
+    reach: trust === "untrusted" || trust === "undecided" ? trust : "ready",
+    bundle_fault: null,
     ...more,
   };
 }

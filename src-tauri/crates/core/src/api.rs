@@ -19,10 +19,10 @@ use crate::model::{
 };
 use crate::request::{
     AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, FetchFile, GrantedPicture,
-    ListMessages, MaybeOfAccount, Nothing, OfAccount, OfChat, OfContact, OfFile, OfMessage, OpenedChat,
-    SavedFile, Search, SendText, SetAccountEnabled, SetActive, SetArchivePreferences, SetAuthorities,
-    SetConnection, SetConsole, SetContactShared, SetEncryption, SetLooking, SetNotify, SetPassword,
-    SetPresence, SetShared, SetTrust,
+    ListMessages, MaybeOfAccount, Nothing, OfAccount, OfChat, OfContact, OfDevice, OfFile, OfMessage,
+    OfOwnDevice, OpenedChat, SavedFile, Search, SendText, SetAccountEnabled, SetActive,
+    SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetContactShared, SetEncryption,
+    SetLooking, SetNotify, SetPassword, SetPresence, SetShared, SetTrust,
 };
 
 /// Declares the requests: method name, params, reply and the function of `actions` that does it.
@@ -149,6 +149,11 @@ requests! {
     list_devices(OfContact) -> Vec<Device> = encryption::list_devices;
     /// Sets the trust in one key.
     set_trust(SetTrust) -> Nothing = encryption::set_trust;
+    /// Resets the encryption with one device: it gets a new session, and history, trust and its known key stay.
+    reset_session(OfDevice) -> Nothing = encryption::reset_session;
+    /// Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`,
+    /// `rejected`.
+    remove_device(OfOwnDevice) -> Nothing = encryption::remove_device;
     /// Messages that hold all words of the query, newest first.
     search(Search) -> Vec<Message> = search::search;
 }

@@ -59,6 +59,9 @@ pub fn typescript() -> String {
         model::File,
         model::UndecryptableReason,
         model::Undecryptable,
+        model::DeviceFailure,
+        model::Reach,
+        model::BundleFault,
         model::Device,
         error::Code,
         error::Fault,
@@ -97,6 +100,8 @@ pub fn typescript() -> String {
         request::ListMessages,
         request::SendText,
         request::SetTrust,
+        request::OfDevice,
+        request::OfOwnDevice,
         request::Search,
     );
     text.push_str(&api::typescript(&config));

@@ -492,6 +492,8 @@ pub struct Undecryptable {
     pub reason: UndecryptableReason,
     /// What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
     pub method: Option<String>,
+    /// The session that it broke with has been replaced: what is sent from now on can be read.
+    pub repaired: bool,
 }
 
 words!(
@@ -529,9 +531,69 @@ pub struct Device {
     /// This very installation.
     pub own: bool,
     pub label: Option<String>,
+    /// When it was first heard of; none if that was long ago.
+    #[ts(type = "string | null")]
+    pub first_seen: Option<Timestamp>,
+    /// When it last sent something that could be read.
     #[ts(type = "string | null")]
     pub last_seen: Option<Timestamp>,
+    /// The last of its messages that could not be read.
+    pub last_failure: Option<DeviceFailure>,
+    /// When a session with it that broke was last replaced.
+    #[ts(type = "string | null")]
+    pub last_repaired: Option<Timestamp>,
+    /// Whether the next message reaches it.
+    pub reach: Reach,
+    /// Why its keys could not be had or used when they were last asked for; none if they could, or need not be.
+    pub bundle_fault: Option<BundleFault>,
 }
+
+/// A message of a device that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct DeviceFailure {
+    pub reason: UndecryptableReason,
+    /// When it came.
+    #[ts(type = "string")]
+    pub at: Timestamp,
+}
+
+words!(
+    /// Whether the next message reaches a device.
+    Reach {
+        /// It will.
+        Ready = "ready",
+        /// It will if its keys can be had; they were not asked for yet.
+        Untried = "untried",
+        /// Its keys could not be had or used; they are asked for again after a while.
+        NoKeys = "no_keys",
+        /// Not before the person decides about its key.
+        Undecided = "undecided",
+        /// Its key is not trusted.
+        Untrusted = "untrusted",
+        /// It is on no device list any more.
+        Inactive = "inactive",
+        /// It is this very installation.
+        ThisDevice = "this_device",
+    }
+);
+
+words!(
+    /// Why the keys that a device publishes are of no use.
+    BundleFault {
+        /// There are none.
+        Missing = "missing",
+        /// They may not be read.
+        Forbidden = "forbidden",
+        /// Its server did not answer, or with an error that passes.
+        Unreachable = "unreachable",
+        /// They are damaged or wrongly signed.
+        Malformed = "malformed",
+        /// No one-time key is left.
+        NoOneTimeKeys = "no_one_time_keys",
+        /// They are not those of the key that is known for the device.
+        IdentityChanged = "identity_changed",
+    }
+);
 
 /// What the server keeps of an account's messages (XEP-0441).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]

@@ -266,6 +266,22 @@ pub struct SetTrust {
     pub trust: Trust,
 }
 
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct OfDevice {
+    pub account: AccountId,
+    #[ts(type = "string")]
+    pub address: BareJid,
+    /// 1 to 2^31 - 1.
+    pub device: u32,
+}
+
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct OfOwnDevice {
+    pub account: AccountId,
+    /// 1 to 2^31 - 1.
+    pub device: u32,
+}
+
 #[derive(Clone, Deserialize, TS)]
 pub struct Search {
     pub query: String,

@@ -354,7 +354,21 @@ reason: UndecryptableReason,
 /**
  * What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
  */
-method: string | null, };
+method: string | null, 
+/**
+ * The session that it broke with has been replaced: what is sent from now on can be read.
+ */
+repaired: boolean, };
+
+export type DeviceFailure = { reason: UndecryptableReason, 
+/**
+ * When it came.
+ */
+at: string, };
+
+export type Reach = "ready" | "untried" | "no_keys" | "undecided" | "untrusted" | "inactive" | "this_device";
+
+export type BundleFault = "missing" | "forbidden" | "unreachable" | "malformed" | "no_one_time_keys" | "identity_changed";
 
 export type Device = { device: number, 
 /**
@@ -368,7 +382,31 @@ active: boolean,
 /**
  * This very installation.
  */
-own: boolean, label: string | null, last_seen: string | null, };
+own: boolean, label: string | null, 
+/**
+ * When it was first heard of; none if that was long ago.
+ */
+first_seen: string | null, 
+/**
+ * When it last sent something that could be read.
+ */
+last_seen: string | null, 
+/**
+ * The last of its messages that could not be read.
+ */
+last_failure: DeviceFailure | null, 
+/**
+ * When a session with it that broke was last replaced.
+ */
+last_repaired: string | null, 
+/**
+ * Whether the next message reaches it.
+ */
+reach: Reach, 
+/**
+ * Why its keys could not be had or used when they were last asked for; none if they could, or need not be.
+ */
+bundle_fault: BundleFault | null, };
 
 export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
@@ -512,6 +550,18 @@ export type SetTrust = { account: AccountId, address: string,
  */
 fingerprint: string, trust: Trust, };
 
+export type OfDevice = { account: AccountId, address: string, 
+/**
+ * 1 to 2^31 - 1.
+ */
+device: number, };
+
+export type OfOwnDevice = { account: AccountId, 
+/**
+ * 1 to 2^31 - 1.
+ */
+device: number, };
+
 export type Search = { query: string, 
 /**
  * At most this many, 1 to 1,000; 50 if not given.
@@ -609,6 +659,11 @@ export interface Requests {
   list_devices: { params: OfContact; result: Array<Device> };
   /** Sets the trust in one key. */
   set_trust: { params: SetTrust; result: Nothing };
+  /** Resets the encryption with one device: it gets a new session, and history, trust and its known key stay. */
+  reset_session: { params: OfDevice; result: Nothing };
+  /** Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`, */
+  /** `rejected`. */
+  remove_device: { params: OfOwnDevice; result: Nothing };
   /** Messages that hold all words of the query, newest first. */
   search: { params: Search; result: Array<Message> };
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use minidom::Element;
-use waxwing_omemo::Profile;
+use waxwing_omemo::{DeviceId, Profile};
 
 use super::archive_preferences;
 use super::batch::Batch;
@@ -11,7 +11,7 @@ use super::encryption::begin_session;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};
-use crate::model::BareJid;
+use crate::model::{BareJid, BundleFault};
 use crate::store::archive::{self};
 use crate::store::{chats, omemo};
 use crate::xep::{disco, ns, pubsub, stanza_error};
@@ -35,6 +35,8 @@ impl Online<'_> {
                 Ok(())
             }
             Ask::Roster => self.roster(batch, answer).await,
+            // What is on no list is of no use to anybody, whether it could be deleted or not.
+            Ask::Withdrawal => Ok(()),
             Ask::Carbons => {
                 if failed {
                     tracing::info!("the server offers no carbon copies");
@@ -88,13 +90,15 @@ impl Online<'_> {
                     profile,
                 });
                 batch.outbox = true;
+                let of_device = (device, profile);
                 let begun = match pubsub::answered_items(answer).first() {
                     Some((_, bundle)) if !failed => {
-                        begin_session(&mut batch.write, self.account, &of, device, profile, bundle).await?
+                        begin_session(&mut batch.write, self.account, &of, of_device, bundle, now).await?
                     }
-                    _ => false,
+                    _ if failed => Err(bundle_fault(&stanza_error::read(answer).condition)),
+                    _ => Err(BundleFault::Missing),
                 };
-                self.bundle_outcome(batch, &of, device, begun, now).await
+                self.bundle_outcome(batch, &of, of_device, begun, now).await
             }
         }
     }
@@ -166,12 +170,13 @@ impl Online<'_> {
         &mut self,
         batch: &mut Batch,
         of: &BareJid,
-        device: waxwing_omemo::DeviceId,
-        begun: bool,
+        (device, profile): (DeviceId, Profile),
+        begun: std::result::Result<(), BundleFault>,
         now: Timestamp,
     ) -> Result<()> {
-        let failed_at = (!begun).then_some(now);
-        omemo::set_failed(&mut batch.write, self.account, of, device, failed_at).await?;
+        let fault = begun.err().map(|fault| (fault, now));
+        omemo::set_bundle_fault(&mut batch.write, self.account, of, (device, profile), fault).await?;
+        self.heal_with(batch, of, (device, profile), begun, now).await?;
         if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
             batch.changes.chats.insert(chat);
         }
@@ -201,7 +206,8 @@ impl Online<'_> {
                     device,
                     profile,
                 });
-                self.bundle_outcome(batch, &of, device, false, Timestamp::now())
+                let unreachable = Err(BundleFault::Unreachable);
+                self.bundle_outcome(batch, &of, (device, profile), unreachable, Timestamp::now())
                     .await?;
             }
             Ask::Archive => self.archive_unanswered(batch),
@@ -211,15 +217,25 @@ impl Online<'_> {
                 self.greet(batch).await?;
                 self.archive_unanswered(batch);
             }
-            Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Fence { .. } => {
+            Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Withdrawal | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");
                 self.cannot_publish(step.profile());
+                self.removals_fail(|| Error::new(Code::Timeout, "the server did not answer in time"));
             }
         }
         Ok(())
+    }
+}
+
+/// Why a bundle could not be had, by the condition of the error.
+fn bundle_fault(condition: &str) -> BundleFault {
+    match condition {
+        "item-not-found" => BundleFault::Missing,
+        "forbidden" | "not-authorized" => BundleFault::Forbidden,
+        _ => BundleFault::Unreachable,
     }
 }

@@ -477,7 +477,7 @@ impl Online<'_> {
     ) -> Result<Option<(Placed, Text)>> {
         let (wanted, _, high) = between;
         let low = self.put_early_before(batch, chat, between).await?;
-        let Some(new) = self.read_content(batch, chat, &mut text, now).await? else {
+        let Some(new) = self.read_content(batch, chat, (&mut text, false), now).await? else {
             return Ok(None);
         };
         let placed = Placed {

@@ -1,10 +1,11 @@
 //! What a batch of stanzas does: one transaction, and after its commit what is to be sent and told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use minidom::Element;
 
+use super::devices::Want;
 use crate::error::Result;
 use crate::inbound::{Inbound, Text};
 use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
@@ -29,6 +30,10 @@ pub(super) struct Batch {
     pub(super) presences: Vec<DevicePresence>,
     /// A prekey was used: the bundles on the server are behind.
     pub(super) bundles_behind: bool,
+    /// A device is owed something.
+    pub(super) due: bool,
+    /// What is to be asked for after the commit.
+    pub(super) wants: BTreeSet<Want>,
     /// The first and the last message that came live and stand in the archive, in this batch.
     pub(super) live: Option<(String, Place)>,
     /// What was found out in this transaction and cannot change in it by itself.
@@ -55,6 +60,8 @@ impl Batch {
             confirmed: Vec::new(),
             presences: Vec::new(),
             bundles_behind: false,
+            due: false,
+            wants: BTreeSet::new(),
             live: None,
             found: Found::default(),
             owed: Vec::new(),

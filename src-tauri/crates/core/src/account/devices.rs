@@ -6,9 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waxwing_omemo::{DeviceId, Profile};
 
+use super::Reply;
+use super::batch::Batch;
 use super::iq::Ask;
 use super::online::{Online, Stop};
+use super::publishing::Step;
+use crate::error::{Code, Error};
 use crate::model::BareJid;
+use crate::store::omemo;
 use crate::xep::pubsub;
 
 /// When our keys could not be published, it is tried again after so long.
@@ -64,6 +69,13 @@ pub(super) fn lists_wanted<'a>(
         .filter(|asked| !lists.get(asked).is_some_and(known))
         .map(|(of, profile)| Want::List { of, profile })
         .collect()
+}
+
+/// A device of ours that is being taken off our lists, and whoever waits for that.
+pub(super) struct Removal {
+    /// The lists that are still to be published without it.
+    left: BTreeSet<Profile>,
+    done: Reply,
 }
 
 impl Online<'_> {
@@ -124,5 +136,68 @@ impl Online<'_> {
     pub(super) fn cannot_publish(&mut self, profile: Profile) {
         self.session.settled.insert(profile);
         self.session.publish_again = Some(Instant::now() + PUBLISH_AGAIN);
+    }
+
+    /// Takes another device of ours off our lists, and what it published off the server.
+    pub(super) async fn remove_device(
+        &mut self,
+        device: DeviceId,
+        done: Reply,
+    ) -> std::result::Result<(), Stop> {
+        let mut batch = Batch::begin(&self.core.store).await?;
+        let row = omemo::device(&mut batch.write, self.account, &self.own, device).await?;
+        let listed = |row: &omemo::DeviceRow| {
+            let on_list = Profile::ALL.into_iter().filter(|profile| row.listed(*profile));
+            on_list.collect::<BTreeSet<_>>()
+        };
+        let left = row.as_ref().map(listed).unwrap_or_default();
+        // Only a list that was read is published without it: else others of ours would vanish too.
+        let read = |profile: &Profile| {
+            let list = self.session.lists.get(&(self.own.clone(), *profile));
+            list.is_some_and(|listed| listed.outcome != ListOutcome::Failed)
+        };
+        if left.is_empty() || !left.iter().all(read) {
+            let error = Error::new(Code::NotOnline, "our own device list is not known");
+            let _ = done.send(if left.is_empty() { Ok(()) } else { Err(error) });
+            return Ok(());
+        }
+        omemo::take_off_lists(&mut batch.write, self.account, &self.own, device).await?;
+        for profile in &left {
+            self.publish(&mut batch, Step::list(*profile)).await?;
+            let payload = match profile {
+                Profile::Legacy => pubsub::delete(&profile.bundle_node(device)),
+                Profile::Omemo2 => {
+                    pubsub::retract(&profile.bundle_node(device), &profile.bundle_item(device))
+                }
+            };
+            let withdrawal = self
+                .session
+                .questions
+                .ask(None, "set", payload, Ask::Withdrawal)?;
+            batch.send.push(withdrawal);
+        }
+        self.session.removals.push(Removal { left, done });
+        self.finish(batch).await
+    }
+
+    /// One of our lists is published as it is here.
+    pub(super) fn list_is_out(&mut self, profile: Profile) {
+        for removal in &mut self.session.removals {
+            removal.left.remove(&profile);
+        }
+        for removal in self
+            .session
+            .removals
+            .extract_if(.., |removal| removal.left.is_empty())
+        {
+            let _ = removal.done.send(Ok(()));
+        }
+    }
+
+    /// A list could not be published.
+    pub(super) fn removals_fail(&mut self, error: impl Fn() -> Error) {
+        for removal in self.session.removals.drain(..) {
+            let _ = removal.done.send(Err(error()));
+        }
     }
 }

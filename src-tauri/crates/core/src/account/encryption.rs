@@ -9,14 +9,14 @@ use minidom::Element;
 use tokio::time::Instant;
 use waxwing_omemo::xml::{AddressedKey, Encrypted, write_encrypted};
 use waxwing_omemo::{
-    DeviceId, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, may_encrypt_to, sce, seal_empty,
-    seal_payload,
+    DeviceId, EncryptError, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, may_encrypt_to, sce,
+    seal_empty, seal_payload,
 };
 
 use super::devices::{ListOutcome, Lists, Want, lists_wanted};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
-use crate::model::{AccountId, BareJid, Encryption, Trust};
+use crate::model::{AccountId, BareJid, BundleFault, Encryption, Trust};
 use crate::store::Write;
 use crate::store::omemo::{self, DeviceRow, Own};
 use crate::store::outbox::Encrypt;
@@ -153,27 +153,26 @@ impl Recipients {
         now: Timestamp,
     ) -> Result<()> {
         for row in devices {
-            let profile = match (row.omemo1, row.omemo2) {
-                (true, true) => preferred,
-                (true, false) => Profile::Legacy,
-                (false, _) => Profile::Omemo2,
-            };
-            let trusted = row.trust.is_none_or(|trust| may_encrypt_to(trust.into()));
-            if !trusted {
+            if !row.trust.is_none_or(|trust| may_encrypt_to(trust.into())) {
                 self.undecided = true;
                 continue;
             }
-            match omemo::session(write, account, of, row.device, profile).await? {
-                Some(record) => self.keys.push((of.clone(), row.device, record)),
-                None if row
-                    .failed_at
-                    .is_some_and(|at| now.duration_since(at).unsigned_abs() < BUNDLE_RETRY) => {}
-                None => {
+            // In the generation that all others get, else in the one that this device can read.
+            let mut listed = Profile::ALL;
+            listed.sort_by_key(|profile| *profile != preferred);
+            for profile in listed.into_iter().filter(|profile| row.listed(*profile)) {
+                if let Some(record) = omemo::session(write, account, of, row.device, profile).await? {
+                    self.keys.push((of.clone(), row.device, record));
+                    break;
+                }
+                let failed = row.fault(profile);
+                if failed.is_none_or(|(_, at)| now.duration_since(at).unsigned_abs() >= BUNDLE_RETRY) {
                     self.wants.insert(Want::Bundle {
                         of: of.clone(),
                         device: row.device,
                         profile,
                     });
+                    break;
                 }
             }
         }
@@ -320,33 +319,34 @@ fn eme(profile: Profile) -> Element {
     )
 }
 
-/// Takes in a bundle: pins the identity, decides about trust and begins a session. False if it is of no use.
+/// Takes in a bundle: pins the identity, decides about trust and begins a session. The inner error says why it is of no
+/// use.
 pub(super) async fn begin_session(
     write: &mut Write,
     account: AccountId,
     of: &BareJid,
-    device: DeviceId,
-    profile: Profile,
+    (device, profile): (DeviceId, Profile),
     bundle: &Element,
-) -> Result<bool> {
+    now: Timestamp,
+) -> Result<std::result::Result<(), BundleFault>> {
     let bundle = match waxwing_omemo::xml::read_bundle(bundle) {
         Ok(bundle) if bundle.profile() == profile => bundle,
         Ok(_) => {
             tracing::warn!("a device's bundle is of the other generation");
-            return Ok(false);
+            return Ok(Err(BundleFault::Malformed));
         }
         Err(error) => {
             tracing::warn!(%error, "a device's bundle is of no use");
-            return Ok(false);
+            return Ok(Err(BundleFault::Malformed));
         }
     };
     let Some(own) = omemo::own(write, account).await? else {
-        return Ok(false);
+        return Ok(Err(BundleFault::Unreachable));
     };
     let pinned = omemo::device(write, account, of, device)
         .await?
         .and_then(|row| row.identity);
-    let record = omemo::session(write, account, of, device, bundle.profile()).await?;
+    let record = omemo::session(write, account, of, device, profile).await?;
     let started = waxwing_omemo::start_session(
         record.as_ref(),
         &own.identity,
@@ -357,15 +357,21 @@ pub(super) async fn begin_session(
     );
     match started {
         Ok(record) => {
-            omemo::pin_identity(write, account, of, device, bundle.identity()).await?;
+            omemo::pin_identity(write, account, of, device, bundle.identity(), now).await?;
             let _: Trust = super::keys::trust_in(write, account, of, bundle.identity()).await?;
             omemo::put_session(write, account, of, device, &record).await?;
             fail::at(Point::RatchetBegun);
-            Ok(true)
+            Ok(Ok(()))
         }
         Err(error) => {
             tracing::warn!(code = error.code(), "no session could be begun with a device");
-            Ok(false)
+            Ok(Err(match error {
+                EncryptError::NoOneTimePreKey => BundleFault::NoOneTimeKeys,
+                EncryptError::IdentityChanged => BundleFault::IdentityChanged,
+                EncryptError::BadSignature | EncryptError::Malformed(_) | EncryptError::Exhausted => {
+                    BundleFault::Malformed
+                }
+            }))
         }
     }
 }

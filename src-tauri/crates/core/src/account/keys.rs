@@ -217,7 +217,7 @@ async fn accept(
         device,
         reason,
     };
-    if !omemo::pin_identity(write, account, envelope.from, device, &decrypted.identity).await? {
+    if !omemo::pin_identity(write, account, envelope.from, device, &decrypted.identity, now).await? {
         return Ok((
             undecryptable(UndecryptableReason::IdentityChanged),
             Wanted::default(),

@@ -7,7 +7,6 @@ use minidom::Element;
 use waxwing_stream::Header;
 
 use super::batch::Batch;
-use super::encryption::empty_message;
 use super::keys::{self, Envelope, Opened};
 use super::online::Online;
 use super::outbox::fail;
@@ -18,6 +17,7 @@ use crate::model::{BareJid, ChatId, Delivery, Direction, Encryption, MessageId, 
 use crate::store::archive::{self, Place};
 use crate::store::files::NewFile;
 use crate::store::messages::{NewMessage, Sought, Stand, Stored};
+use crate::store::omemo::What;
 use crate::store::{chats, contacts, messages, outbox, reading};
 use crate::xep::element::{element, wrap};
 use crate::xep::file_sharing::{self, SharedFile};
@@ -62,7 +62,7 @@ impl Online<'_> {
         let plain = matches!(text.content, Content::Plain(_));
         if plain || !self.is_stored(batch, chat, &text).await? {
             let stand = Stand::End(now.as_microsecond());
-            let stored = match self.read_content(batch, chat, &mut text, now).await? {
+            let stored = match self.read_content(batch, chat, (&mut text, true), now).await? {
                 Some(message) => self.store_message(batch, chat, message, stand).await?,
                 None => None,
             };
@@ -210,12 +210,13 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// What is to be stored; none if there is nothing to show. What else was said is left in the batch.
+    /// What is to be stored; none if there is nothing to show. What else was said is left in the batch. It came `live`, or
+    /// the archive tells of it.
     pub(super) async fn read_content(
         &mut self,
         batch: &mut Batch,
         chat: ChatId,
-        text: &mut Text,
+        (text, live): (&mut Text, bool),
         now: Timestamp,
     ) -> Result<Option<NewMessage>> {
         let mut message = NewMessage {
@@ -262,19 +263,12 @@ impl Online<'_> {
                 let (opened, wanted) =
                     keys::open(&mut batch.write, self.account, &envelope, encrypted, now).await?;
                 batch.bundles_behind |= wanted.bundles_behind;
-                if let Some((device, profile)) = wanted.answer
+                if let Some(of_device) = wanted.answer
                     && batch
                         .acquainted(self.account, &self.own, chat, &text.sender)
                         .await?
                 {
-                    let empty =
-                        empty_message(&mut batch.write, self.account, &text.sender, device, profile).await?;
-                    if let Some(empty) = empty {
-                        let stanza = String::from(&empty);
-                        outbox::push_stanza(&mut batch.write, self.account, stanza.as_bytes()).await?;
-                        batch.outbox = true;
-                        fail::at(Point::RatchetAnswered);
-                    }
+                    self.owe(batch, &text.sender, of_device, What::Answer).await?;
                 }
                 match opened {
                     Opened::Nothing | Opened::Duplicate => return Ok(None),
@@ -306,6 +300,8 @@ impl Online<'_> {
                         message.encryption = encryption;
                         message.device = Some(device.get());
                         message.undecryptable = Some(reason);
+                        self.could_not_read(batch, (chat, &*text, live), (device, encryption), reason, now)
+                            .await?;
                     }
                 }
             }

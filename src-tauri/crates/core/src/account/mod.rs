@@ -9,6 +9,7 @@ mod batch;
 mod devices;
 mod encryption;
 mod faults;
+mod healing;
 mod iq;
 mod keys;
 mod login;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use waxwing_omemo::DeviceId;
 use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Retry, StreamCondition};
 
 pub(crate) use self::login::{Route, route, to_invalidate_token};
@@ -77,6 +79,13 @@ pub(crate) enum Command {
     /// Find out which devices somebody has.
     ReadDevices {
         address: BareJid,
+    },
+    /// Send devices what they are owed.
+    PayDue,
+    /// Take another device of ours off our own lists.
+    RemoveDevice {
+        device: DeviceId,
+        done: Reply,
     },
     /// Find out what the server keeps, after setting it if it is given.
     ArchivePreferences {
@@ -393,6 +402,7 @@ impl Task {
                 Some(
                     Command::Presence
                     | Command::ReadDevices { .. }
+                    | Command::PayDue
                     | Command::Read
                     | Command::Activity
                     | Command::Report { .. },
@@ -403,7 +413,8 @@ impl Task {
                 Some(
                     Command::PutContact { done, .. }
                     | Command::RemoveContact { done, .. }
-                    | Command::AnswerRequest { done, .. },
+                    | Command::AnswerRequest { done, .. }
+                    | Command::RemoveDevice { done, .. },
                 ) => {
                     let _ = done.send(Err(Error::new(Code::NotOnline, "the account is not online")));
                 }

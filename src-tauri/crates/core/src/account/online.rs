@@ -15,7 +15,7 @@ use waxwing_stream::{
 
 use super::archive::Archive;
 use super::batch::Batch;
-use super::devices::{Lists, Want, lists_wanted};
+use super::devices::{Lists, Removal, Want, lists_wanted};
 use super::iq::Questions;
 use super::outbox::Pump;
 use super::publishing::Step;
@@ -110,6 +110,8 @@ pub(super) struct Session {
     pub(super) publish_again: Option<Instant>,
     /// Whether the window was told that the account is online.
     pub(super) announced: bool,
+    /// Devices of ours that are being taken off our lists.
+    pub(super) removals: Vec<Removal>,
     /// How often we put ourselves back on the device list.
     pub(super) repairs: u32,
     /// How many of the server's stanzas are stored, as the database has it.
@@ -157,6 +159,7 @@ impl Online<'_> {
             Err(stop) => stop,
         };
         self.session.questions.fail_changes();
+        self.session.removals.clear();
         let end = match stop {
             Stop::Stopped => {
                 self.farewell().await;
@@ -420,6 +423,9 @@ impl Online<'_> {
         if batch.caught_up {
             self.ask_displayed(&mut batch).await?;
         }
+        if (batch.caught_up || batch.due) && self.session.archive.is_settled() {
+            self.pay_due(&mut batch).await?;
+        }
         let Batch {
             mut write,
             changes,
@@ -429,6 +435,7 @@ impl Online<'_> {
             confirmed,
             presences,
             news,
+            wants,
             ..
         } = batch;
         let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
@@ -465,6 +472,7 @@ impl Online<'_> {
             });
         }
         self.send_committed(&send).await?;
+        self.ask_for(wants).await?;
         if outbox {
             self.pump().await?;
         }
@@ -519,6 +527,12 @@ impl Online<'_> {
                 let wants = lists_wanted(&self.session.lists, [&address], Instant::now());
                 self.ask_for(wants).await
             }
+            Command::PayDue => {
+                let mut batch = Batch::begin(&self.core.store).await?;
+                batch.due = true;
+                self.finish(batch).await
+            }
+            Command::RemoveDevice { device, done } => self.remove_device(device, done).await,
             Command::PutContact {
                 address,
                 name,

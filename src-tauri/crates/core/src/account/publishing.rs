@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::devices::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::fail::{self, Point};
 use crate::store::{Write, omemo};
 use crate::xep::pubsub::{self, Access, MaxItems, Shape};
@@ -87,7 +87,7 @@ impl Step {
         }
     }
 
-    fn list(profile: Profile) -> Self {
+    pub(super) fn list(profile: Profile) -> Self {
         Self {
             what: What::List(profile),
             attempt: Attempt::First,
@@ -198,7 +198,7 @@ impl Online<'_> {
         let mut devices: Vec<xml::Device> = omemo::devices(write, self.account, &self.own)
             .await?
             .into_iter()
-            .filter(|row| listed(row, profile))
+            .filter(|row| row.listed(profile))
             .map(|row| xml::Device {
                 id: row.device,
                 label: row.label,
@@ -224,6 +224,7 @@ impl Online<'_> {
                 None => {
                     tracing::warn!(condition = error.condition, "keys could not be published");
                     self.cannot_publish(step.profile());
+                    self.removals_fail(|| Error::new(Code::Rejected, error.sentence()));
                     Ok(())
                 }
             };
@@ -249,6 +250,7 @@ impl Online<'_> {
             }
             (_, What::List(profile)) => {
                 self.session.settled.insert(profile);
+                self.list_is_out(profile);
                 Ok(())
             }
         }
@@ -266,7 +268,7 @@ impl Online<'_> {
             return Ok(());
         }
         let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
-        if ours.is_some_and(|row| listed(&row, profile)) {
+        if ours.is_some_and(|row| row.listed(profile)) {
             self.session.settled.insert(profile);
             return Ok(());
         }
@@ -286,13 +288,6 @@ fn open(max_items: MaxItems) -> Shape {
     Shape {
         access: Access::Open,
         max_items,
-    }
-}
-
-fn listed(row: &omemo::DeviceRow, profile: Profile) -> bool {
-    match profile {
-        Profile::Legacy => row.omemo1,
-        Profile::Omemo2 => row.omemo2,
     }
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn retry(core: &Arc<Core>, params: OfMessage) -> Result<Message
     let message = messages::get(&mut write, params.message, 0).await?;
     messages::wait_again(&mut write, params.message).await?;
     let (account, address) = chats::place(&mut write, message.chat).await?;
-    omemo::forget_failures(&mut write, account, &address).await?;
+    omemo::forget_faults(&mut write, account, &address).await?;
     outbox::queue_again(&mut write, &message, None).await?;
     write.commit().await?;
     queued(core, message.account, params.message, message.chat).await

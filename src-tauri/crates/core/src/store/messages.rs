@@ -35,6 +35,7 @@ pub(crate) struct MessageRow {
     unprotected: bool,
     undecryptable: Option<UndecryptableReason>,
     method: Option<String>,
+    repaired: bool,
     error_code: Option<Code>,
     error_text: Option<String>,
     origin_id: Option<String>,
@@ -62,6 +63,7 @@ impl MessageRow {
                 device: self.device.unwrap_or_default(),
                 reason,
                 method: self.method,
+                repaired: self.repaired,
             }),
             error: self
                 .error_code
@@ -83,7 +85,7 @@ macro_rules! select_messages {
                 'direction', direction, 'body', message.body, 'sent_at', sent_at, 'position', position,
                 'delivery', delivery, 'encryption', encryption, 'trust', trust, 'device', device,
                 'unprotected', json(iif(unprotected, 'true', 'false')), 'undecryptable', undecryptable,
-                'method', method, 'error_code', error_code, 'error_text', error_text,
+                'method', method, 'repaired', json(iif(repaired, 'true', 'false')), 'error_code', error_code, 'error_text', error_text,
                 'origin_id', origin_id, 'archive_id', archive_id, 'files', json((SELECT json_group_array(json_object(
                     'id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state,
                     'failure', failure, 'host', host, 'picture', picture, 'width', width, 'height', height,
@@ -608,6 +610,28 @@ pub(crate) async fn set_encryption(
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// The session that messages of this device broke with has been replaced. Gives those among the newest that say so from now
+/// on.
+pub(crate) async fn repaired(
+    write: &mut Write,
+    account: AccountId,
+    sender: &BareJid,
+    device: u32,
+) -> Result<Vec<MessageId>> {
+    Ok(sqlx::query_scalar(
+        "UPDATE message SET repaired = 1
+         WHERE id > (SELECT max(id) FROM message) - 10000 AND sender = ?1 AND device = ?2 AND repaired = 0
+             AND undecryptable IN ('no_session', 'key_gone')
+             AND chat IN (SELECT id FROM chat WHERE account = ?3)
+         RETURNING id",
+    )
+    .bind(sender.as_str())
+    .bind(device)
+    .bind(account)
+    .fetch_all(&mut **write)
+    .await?)
 }
 
 /// The chat of a message.

@@ -66,6 +66,19 @@ pub(crate) fn configure(node: &str, shape: Shape) -> Element {
     wrap(Element::bare("pubsub", ns::PUBSUB_OWNER), [configure])
 }
 
+/// Deletes a node of ours (XEP-0060 §8.4).
+pub(crate) fn delete(node: &str) -> Element {
+    let delete = element("delete", ns::PUBSUB_OWNER, &[("node", node)]);
+    wrap(Element::bare("pubsub", ns::PUBSUB_OWNER), [delete])
+}
+
+/// Takes an item off a node of ours (XEP-0060 §7.2).
+pub(crate) fn retract(node: &str, item: &str) -> Element {
+    let item = element("item", ns::PUBSUB, &[("id", item)]);
+    let retract = wrap(element("retract", ns::PUBSUB, &[("node", node)]), [item]);
+    wrap(Element::bare("pubsub", ns::PUBSUB), [retract])
+}
+
 fn node_form(form_type: &str, shape: Shape) -> Element {
     let max_items = match shape.max_items {
         MaxItems::One => "1".to_owned(),

@@ -6,7 +6,9 @@ use waxwing_omemo::{DeviceId, IdentityKey, Profile};
 
 use super::{damaged, encryption, identity};
 use crate::error::Result;
-use crate::model::{AccountId, BareJid, Device, Encryption, Trust};
+use crate::model::{
+    AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, Reach, Trust, UndecryptableReason,
+};
 use crate::store::{Connection, Write, millis, time};
 
 /// A known device of somebody.
@@ -19,8 +21,23 @@ pub(crate) struct DeviceRow {
     pub(crate) trust: Option<Trust>,
     pub(crate) label: Option<String>,
     pub(crate) label_signature: Option<String>,
+    pub(crate) first_seen: Option<Timestamp>,
+    /// When it last sent something that could be read.
     pub(crate) last_seen: Option<Timestamp>,
-    pub(crate) failed_at: Option<Timestamp>,
+    pub(crate) failure: Option<DeviceFailure>,
+    pub(crate) healed_at: Option<Timestamp>,
+    /// Whether there is a session in each generation.
+    pub(crate) sessions: [bool; 2],
+    /// Why its bundle could not be had or used in each generation, and when that was.
+    pub(crate) faults: [Option<(BundleFault, Timestamp)>; 2],
+}
+
+/// The place of a generation in the arrays above.
+const fn place(profile: Profile) -> usize {
+    match profile {
+        Profile::Legacy => 0,
+        Profile::Omemo2 => 1,
+    }
 }
 
 impl DeviceRow {
@@ -29,9 +46,47 @@ impl DeviceRow {
         self.omemo1 || self.omemo2
     }
 
+    /// On the newest list of this namespace.
+    pub(crate) const fn listed(&self, profile: Profile) -> bool {
+        match profile {
+            Profile::Legacy => self.omemo1,
+            Profile::Omemo2 => self.omemo2,
+        }
+    }
+
+    /// Whether there is a session in this generation.
+    pub(crate) fn has_session(&self, profile: Profile) -> bool {
+        self.sessions.get(place(profile)).copied().unwrap_or_default()
+    }
+
+    /// Why its bundle of this generation could not be had or used, and when that was.
+    pub(crate) fn fault(&self, profile: Profile) -> Option<(BundleFault, Timestamp)> {
+        self.faults.get(place(profile)).copied().flatten()
+    }
+
+    /// Whether the next message reaches it.
+    fn reach(&self) -> Reach {
+        let listed = Profile::ALL.into_iter().filter(|profile| self.listed(*profile));
+        match self.trust {
+            _ if !self.active() => Reach::Inactive,
+            Some(Trust::Undecided) => Reach::Undecided,
+            Some(Trust::Untrusted) => Reach::Untrusted,
+            _ if listed.clone().any(|profile| self.has_session(profile)) => Reach::Ready,
+            _ if listed.clone().all(|profile| self.fault(profile).is_some()) => Reach::NoKeys,
+            _ => Reach::Untried,
+        }
+    }
+
     /// What the person sees of it. `own` is the id of this very installation, where it is one of ours.
     pub(crate) fn show(self, own: Option<DeviceId>) -> Device {
+        let this = own == Some(self.device);
         Device {
+            reach: if this { Reach::ThisDevice } else { self.reach() },
+            bundle_fault: Profile::ALL
+                .into_iter()
+                .filter(|profile| self.listed(*profile) && !self.has_session(*profile))
+                .find_map(|profile| self.fault(profile))
+                .map(|(fault, _)| fault),
             device: self.device.get(),
             fingerprint: self.identity.map(|key| key.fingerprint().to_string()),
             trust: self.trust.unwrap_or(Trust::Undecided),
@@ -43,9 +98,12 @@ impl DeviceRow {
             .filter_map(|(listed, protocol)| listed.then_some(protocol))
             .collect(),
             active: self.active(),
-            own: own == Some(self.device),
+            own: this,
             label: self.label,
+            first_seen: self.first_seen,
             last_seen: self.last_seen,
+            last_failure: self.failure,
+            last_repaired: self.healed_at,
         }
     }
 }
@@ -82,12 +140,12 @@ pub(crate) async fn put_list(
     for device in devices {
         let set = match profile {
             Profile::Legacy => {
-                "INSERT INTO omemo_device (account, address, device, label, label_signature, omemo1)
-                 VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device) DO UPDATE SET omemo1 = 1"
+                "INSERT INTO omemo_device (account, address, device, label, label_signature, first_seen, omemo1)
+                 VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device) DO UPDATE SET omemo1 = 1"
             }
             Profile::Omemo2 => {
-                "INSERT INTO omemo_device (account, address, device, label, label_signature, omemo2)
-                 VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device)
+                "INSERT INTO omemo_device (account, address, device, label, label_signature, first_seen, omemo2)
+                 VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device)
                  DO UPDATE SET omemo2 = 1, label = excluded.label, label_signature = excluded.label_signature"
             }
         };
@@ -97,6 +155,7 @@ pub(crate) async fn put_list(
             .bind(i64::from(device.id.get()))
             .bind(device.label.as_deref())
             .bind(device.label_signature.as_deref())
+            .bind(millis(now))
             .execute(&mut **write)
             .await?;
     }
@@ -109,15 +168,33 @@ pub(crate) async fn put_list(
     .bind(address.as_str())
     .execute(&mut **write)
     .await?;
+    sqlx::query(
+        "DELETE FROM omemo_bundle_fault WHERE account = ?1 AND address = ?2
+             AND device NOT IN (SELECT device FROM omemo_device WHERE account = ?1 AND address = ?2)",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 
 macro_rules! select_device {
     ($rest:literal) => {
         concat!(
-            "SELECT device, omemo1, omemo2, d.identity, trust, label, label_signature, last_seen, failed_at
-             FROM omemo_device d LEFT JOIN omemo_trust t
-                 ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
+            "SELECT d.device, omemo1, omemo2, d.identity, trust, label, label_signature, first_seen, last_seen, failure,
+                 failure_at, healed_at, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
+                 f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at
+             FROM omemo_device d
+             LEFT JOIN omemo_trust t ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
+             LEFT JOIN omemo_session s1 ON s1.account = d.account AND s1.address = d.address
+                 AND s1.device = d.device AND s1.profile = 'omemo1'
+             LEFT JOIN omemo_session s2 ON s2.account = d.account AND s2.address = d.address
+                 AND s2.device = d.device AND s2.profile = 'omemo2'
+             LEFT JOIN omemo_bundle_fault f1 ON f1.account = d.account AND f1.address = d.address
+                 AND f1.device = d.device AND f1.profile = 'omemo1'
+             LEFT JOIN omemo_bundle_fault f2 ON f2.account = d.account AND f2.address = d.address
+                 AND f2.device = d.device AND f2.profile = 'omemo2'
              WHERE d.account = ? AND d.address = ? ",
             $rest
         )
@@ -133,8 +210,17 @@ struct StoredDevice {
     trust: Option<Trust>,
     label: Option<String>,
     label_signature: Option<String>,
+    first_seen: Option<i64>,
     last_seen: Option<i64>,
-    failed_at: Option<i64>,
+    failure: Option<UndecryptableReason>,
+    failure_at: Option<i64>,
+    healed_at: Option<i64>,
+    session1: bool,
+    session2: bool,
+    fault1: Option<BundleFault>,
+    fault1_at: Option<i64>,
+    fault2: Option<BundleFault>,
+    fault2_at: Option<i64>,
 }
 
 impl StoredDevice {
@@ -147,8 +233,18 @@ impl StoredDevice {
             trust: self.trust,
             label: self.label,
             label_signature: self.label_signature,
+            first_seen: self.first_seen.map(time),
             last_seen: self.last_seen.map(time),
-            failed_at: self.failed_at.map(time),
+            failure: self
+                .failure
+                .zip(self.failure_at)
+                .map(|(reason, at)| DeviceFailure { reason, at: time(at) }),
+            healed_at: self.healed_at.map(time),
+            sessions: [self.session1, self.session2],
+            faults: [
+                self.fault1.zip(self.fault1_at.map(time)),
+                self.fault2.zip(self.fault2_at.map(time)),
+            ],
         })
     }
 }
@@ -159,7 +255,7 @@ pub(crate) async fn devices(
     account: AccountId,
     address: &BareJid,
 ) -> Result<Vec<DeviceRow>> {
-    let rows: Vec<StoredDevice> = sqlx::query_as(select_device!("ORDER BY device"))
+    let rows: Vec<StoredDevice> = sqlx::query_as(select_device!("ORDER BY d.device"))
         .bind(account)
         .bind(address.as_str())
         .fetch_all(db)
@@ -174,7 +270,7 @@ pub(crate) async fn device(
     address: &BareJid,
     device: DeviceId,
 ) -> Result<Option<DeviceRow>> {
-    let row: Option<StoredDevice> = sqlx::query_as(select_device!("AND device = ?"))
+    let row: Option<StoredDevice> = sqlx::query_as(select_device!("AND d.device = ?"))
         .bind(account)
         .bind(address.as_str())
         .bind(i64::from(device.get()))
@@ -190,9 +286,10 @@ pub(crate) async fn pin_identity(
     address: &BareJid,
     device: DeviceId,
     key: &IdentityKey,
+    now: Timestamp,
 ) -> Result<bool> {
     let pinned: Vec<u8> = sqlx::query_scalar(
-        "INSERT INTO omemo_device (account, address, device, identity) VALUES (?, ?, ?, ?)
+        "INSERT INTO omemo_device (account, address, device, identity, first_seen) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (account, address, device) DO UPDATE SET identity = coalesce(identity, excluded.identity)
          RETURNING identity",
     )
@@ -200,12 +297,13 @@ pub(crate) async fn pin_identity(
     .bind(address.as_str())
     .bind(i64::from(device.get()))
     .bind(key.to_bytes().as_slice())
+    .bind(millis(now))
     .fetch_one(&mut **write)
     .await?;
     Ok(pinned == key.to_bytes())
 }
 
-/// A device wrote to us just now.
+/// A device wrote to us just now, and it could be read.
 pub(crate) async fn seen(
     write: &mut Write,
     account: AccountId,
@@ -214,31 +312,31 @@ pub(crate) async fn seen(
     now: Timestamp,
 ) -> Result<()> {
     let sql = "UPDATE omemo_device SET last_seen = ? WHERE account = ? AND address = ? AND device = ?";
-    set_time(write, sql, Some(now), account, address, device).await
+    set_time(write, sql, now, account, address, device).await
 }
 
-/// Notes whether a device's bundle could be had.
-pub(crate) async fn set_failed(
+/// A device's broken session was replaced just now.
+pub(crate) async fn healed(
     write: &mut Write,
     account: AccountId,
     address: &BareJid,
     device: DeviceId,
-    at: Option<Timestamp>,
+    now: Timestamp,
 ) -> Result<()> {
-    let sql = "UPDATE omemo_device SET failed_at = ? WHERE account = ? AND address = ? AND device = ?";
-    set_time(write, sql, at, account, address, device).await
+    let sql = "UPDATE omemo_device SET healed_at = ? WHERE account = ? AND address = ? AND device = ?";
+    set_time(write, sql, now, account, address, device).await
 }
 
 async fn set_time(
     write: &mut Write,
     sql: &'static str,
-    at: Option<Timestamp>,
+    at: Timestamp,
     account: AccountId,
     address: &BareJid,
     device: DeviceId,
 ) -> Result<()> {
     sqlx::query(sql)
-        .bind(at.map(millis))
+        .bind(millis(at))
         .bind(account)
         .bind(address.as_str())
         .bind(i64::from(device.get()))
@@ -247,9 +345,78 @@ async fn set_time(
     Ok(())
 }
 
+/// Something that a device sent could not be read. Devices that are not known leave no trace: anybody can invent them.
+pub(crate) async fn failed(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    failure: &DeviceFailure,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_device SET failure = ?1, failure_at = ?2
+         WHERE account = ?3 AND address = ?4 AND device = ?5 AND coalesce(failure_at, 0) <= ?2",
+    )
+    .bind(failure.reason)
+    .bind(millis(failure.at))
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// A device of ours is taken off our lists; they are to be published.
+pub(crate) async fn take_off_lists(
+    write: &mut Write,
+    account: AccountId,
+    own: &BareJid,
+    device: DeviceId,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_device SET omemo1 = 0, omemo2 = 0 WHERE account = ? AND address = ? AND device = ?",
+    )
+    .bind(account)
+    .bind(own.as_str())
+    .bind(i64::from(device.get()))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// Notes why a device's bundle could not be had or used; none if it could.
+pub(crate) async fn set_bundle_fault(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    (device, profile): (DeviceId, Profile),
+    fault: Option<(BundleFault, Timestamp)>,
+) -> Result<()> {
+    let query = match fault {
+        None => sqlx::query(
+            "DELETE FROM omemo_bundle_fault WHERE account = ? AND address = ? AND device = ? AND profile = ?",
+        ),
+        Some(_) => sqlx::query(
+            "INSERT OR REPLACE INTO omemo_bundle_fault (account, address, device, profile, fault, at)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        ),
+    };
+    let mut query = query
+        .bind(account)
+        .bind(address.as_str())
+        .bind(i64::from(device.get()))
+        .bind(encryption(profile));
+    if let Some((fault, at)) = fault {
+        query = query.bind(fault).bind(millis(at));
+    }
+    query.execute(&mut **write).await?;
+    Ok(())
+}
+
 /// Bundles that could not be had are asked for again at once.
-pub(crate) async fn forget_failures(write: &mut Write, account: AccountId, address: &BareJid) -> Result<()> {
-    sqlx::query("UPDATE omemo_device SET failed_at = NULL WHERE account = ? AND address = ?")
+pub(crate) async fn forget_faults(write: &mut Write, account: AccountId, address: &BareJid) -> Result<()> {
+    sqlx::query("DELETE FROM omemo_bundle_fault WHERE account = ? AND address = ?")
         .bind(account)
         .bind(address.as_str())
         .execute(&mut **write)

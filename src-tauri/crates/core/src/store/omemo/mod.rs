@@ -1,6 +1,7 @@
 //! Keys, devices, trust and sessions as they are stored. Secrets are wiped from memory after use.
 
 mod devices;
+mod due;
 mod keys;
 mod session;
 mod trust;
@@ -11,6 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::model::{Encryption, Trust};
 
 pub(crate) use devices::*;
+pub(crate) use due::*;
 pub(crate) use keys::*;
 pub(crate) use session::*;
 pub(crate) use trust::*;
@@ -20,6 +22,15 @@ pub(crate) const fn encryption(profile: Profile) -> Encryption {
     match profile {
         Profile::Legacy => Encryption::Omemo1,
         Profile::Omemo2 => Encryption::Omemo2,
+    }
+}
+
+/// The generation that a word in the database stands for. Errors: `database_damaged` for `none`.
+pub(crate) fn profile(encryption: Encryption) -> Result<Profile> {
+    match encryption {
+        Encryption::Omemo1 => Ok(Profile::Legacy),
+        Encryption::Omemo2 => Ok(Profile::Omemo2),
+        Encryption::None => Err(damaged("generation")),
     }
 }
 

@@ -68,7 +68,7 @@ async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
     let mut write = scene.store.write().await.expect("a write");
     list(&mut write, &scene, &juliet, [device]).await;
     for (key, pinned) in [(&first, true), (&first, true), (&second, false)] {
-        let answer = omemo::pin_identity(&mut write, scene.account, &juliet, device, key).await;
+        let answer = omemo::pin_identity(&mut write, scene.account, &juliet, device, key, at(0)).await;
         assert_eq!(answer, Ok(pinned));
     }
     // Off the list and on it again: the device and its key stay.

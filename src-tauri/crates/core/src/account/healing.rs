@@ -1,0 +1,155 @@
+//! Sessions that broke are replaced, and devices get the empty messages that they are owed (XEP-0384 §4.6): both only
+//! once the archive has been read, since what it holds may still belong to the session that there is.
+
+use jiff::{SignedDuration, Timestamp};
+use waxwing_omemo::{DeviceId, Profile};
+
+use super::batch::Batch;
+use super::devices::Want;
+use super::encryption::empty_message;
+use super::online::Online;
+use crate::error::Result;
+use crate::fail::{self, Point};
+use crate::inbound::Text;
+use crate::model::{BareJid, BundleFault, ChatId, DeviceFailure, Encryption, Trust, UndecryptableReason};
+use crate::store::omemo::{self, Due, What};
+use crate::store::{chats, messages, outbox};
+
+/// A device's session is replaced by itself at most this often: two programs that both believe theirs to be broken would
+/// replace it for ever.
+const HEAL_AFTER: SignedDuration = SignedDuration::from_hours(3);
+
+impl Online<'_> {
+    /// Something that a device sent could not be read: that is noted, and if it came live the session is replaced, if
+    /// that helps and was not tried just before.
+    pub(super) async fn could_not_read(
+        &self,
+        batch: &mut Batch,
+        (chat, text, live): (ChatId, &Text, bool),
+        (device, encryption): (DeviceId, Encryption),
+        reason: UndecryptableReason,
+        now: Timestamp,
+    ) -> Result<()> {
+        let sender = &text.sender;
+        let at = text.sent_at;
+        omemo::failed(
+            &mut batch.write,
+            self.account,
+            sender,
+            device,
+            &DeviceFailure { reason, at },
+        )
+        .await?;
+        // A session that was lost here, or there; anything else would be the same with a new one.
+        let helps = matches!(
+            reason,
+            UndecryptableReason::NoSession | UndecryptableReason::KeyGone
+        );
+        if !live || !helps {
+            return Ok(());
+        }
+        let row = omemo::device(&mut batch.write, self.account, sender, device).await?;
+        let Some(row) = row.filter(|row| row.trust != Some(Trust::Untrusted)) else {
+            return Ok(());
+        };
+        let just_before = row
+            .healed_at
+            .is_some_and(|healed| at <= healed || now.duration_since(healed) < HEAL_AFTER);
+        if just_before || !batch.acquainted(self.account, &self.own, chat, sender).await? {
+            return Ok(());
+        }
+        omemo::healed(&mut batch.write, self.account, sender, device, now).await?;
+        let of_device = (device, omemo::profile(encryption)?);
+        self.owe(batch, sender, of_device, What::Heal).await
+    }
+
+    /// A device is to be sent something as soon as it may be.
+    pub(super) async fn owe(
+        &self,
+        batch: &mut Batch,
+        address: &BareJid,
+        (device, profile): (DeviceId, Profile),
+        what: What,
+    ) -> Result<()> {
+        batch.due = true;
+        let due = Due {
+            address: address.clone(),
+            device,
+            profile,
+            what,
+        };
+        omemo::put_due(&mut batch.write, self.account, &due).await
+    }
+
+    /// Makes ready what is due, and notes which bundles are wanted for it.
+    pub(super) async fn pay_due(&self, batch: &mut Batch) -> Result<()> {
+        for due in omemo::all_due(&mut batch.write, self.account).await? {
+            let of_device = (due.device, due.profile);
+            match due.what {
+                What::Answer => {
+                    omemo::take_due(&mut batch.write, self.account, &due).await?;
+                    self.send_empty(batch, &due.address, of_device).await?;
+                    fail::at(Point::RatchetAnswered);
+                }
+                What::Heal => {
+                    batch.wants.insert(Want::Bundle {
+                        of: due.address,
+                        device: due.device,
+                        profile: due.profile,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A bundle was asked for, and it began a session or not: if a session was to be replaced, the device hears of it.
+    pub(super) async fn heal_with(
+        &self,
+        batch: &mut Batch,
+        of: &BareJid,
+        (device, profile): (DeviceId, Profile),
+        begun: std::result::Result<(), BundleFault>,
+        now: Timestamp,
+    ) -> Result<()> {
+        // Tried again in the next session with the server.
+        if begun == Err(BundleFault::Unreachable) {
+            return Ok(());
+        }
+        let due = Due {
+            address: of.clone(),
+            device,
+            profile,
+            what: What::Heal,
+        };
+        if !omemo::take_due(&mut batch.write, self.account, &due).await? || begun.is_err() {
+            return Ok(());
+        }
+        self.send_empty(batch, of, (device, profile)).await?;
+        omemo::healed(&mut batch.write, self.account, of, device, now).await?;
+        for message in messages::repaired(&mut batch.write, self.account, of, device.get()).await? {
+            batch.changes.messages.insert(message);
+        }
+        batch
+            .changes
+            .chats
+            .extend(chats::find(&mut batch.write, self.account, of).await?);
+        tracing::info!("a broken encrypted session was replaced");
+        Ok(())
+    }
+
+    async fn send_empty(
+        &self,
+        batch: &mut Batch,
+        to: &BareJid,
+        (device, profile): (DeviceId, Profile),
+    ) -> Result<()> {
+        let empty = empty_message(&mut batch.write, self.account, to, device, profile).await?;
+        if let Some(empty) = empty {
+            let stanza = String::from(&empty);
+            outbox::push_stanza(&mut batch.write, self.account, stanza.as_bytes()).await?;
+            batch.outbox = true;
+        }
+        Ok(())
+    }
+}
