@@ -210,6 +210,7 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({ "account": account, "address": address, "device": 1 }),
             &["account", "address", "device"],
         ),
+        ("renewal_seen", json!({ "account": account }), &["account"]),
         (
             "remove_device",
             json!({ "account": account, "device": 1 }),

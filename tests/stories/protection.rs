@@ -252,6 +252,46 @@ async fn a_bundle_of_the_wrong_generation_fails_a_message_that_no_other_device_c
     );
 }
 
+#[tokio::test]
+async fn whatever_fails_nothing_of_an_encrypted_chat_leaves_in_plain_text_until_the_person_unlocks_it() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let (mut alice, mut bob, chat) = latched(&server).await;
+    let own = bob.devices(BOB).await[0].clone();
+    let account = alice.account.clone();
+    let trust = |word: &str| {
+        let key = &own["fingerprint"];
+        json!({ "account": account, "address": BOB, "fingerprint": key, "trust": word })
+    };
+
+    alice.get("set_trust", trust("untrusted")).await;
+    let outcome = sends_nothing_plain(&server, &mut alice, &mut bob, &chat).await;
+    assert_eq!(outcome["error"]["code"], "no_trusted_devices", "{outcome}");
+    alice.get("set_trust", trust("blind")).await;
+
+    let bundle = format!(
+        "<iq type='set' id='bundle'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>\
+         <delete node='eu.siacs.conversations.axolotl.bundles:{}'/></pubsub></iq>",
+        own["device"]
+    );
+    bob.send_raw(&bundle).await;
+    let reset = json!({ "account": account, "address": BOB, "device": own["device"] });
+    alice.get("reset_session", reset).await;
+    let outcome = sends_nothing_plain(&server, &mut alice, &mut bob, &chat).await;
+    assert_eq!(outcome["error"]["code"], "no_devices", "{outcome}");
+
+    delete_lists(&mut bob).await;
+    alice.restart().await;
+    let outcome = sends_nothing_plain(&server, &mut alice, &mut bob, &chat).await;
+    assert_eq!(outcome["error"]["code"], "no_devices", "{outcome}");
+
+    // And the person, by their own act, sends it as they please.
+    alice
+        .get("set_encryption", json!({ "chat": chat, "mode": "none" }))
+        .await;
+    alice.send(&chat, "now everybody may read").await;
+    assert_eq!(bob.message("now everybody may read").await["encryption"], "none");
+}
+
 /// Publishes one item that everybody may read.
 async fn publish(who: &mut Peer, node: &str, item: &str, payload: &str) {
     let options = "<publish-options><x xmlns='jabber:x:data' type='submit'>\

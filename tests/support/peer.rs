@@ -120,6 +120,12 @@ impl Peer {
         self.start().await;
     }
 
+    /// Where the program, while it does not run, keeps its keys: they can be copied, put back and deleted.
+    pub fn state_file(&self) -> PathBuf {
+        assert!(self.lines.is_none(), "the peer still runs");
+        self.home.path().join("omemo.json")
+    }
+
     fn lines(&mut self) -> &mut Lines {
         self.lines.as_mut().expect("the peer is started")
     }

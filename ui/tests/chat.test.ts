@@ -326,7 +326,7 @@ describe("reading", () => {
     ];
     for (const reason of reasons)
       core.addMessage(chat, null, {
-        undecryptable: { device: 4_711, reason, method: null, repaired: false },
+        undecryptable: { device: 4_711, reason, method: null, count: 1, repaired: false },
       });
     await openWindow(core, [1280, 1400]);
     await openChat("ben@b.example");

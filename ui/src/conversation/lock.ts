@@ -23,6 +23,7 @@ export function whyUnreadable({ reason, method, repaired }: Undecryptable): stri
 
 // A new reason without words is a type error.
 const reasons: Record<UndecryptableReason, Key> = {
+  before_this_device: "undecryptable.before_this_device",
   not_for_this_device: "undecryptable.not_for_this_device",
   no_session: "undecryptable.no_session",
   key_gone: "undecryptable.key_gone",

@@ -546,6 +546,10 @@ export class FakeCore implements Core {
       this.#changeDevice(account, address, device, { last_repaired: now, reach: "ready" });
       return {};
     },
+    renewal_seen: ({ account }) => {
+      this.changeAccount(account, { renewed: null });
+      return {};
+    },
     remove_device: ({ account, device }) => {
       const own = need(this.accounts.get(account)).address;
       this.#changeDevice(account, own, device, { active: false, protocols: [], reach: "inactive" });

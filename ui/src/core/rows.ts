@@ -23,6 +23,7 @@ export function account(more: Partial<Account> = {}): Account {
     send_markers: true,
     notify: "text",
     plain_allowed: false,
+    renewed: null,
     gaps: [],
     rev: 1,
     ...more,

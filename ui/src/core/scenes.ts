@@ -150,16 +150,20 @@ function longAgo(core: FakeCore, account: number): void {
   });
 
   const ines = core.addChat(account, "ines@birch.example");
+  core.addMessage(ines, null, {
+    sent_at: hours(20.5),
+    undecryptable: { device: 0, reason: "before_this_device", method: null, count: 37, repaired: false },
+  });
   core.addMessage(ines, "Can you read this?", { sent_at: hours(20) });
   core.addMessage(ines, null, {
     sent_at: hours(19.9),
-    undecryptable: { device: 48_211_907, reason: "no_session", method: null, repaired: true },
+    undecryptable: { device: 48_211_907, reason: "no_session", method: null, count: 1, repaired: true },
     read: false,
   });
   core.addMessage(ines, null, {
     sent_at: hours(19.8),
     encryption: "none",
-    undecryptable: { device: 0, reason: "unsupported", method: "OpenPGP", repaired: false },
+    undecryptable: { device: 0, reason: "unsupported", method: "OpenPGP", count: 1, repaired: false },
     read: false,
   });
 

@@ -201,6 +201,9 @@ export function said(message: Message): string {
 
 /** The last line of a chat in words. */
 export function preview(message: Message): string {
+  if (message.undecryptable?.reason === "before_this_device") {
+    return counted("chat.before_this_device", message.undecryptable.count);
+  }
   if (message.undecryptable) return unreadable(message.undecryptable.reason);
   return brief(said(message));
 }

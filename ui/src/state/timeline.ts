@@ -7,6 +7,8 @@ export type TimelineRow =
   | { kind: "unread"; key: string }
   /** Messages may be missing here; `older` is true if these are all before the first one. */
   | { kind: "gap"; key: string; older: boolean }
+  /** So many messages from before this device stand here. */
+  | { kind: "before"; key: string; count: number }
   | { kind: "tail"; key: string }
   | { kind: "message"; key: string; message: Message; first: boolean; last: boolean };
 
@@ -28,8 +30,17 @@ export function timeline(
   let passed = unreadAfter === "start";
   let drawn = unreadAfter === null;
   let prior: Message | undefined;
-  for (const message of messages) {
-    let joins = prior !== undefined && belongTogether(prior, message);
+  for (const [place, message] of messages.entries()) {
+    if (isBeforeThisDevice(message)) {
+      // The newest of those that follow each other counts them all.
+      const next = messages[place + 1];
+      if (next && isBeforeThisDevice(next)) continue;
+      rows.push({ kind: "before", key: `m ${message.message}`, count: message.undecryptable?.count ?? 1 });
+      if (message.message === unreadAfter) passed = true;
+      prior = message;
+      continue;
+    }
+    let joins = prior !== undefined && !isBeforeThisDevice(prior) && belongTogether(prior, message);
     const gap = gaps.find(
       ({ after, before }) => before <= message.position && (prior ? after >= prior.position : after === 0),
     );
@@ -55,6 +66,10 @@ export function timeline(
   // Air below the newest message, as a row, so that scrolling to the end shows it.
   rows.push({ kind: "tail", key: "tail" });
   return rows;
+}
+
+function isBeforeThisDevice(message: Message): boolean {
+  return message.undecryptable?.reason === "before_this_device";
 }
 
 function endless(rows: TimelineRow[]): void {

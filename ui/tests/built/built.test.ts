@@ -189,6 +189,7 @@ function shell(): void {
     accepted_certificate: null,
     own_authorities: false,
     plain_allowed: false,
+    renewed: null,
     rev: 1,
   };
   const answers: Record<string, unknown> = {

@@ -151,6 +151,8 @@ requests! {
     set_trust(SetTrust) -> Nothing = encryption::set_trust;
     /// Resets the encryption with one device: it gets a new session, and history, trust and its known key stay.
     reset_session(OfDevice) -> Nothing = encryption::reset_session;
+    /// The person has seen that an account's device for encryption began anew.
+    renewal_seen(OfAccount) -> Nothing = encryption::renewal_seen;
     /// Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`,
     /// `rejected`.
     remove_device(OfOwnDevice) -> Nothing = encryption::remove_device;

@@ -38,6 +38,7 @@ pub fn typescript() -> String {
         model::Lock,
         model::ProxyKind,
         model::Proxy,
+        model::Renewed,
         model::Gap,
         model::Certificate,
         model::ConnectionFacts,

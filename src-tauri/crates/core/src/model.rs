@@ -162,10 +162,22 @@ pub struct Account {
     pub notify: Notify,
     /// Whether the person allowed the password itself to be sent to this server, inside TLS.
     pub plain_allowed: bool,
+    /// Why this account's device for encryption began anew, until the person has seen it.
+    pub renewed: Option<Renewed>,
     /// What the server's archive holds and has not been read yet, oldest first.
     pub gaps: Vec<Gap>,
     pub rev: i64,
 }
+
+words!(
+    /// Why the account's device for encryption began anew, with new keys for others to begin with.
+    Renewed {
+        /// The profile is an older copy of what it was: others have gone on since.
+        Restored = "restored",
+        /// Another program uses the same device, as a copied profile does. This one has become a device of its own.
+        Copied = "copied",
+    }
+);
 
 /// Messages may be missing in the account's chats: behind those at `after` and before those at `before`, which are
 /// positions like those of messages. 0 is the beginning.
@@ -492,6 +504,8 @@ pub struct Undecryptable {
     pub reason: UndecryptableReason,
     /// What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
     pub method: Option<String>,
+    /// How many messages this stands for: those from before this device follow each other as one.
+    pub count: u32,
     /// The session that it broke with has been replaced: what is sent from now on can be read.
     pub repaired: bool,
 }
@@ -499,6 +513,8 @@ pub struct Undecryptable {
 words!(
     /// Why a message could not be decrypted, as a stable code.
     UndecryptableReason {
+        /// It was written before others could encrypt to this device.
+        BeforeThisDevice = "before_this_device",
         /// It was encrypted, but not for this device.
         NotForThisDevice = "not_for_this_device",
         /// The sender used an encrypted session that this device does not have.

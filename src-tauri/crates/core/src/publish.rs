@@ -138,6 +138,7 @@ pub(crate) fn show_account(
         send_markers: row.send_markers,
         notify: row.notify,
         plain_allowed: row.plain_allowed,
+        renewed: row.renewed,
         gaps: gaps
             .iter()
             .map(|gap| Gap {

@@ -62,6 +62,8 @@ export type ProxyKind = "socks5" | "http";
 
 export type Proxy = { kind: ProxyKind, host: string, port: number, user: string | null, };
 
+export type Renewed = "restored" | "copied";
+
 export type Gap = { after: number, before: number, };
 
 export type Certificate = { 
@@ -220,6 +222,10 @@ notify: Notify,
  */
 plain_allowed: boolean, 
 /**
+ * Why this account's device for encryption began anew, until the person has seen it.
+ */
+renewed: Renewed | null, 
+/**
  * What the server's archive holds and has not been read yet, oldest first.
  */
 gaps: Array<Gap>, rev: number, };
@@ -340,7 +346,7 @@ picture: Picture | null,
  */
 program: boolean, };
 
-export type UndecryptableReason = "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
+export type UndecryptableReason = "before_this_device" | "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
 
 export type Undecryptable = { 
 /**
@@ -355,6 +361,10 @@ reason: UndecryptableReason,
  * What it is encrypted with, as far as anybody says; there only if the reason is `unsupported`.
  */
 method: string | null, 
+/**
+ * How many messages this stands for: those from before this device follow each other as one.
+ */
+count: number, 
 /**
  * The session that it broke with has been replaced: what is sent from now on can be read.
  */
@@ -661,6 +671,8 @@ export interface Requests {
   set_trust: { params: SetTrust; result: Nothing };
   /** Resets the encryption with one device: it gets a new session, and history, trust and its known key stay. */
   reset_session: { params: OfDevice; result: Nothing };
+  /** The person has seen that an account's device for encryption began anew. */
+  renewal_seen: { params: OfAccount; result: Nothing };
   /** Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`, */
   /** `rejected`. */
   remove_device: { params: OfOwnDevice; result: Nothing };

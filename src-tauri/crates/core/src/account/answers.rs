@@ -35,6 +35,7 @@ impl Online<'_> {
                 Ok(())
             }
             Ask::Roster => self.roster(batch, answer).await,
+            Ask::OwnBundle(profile) => self.own_bundle_read(batch, profile, Some(answer), now).await,
             // What is on no list is of no use to anybody, whether it could be deleted or not.
             Ask::Withdrawal => Ok(()),
             Ask::Carbons => {
@@ -221,6 +222,10 @@ impl Online<'_> {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),
+            Ask::OwnBundle(profile) => {
+                self.own_bundle_read(batch, profile, None, Timestamp::now())
+                    .await?
+            }
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");
                 self.cannot_publish(step.profile());

@@ -18,7 +18,7 @@ use super::online::Online;
 use crate::error::Result;
 use crate::fail::{self, Point};
 use crate::inbound::{Archived, Inbound, Text};
-use crate::model::{ChatId, Direction, MessageId};
+use crate::model::{ChatId, Direction, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Gap, Place};
 use crate::store::messages::{Known, Placed, Sought};
 use crate::store::{chats, messages};
@@ -499,10 +499,13 @@ impl Online<'_> {
         let missed = gap.after.is_some();
         let (placed, texts): (Vec<Placed>, Vec<Text>) = new.into_iter().unzip();
         let stored = messages::insert_all(&mut batch.write, &placed, gap.high).await?;
-        let mut answered = HashMap::new();
+        let (mut answered, mut before) = (HashMap::new(), HashMap::new());
         let rows = placed.iter().zip(texts).zip(&stored);
         for ((placed, text), (message, _)) in rows.filter_map(|(text, row)| Some((text, (*row)?))) {
             batch.stored(placed.chat, message, placed.unread);
+            if placed.new.undecryptable == Some(UndecryptableReason::BeforeThisDevice) {
+                before.insert(placed.chat, placed.position);
+            }
             // Whoever looks at the beginning of a chat sees its gap move, and reads on.
             if !missed && gap.before.is_some() {
                 batch.changes.messages.remove(&message);
@@ -516,6 +519,10 @@ impl Online<'_> {
                 let owed = (placed.chat, id.to_owned());
                 self.session.archive.owed.insert(owed, text);
             }
+        }
+        for (chat, position) in before {
+            let standing = messages::standing_for(&mut batch.write, chat, position).await?;
+            batch.changes.messages.extend(standing);
         }
         // Whoever answers on another device has read what stands before.
         for (chat, message) in answered {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use minidom::Element;
+use waxwing_omemo::Profile;
 
 use super::devices::Want;
 use crate::error::Result;
@@ -28,8 +29,8 @@ pub(super) struct Batch {
     pub(super) confirmed: Vec<i64>,
     /// What contacts' devices show from now on.
     pub(super) presences: Vec<DevicePresence>,
-    /// A prekey was used: the bundles on the server are behind.
-    pub(super) bundles_behind: bool,
+    /// A prekey was used: the bundles on the server are behind in these generations.
+    pub(super) bundles_behind: BTreeSet<Profile>,
     /// A device is owed something.
     pub(super) due: bool,
     /// What is to be asked for after the commit.
@@ -59,7 +60,7 @@ impl Batch {
             outbox: false,
             confirmed: Vec::new(),
             presences: Vec::new(),
-            bundles_behind: false,
+            bundles_behind: BTreeSet::new(),
             due: false,
             wants: BTreeSet::new(),
             live: None,

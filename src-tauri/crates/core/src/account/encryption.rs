@@ -65,9 +65,16 @@ pub(super) async fn prepare(
     if !wants.is_empty() {
         return Ok(Prepared::Wants(wants));
     }
-    let theirs: Vec<DeviceRow> = active(omemo::devices(write, account, outgoing.to).await?);
+    let known = omemo::devices(write, account, outgoing.to).await?;
+    // Whoever could read encrypted messages once gets nothing else without the person's word.
+    let encrypt = if known.iter().any(|row| row.identity.is_some()) {
+        Encrypt::Must
+    } else {
+        outgoing.encrypt
+    };
+    let theirs: Vec<DeviceRow> = active(known);
     if theirs.is_empty() && outgoing.to != outgoing.own {
-        return Ok(without_devices(outgoing, lists));
+        return Ok(without_devices(outgoing, encrypt, lists));
     }
     let Some(own) = omemo::own(write, account).await? else {
         return Err(Error::new(Code::Internal, "our own device is missing"));
@@ -115,13 +122,13 @@ fn active(devices: Vec<DeviceRow>) -> Vec<DeviceRow> {
 }
 
 /// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
-fn without_devices(outgoing: &Outgoing<'_>, lists: &Lists) -> Prepared {
+fn without_devices(outgoing: &Outgoing<'_>, encrypt: Encrypt, lists: &Lists) -> Prepared {
     let certain = Profile::ALL.into_iter().all(|profile| {
         lists
             .get(&(outgoing.to.clone(), profile))
             .is_some_and(|listed| listed.outcome != ListOutcome::Failed)
     });
-    match (outgoing.encrypt, certain) {
+    match (encrypt, certain) {
         (Encrypt::May, true) => plain(outgoing),
         (_, false) => Prepared::Failed(Fault::new(
             Code::Timeout,
@@ -368,9 +375,7 @@ pub(super) async fn begin_session(
             Ok(Err(match error {
                 EncryptError::NoOneTimePreKey => BundleFault::NoOneTimeKeys,
                 EncryptError::IdentityChanged => BundleFault::IdentityChanged,
-                EncryptError::BadSignature | EncryptError::Malformed(_) | EncryptError::Exhausted => {
-                    BundleFault::Malformed
-                }
+                EncryptError::Malformed(_) | EncryptError::Exhausted => BundleFault::Malformed,
             }))
         }
     }

@@ -20,9 +20,33 @@ use crate::store::{chats, messages, outbox};
 const HEAL_AFTER: SignedDuration = SignedDuration::from_hours(3);
 
 impl Online<'_> {
+    /// What the person is told of a message that could not be read.
+    pub(super) async fn why_unreadable(
+        &mut self,
+        batch: &mut Batch,
+        arrived: (ChatId, &Text, bool),
+        of_device: (DeviceId, Encryption),
+        reason: UndecryptableReason,
+        now: Timestamp,
+    ) -> Result<UndecryptableReason> {
+        let (_, text, live) = arrived;
+        if text.sender == self.own {
+            self.twin_wrote(batch, of_device.0, live).await?;
+        }
+        if reason == UndecryptableReason::NotForThisDevice {
+            let since = omemo::listed_at(&mut batch.write, self.account).await?;
+            if since.is_none_or(|since| text.sent_at < since) {
+                return Ok(UndecryptableReason::BeforeThisDevice);
+            }
+        }
+        self.could_not_read(batch, arrived, of_device, reason, now)
+            .await?;
+        Ok(reason)
+    }
+
     /// Something that a device sent could not be read: that is noted, and if it came live the session is replaced, if
     /// that helps and was not tried just before.
-    pub(super) async fn could_not_read(
+    async fn could_not_read(
         &self,
         batch: &mut Batch,
         (chat, text, live): (ChatId, &Text, bool),

@@ -43,6 +43,8 @@ pub(super) enum Ask {
         profile: Profile,
     },
     Publish(super::publishing::Step),
+    /// What the server has of our own bundle.
+    OwnBundle(Profile),
     /// What a device of ours published is deleted.
     Withdrawal,
     /// What our devices have read (XEP-0490).

@@ -1,12 +1,12 @@
 //! Our own keys, and opening what was encrypted for us. Ratchet, keys and plaintext belong to one transaction, which
 //! the caller commits.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use waxwing_omemo::xml::Encrypted;
 use waxwing_omemo::{
     DecryptError, Decrypted, DeviceId, Effects, IdentityKey, IdentityKeyPair, KeyElement, LocalPreKeys,
-    OsEntropy, PREKEY_COUNT, PREKEY_REFILL_BELOW, PreKeyId, Profile, SignedPreKey, decrypt_key,
-    generate_prekeys, open_payload, prekey_ids, sce, trust_for_new_key,
+    OsEntropy, PREKEY_COUNT, PREKEY_REFILL_BELOW, Profile, SignedPreKey, decrypt_key, generate_prekeys,
+    open_payload, prekey_ids, sce, trust_for_new_key,
 };
 
 use crate::error::Result;
@@ -41,9 +41,20 @@ pub(super) enum Opened {
 pub(super) struct Wanted {
     /// The device is to be answered with an empty message.
     pub(super) answer: Option<(DeviceId, Profile)>,
-    /// A prekey is gone.
-    pub(super) bundles_behind: bool,
+    /// A prekey is gone that was offered in this generation.
+    pub(super) bundle_behind: Option<Profile>,
 }
+
+/// How a message got here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub(super) now: Timestamp,
+    /// Prekeys that were used still count: messages of the time before may have used the same one (XEP-0384 §4.4).
+    pub(super) catching_up: bool,
+}
+
+/// A used prekey is kept no longer than this, even if the archive can never be read to its end.
+const USED_PREKEYS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Our own device, made if there is none, with enough prekeys and a fresh signed prekey.
 pub(super) async fn ensure(write: &mut Write, account: AccountId, now: Timestamp) -> Result<()> {
@@ -51,12 +62,16 @@ pub(super) async fn ensure(write: &mut Write, account: AccountId, now: Timestamp
         let device = DeviceId::random(&mut OsEntropy);
         omemo::put_own(write, account, device, &IdentityKeyPair::generate(&mut OsEntropy)).await?;
     }
-    let left = omemo::prekeys(write, account).await?.len();
-    if left < PREKEY_REFILL_BELOW {
-        let count = PREKEY_COUNT.saturating_sub(left);
-        let first = omemo::reserve_prekeys(write, account, count).await?;
-        omemo::put_prekeys(write, account, &generate_prekeys(first, count, &mut OsEntropy)).await?;
+    for profile in Profile::ALL {
+        let left = omemo::prekeys(write, account, profile).await?.len();
+        if left < PREKEY_REFILL_BELOW {
+            let count = PREKEY_COUNT.saturating_sub(left);
+            let first = omemo::reserve_prekeys(write, account, count).await?;
+            let keys = generate_prekeys(first, count, &mut OsEntropy);
+            omemo::put_prekeys(write, account, profile, &keys).await?;
+        }
     }
+    omemo::delete_used_prekeys(write, account, now - USED_PREKEYS).await?;
     let seconds = now.as_second();
     let signed = omemo::signed_prekeys(write, account).await?;
     for (next, old) in signed.iter().zip(signed.iter().skip(1)) {
@@ -95,11 +110,11 @@ pub(super) async fn open(
     account: AccountId,
     envelope: &Envelope<'_>,
     encrypted: &[Encrypted],
-    now: Timestamp,
+    arrival: Arrival,
 ) -> Result<(Opened, Wanted)> {
     let mut failed = None;
     for element in encrypted {
-        match open_one(write, account, envelope, element, now).await? {
+        match open_one(write, account, envelope, element, arrival).await? {
             // Without a payload nothing was said (XEP-0384 §4.6): an answer to another device of ours.
             (Opened::Undecryptable { .. }, _) if element.payload.is_none() => {}
             (
@@ -130,7 +145,7 @@ async fn open_one(
     account: AccountId,
     envelope: &Envelope<'_>,
     element: &Encrypted,
-    now: Timestamp,
+    arrival: Arrival,
 ) -> Result<(Opened, Wanted)> {
     let encryption = omemo::encryption(element.profile);
     let undecryptable = |reason| Opened::Undecryptable {
@@ -147,9 +162,11 @@ async fn open_one(
     let keys = element.keys_for(envelope.own.as_str(), own.device).take(KEYS);
     let mut error = DecryptError::NotForThisDevice;
     for key in keys {
-        match open_key(write, account, &own.identity, envelope.from, element, key).await? {
+        let used = arrival.catching_up;
+        match open_key(write, account, &own.identity, envelope.from, (element, key), used).await? {
             Ok(decrypted) => {
-                let (opened, wanted) = accept(write, account, envelope, element, decrypted, now).await?;
+                let (opened, wanted) =
+                    accept(write, account, envelope, element, decrypted, arrival.now).await?;
                 return Ok((opened, wanted));
             }
             Err(failure) => error = failure,
@@ -167,8 +184,8 @@ async fn open_key(
     account: AccountId,
     identity: &IdentityKeyPair,
     from: &BareJid,
-    element: &Encrypted,
-    key: &KeyElement,
+    (element, key): (&Encrypted, &KeyElement),
+    used: bool,
 ) -> Result<std::result::Result<Decrypted, DecryptError>> {
     let record = omemo::session(write, account, from, element.sender, element.profile).await?;
     let pinned = omemo::device(write, account, from, element.sender)
@@ -183,7 +200,7 @@ async fn open_key(
         signed = omemo::signed_prekeys(write, account).await?;
         signed.retain(|key| key.id() == ids.signed);
         if let Some(id) = ids.one_time {
-            one_time.extend(omemo::one_prekey(write, account, id).await?);
+            one_time.extend(omemo::one_prekey(write, account, id, used).await?);
         }
     }
     let prekeys = LocalPreKeys {
@@ -226,7 +243,7 @@ async fn accept(
     let trust = trust_in(write, account, envelope.from, &decrypted.identity).await?;
     omemo::put_session(write, account, envelope.from, device, &decrypted.record).await?;
     omemo::seen(write, account, envelope.from, device, now).await?;
-    let wanted = after(write, account, element, decrypted.effects).await?;
+    let wanted = after(write, account, element, decrypted.effects, now).await?;
     let Some(payload) = &element.payload else {
         return Ok((Opened::Nothing, wanted));
     };
@@ -258,14 +275,16 @@ async fn after(
     account: AccountId,
     element: &Encrypted,
     effects: Effects,
+    now: Timestamp,
 ) -> Result<Wanted> {
-    if let Some(PreKeyId(id)) = effects.consumed_prekey {
-        omemo::delete_prekey(write, account, PreKeyId(id)).await?;
+    let mut bundle_behind = None;
+    if let Some(id) = effects.consumed_prekey {
+        bundle_behind = omemo::hide_prekey(write, account, id, now).await?;
     }
     Ok(Wanted {
         answer: (effects.new_session || effects.heartbeat_wanted)
             .then_some((element.sender, element.profile)),
-        bundles_behind: effects.consumed_prekey.is_some(),
+        bundle_behind,
     })
 }
 

@@ -7,7 +7,7 @@ use minidom::Element;
 use waxwing_stream::Header;
 
 use super::batch::Batch;
-use super::keys::{self, Envelope, Opened};
+use super::keys::{self, Arrival, Envelope, Opened};
 use super::online::Online;
 use super::outbox::fail;
 use crate::error::{Fault, Result};
@@ -260,9 +260,13 @@ impl Online<'_> {
                     from: &text.sender,
                     to,
                 };
+                let arrival = Arrival {
+                    now,
+                    catching_up: !live || !self.session.caught_up,
+                };
                 let (opened, wanted) =
-                    keys::open(&mut batch.write, self.account, &envelope, encrypted, now).await?;
-                batch.bundles_behind |= wanted.bundles_behind;
+                    keys::open(&mut batch.write, self.account, &envelope, encrypted, arrival).await?;
+                batch.bundles_behind.extend(wanted.bundle_behind);
                 if let Some(of_device) = wanted.answer
                     && batch
                         .acquainted(self.account, &self.own, chat, &text.sender)
@@ -299,9 +303,12 @@ impl Online<'_> {
                     } => {
                         message.encryption = encryption;
                         message.device = Some(device.get());
-                        message.undecryptable = Some(reason);
-                        self.could_not_read(batch, (chat, &*text, live), (device, encryption), reason, now)
+                        let arrived = (chat, &*text, live);
+                        let of_device = (device, encryption);
+                        let reason = self
+                            .why_unreadable(batch, arrived, of_device, reason, now)
                             .await?;
+                        message.undecryptable = Some(reason);
                     }
                 }
             }

@@ -20,6 +20,7 @@ mod presence;
 mod publishing;
 mod reading;
 mod receive;
+mod renewal;
 mod report;
 mod roster;
 mod session;

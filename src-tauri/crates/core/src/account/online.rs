@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use waxwing_omemo::Profile;
+use waxwing_omemo::{PreKeyId, Profile};
 use waxwing_stream::{
     Connection, Disconnected, Header, Incoming, Resumption, StanzaNumber, StreamCondition, Violation,
 };
@@ -25,7 +25,7 @@ use super::{Command, ErrorChange, keys, login, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Inbound, Sender};
-use crate::model::{AccountId, BareJid, ConnectionState};
+use crate::model::{AccountId, BareJid, ConnectionState, Renewed};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::outbox;
@@ -108,6 +108,14 @@ pub(super) struct Session {
     pub(super) settled: HashSet<Profile>,
     /// When to try again to put our device on the list.
     pub(super) publish_again: Option<Instant>,
+    /// Everything that the server held for us has been read in this session.
+    pub(super) caught_up: bool,
+    /// Why this device is to begin anew, and the highest ids of prekeys that others know of it.
+    pub(super) renewal: Option<(Renewed, (PreKeyId, PreKeyId))>,
+    /// It did in this session.
+    pub(super) renewed: bool,
+    /// When to look after our keys again.
+    pub(super) keys_at: Option<Instant>,
     /// Whether the window was told that the account is online.
     pub(super) announced: bool,
     /// Devices of ours that are being taken off our lists.
@@ -202,6 +210,7 @@ impl Online<'_> {
             let deadlines = [
                 self.session.questions.deadline(),
                 self.session.publish_again,
+                self.session.keys_at,
                 self.session.archive.again(),
                 self.session.pump.again().map(instant),
                 self.session.reading.publish_at(),
@@ -309,7 +318,7 @@ impl Online<'_> {
                 next = self.connection.try_next().and_then(std::result::Result::ok);
             }
         }
-        if batch.bundles_behind {
+        if !batch.bundles_behind.is_empty() {
             self.refill(&mut batch, now).await?;
         }
         self.finish_handled(batch, handled).await
@@ -403,10 +412,10 @@ impl Online<'_> {
     async fn refill(&mut self, batch: &mut Batch, now: Timestamp) -> Result<()> {
         keys::ensure(&mut batch.write, self.account, now).await?;
         fail::at(Point::BundleRefilled);
-        for profile in Profile::ALL {
+        for profile in std::mem::take(&mut batch.bundles_behind) {
             self.publish(batch, Step::bundle(profile)).await?;
         }
-        Ok(())
+        self.delete_used_keys(batch, now).await
     }
 
     pub(super) async fn finish(&mut self, batch: Batch) -> std::result::Result<(), Stop> {
@@ -423,7 +432,12 @@ impl Online<'_> {
         if batch.caught_up {
             self.ask_displayed(&mut batch).await?;
         }
-        if (batch.caught_up || batch.due) && self.session.archive.is_settled() {
+        if batch.caught_up {
+            self.session.caught_up = true;
+            self.delete_used_keys(&mut batch, Timestamp::now()).await?;
+        }
+        if (batch.caught_up || batch.due) && self.session.caught_up {
+            self.begin_anew(&mut batch, Timestamp::now()).await?;
             self.pay_due(&mut batch).await?;
         }
         let Batch {
@@ -508,6 +522,7 @@ impl Online<'_> {
             .again()
             .is_some_and(|time| time <= Timestamp::now());
         self.publish_displayed(&mut batch, now).await?;
+        self.look_after_keys(&mut batch, now).await?;
         self.finish(batch).await?;
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;

@@ -124,6 +124,10 @@ impl Online<'_> {
 
     /// Sends the next page.
     pub(super) async fn pump_page(&mut self) -> std::result::Result<(), Stop> {
+        if self.session.renewal.is_some() {
+            self.session.pump.next = None;
+            return Ok(());
+        }
         let Some(after) = self.session.pump.next.take() else {
             return Ok(());
         };

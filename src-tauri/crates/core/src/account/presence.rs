@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::batch::Batch;
 use super::devices::lists_wanted;
 use super::iq::Ask;
+use super::renewal::LOOK_AFTER_KEYS;
 use super::{ErrorChange, keys, set_state};
 use crate::error::Result;
 use crate::model::{ConnectionState, Show};
@@ -46,6 +47,7 @@ impl Online<'_> {
         let wants = lists_wanted(&self.session.lists, [&own], Instant::now());
         self.ask_for(wants).await?;
         self.session.begun = true;
+        self.session.keys_at = Some(Instant::now() + LOOK_AFTER_KEYS);
         // A device that nobody knows yet is online when others can encrypt to it: a moment later.
         if listed {
             self.announce().await;

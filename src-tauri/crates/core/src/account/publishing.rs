@@ -18,7 +18,7 @@ use crate::xep::stanza_error;
 /// Other clients of ours may not know each other: after so many repairs of the list in one session we stop fighting.
 const REPAIRS: u32 = 3;
 
-/// A server that lists us still has what it took so short a time ago; after that it gets it again, lest it has lost it.
+/// A server that lists us still has what it took so short a time ago; after that we are online only when it has said so.
 const RECENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// One publication under way.
@@ -130,7 +130,7 @@ impl Online<'_> {
             Attempt::WithoutOptions => None,
         };
         if let What::Bundle(profile) = step.what {
-            let keys = omemo::key_ids(&mut batch.write, self.account).await?;
+            let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
             self.session.publishing.insert(profile, keys);
         }
         let (item, payload) = match step.what {
@@ -153,7 +153,7 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Publishes our bundle if the server may not have it as it is: `listed` says whether our device is on its list.
+    /// Publishes our bundle, or if our device is `listed` looks first whether the server has it as it should be.
     pub(super) async fn offer_bundle(
         &mut self,
         batch: &mut Batch,
@@ -161,15 +161,18 @@ impl Online<'_> {
         listed: bool,
         now: Timestamp,
     ) -> Result<()> {
-        let keys = omemo::key_ids(&mut batch.write, self.account).await?;
-        if listed && omemo::is_published(&mut batch.write, self.account, profile, &keys, now - RECENT).await?
-        {
-            return self.bundle_is_out(batch, profile).await;
+        let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
+        if !listed {
+            return self.publish(batch, Step::bundle(profile)).await;
         }
-        self.publish(batch, Step::bundle(profile)).await
+        self.ask_own_bundle(batch, profile).await?;
+        if omemo::is_published(&mut batch.write, self.account, profile, &keys, now - RECENT).await? {
+            self.bundle_is_out(batch, profile).await?;
+        }
+        Ok(())
     }
 
-    async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+    pub(super) async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
         self.session.bundles_out.insert(profile);
         self.repair_list(batch, profile).await
     }
@@ -181,7 +184,7 @@ impl Online<'_> {
         own: &omemo::Own,
     ) -> Result<Option<Element>> {
         let signed = omemo::signed_prekeys(write, self.account).await?;
-        let prekeys = omemo::prekeys(write, self.account).await?;
+        let prekeys = omemo::prekeys(write, self.account, profile).await?;
         Ok(signed.first().map(|signed| {
             xml::write_bundle(&Bundle::of_own_keys(
                 profile,
@@ -250,6 +253,7 @@ impl Online<'_> {
             }
             (_, What::List(profile)) => {
                 self.session.settled.insert(profile);
+                omemo::listed(&mut batch.write, self.account, Timestamp::now()).await?;
                 self.list_is_out(profile);
                 Ok(())
             }

@@ -10,7 +10,7 @@ use crate::account::{Command, command};
 use crate::error::{Code, Error, Result};
 use crate::model::{AccountId, BareJid, Device, Reach, Trust};
 use crate::publish::{Changes, publish};
-use crate::request::{Nothing, OfContact, OfDevice, OfOwnDevice, SetTrust};
+use crate::request::{Nothing, OfAccount, OfContact, OfDevice, OfOwnDevice, SetTrust};
 use crate::store::omemo::{Due, What};
 use crate::store::{accounts, chats, omemo};
 
@@ -123,6 +123,19 @@ pub(crate) async fn reset_session(core: &Arc<Core>, params: OfDevice) -> Result<
         publish(core, account, Changes::chat(chat)).await?;
     }
     if_online(command(core, account, Command::PayDue).await)?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn renewal_seen(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
+    let mut write = core.store.write().await?;
+    accounts::get(&mut write, params.account).await?;
+    omemo::renewal_seen(&mut write, params.account).await?;
+    write.commit().await?;
+    let changes = Changes {
+        account: true,
+        ..Changes::default()
+    };
+    publish(core, params.account, changes).await?;
     Ok(Nothing {})
 }
 

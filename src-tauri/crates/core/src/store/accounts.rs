@@ -6,7 +6,7 @@ use waxwing_stream::Fingerprint;
 use super::reading::Shared;
 use super::{Connection, Write};
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, BareJid, Notify, Proxy, ProxyKind, Show, TlsMode};
+use crate::model::{AccountId, BareJid, Notify, Proxy, ProxyKind, Renewed, Show, TlsMode};
 use crate::secret::Secret;
 
 /// An account's row without its password.
@@ -44,6 +44,8 @@ pub(crate) struct AccountRow {
     pub(crate) send_receipts: bool,
     pub(crate) send_markers: bool,
     pub(crate) notify: Notify,
+    /// Why its device for encryption began anew, until the person has seen it.
+    pub(crate) renewed: Option<Renewed>,
 }
 
 impl AccountRow {
@@ -120,6 +122,7 @@ macro_rules! select_account {
              proxy_kind, proxy_host, proxy_port, proxy_user, accepted_certificate, \
              authorities IS NOT NULL AS own_authorities, plain_allowed, password_proven, \
              target_host, target_port, target_tls, target_since, send_receipts, send_markers, notify, \
+             (SELECT renewed FROM omemo_own WHERE omemo_own.account = account.id) AS renewed, \
              (SELECT coalesce(sum(unread), 0) FROM chat WHERE chat.account = account.id) AS unread FROM account ",
             $rest
         )

@@ -13,8 +13,10 @@ use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, Messa
 pub(crate) enum Reach {
     /// Their device list was never read.
     Unknown,
-    /// They have no device.
+    /// They have no device, and never had one that we knew.
     NoDevices,
+    /// They have no device any more.
+    Gone,
     /// They have devices, but none that may be encrypted to.
     NoneTrusted,
     /// At least one device can be encrypted to.
@@ -28,7 +30,9 @@ pub(crate) fn lock(mode: Option<EncryptionMode>, reach: Reach) -> Lock {
         (_, Reach::Usable) => Lock::Encrypted,
         (_, Reach::Unknown) => Lock::Checking,
         (None, Reach::NoDevices) => Lock::PlainNoDevices,
-        (Some(EncryptionMode::Omemo), Reach::NoDevices) | (_, Reach::NoneTrusted) => Lock::Blocked,
+        (Some(EncryptionMode::Omemo), Reach::NoDevices) | (_, Reach::Gone | Reach::NoneTrusted) => {
+            Lock::Blocked
+        }
     }
 }
 
@@ -55,6 +59,7 @@ struct ChatRow {
     devices: bool,
     usable: bool,
     text_only: bool,
+    known: bool,
 }
 
 impl ChatRow {
@@ -62,6 +67,7 @@ impl ChatRow {
         match (self.listed, self.devices, self.usable) {
             (_, _, true) => Reach::Usable,
             (_, true, false) => Reach::NoneTrusted,
+            (true, false, false) if self.known => Reach::Gone,
             (true, false, false) => Reach::NoDevices,
             (false, false, false) => Reach::Unknown,
         }
@@ -84,7 +90,9 @@ macro_rules! select_chat {
                     WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
                     AND coalesce(t.trust, 'blind') IN ('blind', 'verified')) AS usable,
                 EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
-                    AND d.omemo1 = 1) AS text_only
+                    AND d.omemo1 = 1) AS text_only,
+                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
+                    AND d.identity IS NOT NULL) AS known
              FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
             $rest
         )

@@ -36,6 +36,7 @@ pub(crate) struct MessageRow {
     undecryptable: Option<UndecryptableReason>,
     method: Option<String>,
     repaired: bool,
+    count: u32,
     error_code: Option<Code>,
     error_text: Option<String>,
     origin_id: Option<String>,
@@ -63,6 +64,7 @@ impl MessageRow {
                 device: self.device.unwrap_or_default(),
                 reason,
                 method: self.method,
+                count: self.count,
                 repaired: self.repaired,
             }),
             error: self
@@ -77,20 +79,40 @@ impl MessageRow {
 
 /// Selects messages as one JSON array: sqlx carries each row from the database's thread to ours by itself, and to wake
 /// the two in turn costs more than reading a message does.
+///
+/// Those from before this device that follow each other are one row: the newest of them, which counts them all.
 macro_rules! select_messages {
-    ($rest:literal) => {
+    ($condition:literal, $rest:literal) => {
+        $crate::store::messages::select_messages!(join "", $condition, $rest)
+    };
+    (join $join:literal, $condition:literal, $rest:literal) => {
         concat!(
             "SELECT '[' || coalesce(group_concat(row), '') || ']' FROM (SELECT json_object(
                 'id', message.id, 'chat', message.chat, 'account', chat.account, 'sender', sender,
                 'direction', direction, 'body', message.body, 'sent_at', sent_at, 'position', position,
                 'delivery', delivery, 'encryption', encryption, 'trust', trust, 'device', device,
                 'unprotected', json(iif(unprotected, 'true', 'false')), 'undecryptable', undecryptable,
-                'method', method, 'repaired', json(iif(repaired, 'true', 'false')), 'error_code', error_code, 'error_text', error_text,
+                'method', method, 'repaired', json(iif(repaired, 'true', 'false')),
+                'count', iif(undecryptable IS 'before_this_device', (SELECT count(*) FROM message same
+                    WHERE same.chat = message.chat AND same.position <= message.position AND same.position > coalesce(
+                        (SELECT other.position FROM message other
+                         WHERE other.chat = message.chat AND other.position < message.position
+                             AND other.undecryptable IS NOT 'before_this_device'
+                         ORDER BY other.position DESC LIMIT 1), -1)), 1),
+                'error_code', error_code, 'error_text', error_text,
                 'origin_id', origin_id, 'archive_id', archive_id, 'files', json((SELECT json_group_array(json_object(
                     'id', id, 'name', name, 'media_type', media_type, 'size', size, 'state', state,
                     'failure', failure, 'host', host, 'picture', picture, 'width', width, 'height', height,
                     'program', program)) FROM file WHERE file.message = message.id))) AS row
              FROM message JOIN chat ON chat.id = message.chat ",
+            $join,
+            " WHERE NOT (undecryptable IS 'before_this_device' AND 'before_this_device' IS
+                 (SELECT later.undecryptable FROM message later
+                  WHERE later.chat = message.chat AND later.position > message.position
+                  ORDER BY later.position LIMIT 1))
+                 AND ",
+            $condition,
+            " ",
             $rest,
             ")"
         )
@@ -438,7 +460,7 @@ pub(crate) async fn page(
 ) -> Result<Vec<Message>> {
     let Json(mut rows): Json<Vec<MessageRow>> = match before {
         None => {
-            sqlx::query_scalar(select_messages!("WHERE chat = ? ORDER BY position DESC LIMIT ?"))
+            sqlx::query_scalar(select_messages!("chat = ?", "ORDER BY position DESC LIMIT ?"))
                 .bind(chat)
                 .bind(limit)
                 .fetch_one(db)
@@ -452,7 +474,8 @@ pub(crate) async fn page(
                 .await?
                 .ok_or_else(|| Error::not_found("message in this chat"))?;
             sqlx::query_scalar(select_messages!(
-                "WHERE chat = ? AND position < ? ORDER BY position DESC LIMIT ?"
+                "chat = ? AND position < ?",
+                "ORDER BY position DESC LIMIT ?"
             ))
             .bind(chat)
             .bind(position)
@@ -465,10 +488,30 @@ pub(crate) async fn page(
     Ok(rows.into_iter().map(|row| row.show(rev)).collect())
 }
 
-/// The messages of these ids, in the order of their ids; those that are gone are left out. `rev` was taken before.
+/// The message that stands for one from before this device, which it may be itself.
+pub(crate) async fn standing_for(
+    db: &mut Connection,
+    chat: ChatId,
+    position: i64,
+) -> Result<Option<MessageId>> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM message WHERE chat = ?1 AND position < coalesce(
+             (SELECT position FROM message WHERE chat = ?1 AND position > ?2
+                  AND undecryptable IS NOT 'before_this_device' ORDER BY position LIMIT 1), 9223372036854775807)
+         ORDER BY position DESC LIMIT 1",
+    )
+    .bind(chat)
+    .bind(position)
+    .fetch_optional(db)
+    .await?)
+}
+
+/// The messages of these ids, in the order of their ids; those that are gone, or that another one stands for, are left
+/// out. `rev` was taken before.
 pub(crate) async fn some(db: &mut Connection, messages: &[MessageId], rev: i64) -> Result<Vec<Message>> {
     let Json(rows): Json<Vec<MessageRow>> = sqlx::query_scalar(select_messages!(
-        "WHERE message.id IN (SELECT value FROM json_each(?)) ORDER BY message.id"
+        "message.id IN (SELECT value FROM json_each(?))",
+        "ORDER BY message.id"
     ))
     .bind(Json(messages))
     .fetch_one(db)

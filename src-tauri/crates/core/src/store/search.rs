@@ -29,9 +29,9 @@ pub(crate) async fn find(
         return Ok(Vec::new());
     };
     let Json(rows): Json<Vec<MessageRow>> = sqlx::query_scalar(select_messages!(
-        "JOIN message_words ON message_words.rowid = message.id
-         WHERE message_words MATCH ?1 AND (?2 IS NULL OR chat.account = ?2)
-         ORDER BY message.position DESC LIMIT ?3"
+        join "JOIN message_words ON message_words.rowid = message.id",
+        "message_words MATCH ?1 AND (?2 IS NULL OR chat.account = ?2)",
+        "ORDER BY message.position DESC LIMIT ?3"
     ))
     .bind(query)
     .bind(account)

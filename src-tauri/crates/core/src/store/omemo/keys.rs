@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use waxwing_omemo::{DeviceId, IdentityKeyPair, PreKey, PreKeyId, Profile, SignedPreKey};
 use zeroize::Zeroizing;
 
-use super::{damaged, encryption, id};
+use super::{damaged, encryption, id, profile};
 use crate::error::Result;
-use crate::model::AccountId;
-use crate::store::{Connection, Write, millis};
+use crate::model::{AccountId, Encryption, Renewed};
+use crate::store::{Connection, Write, millis, time};
 
 /// Our own device of one account.
 pub(crate) struct Own {
@@ -34,6 +34,104 @@ pub(crate) async fn own(db: &mut Connection, account: AccountId) -> Result<Optio
         })
     })
     .transpose()
+}
+
+/// Whether ids as high as these were ever given to prekeys of ours.
+pub(crate) async fn ever_made(
+    db: &mut Connection,
+    account: AccountId,
+    signed: PreKeyId,
+    one_time: PreKeyId,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT next_signed_prekey > ? AND next_prekey > ? FROM omemo_own WHERE account = ?",
+    )
+    .bind(i64::from(signed.0))
+    .bind(i64::from(one_time.0))
+    .bind(account)
+    .fetch_optional(db)
+    .await?
+    .unwrap_or_default())
+}
+
+/// Forgets all prekeys and all sessions. New prekeys get ids above these, which another copy of this device has given out.
+pub(crate) async fn forget_keys(
+    write: &mut Write,
+    account: AccountId,
+    signed: PreKeyId,
+    one_time: PreKeyId,
+) -> Result<()> {
+    for sql in [
+        "DELETE FROM omemo_prekey WHERE account = ?",
+        "DELETE FROM omemo_signed_prekey WHERE account = ?",
+        "DELETE FROM omemo_session WHERE account = ?",
+        "DELETE FROM omemo_published WHERE account = ?",
+    ] {
+        sqlx::query(sql).bind(account).execute(&mut **write).await?;
+    }
+    sqlx::query(
+        "UPDATE omemo_own SET next_signed_prekey = max(next_signed_prekey, ? + 1), next_prekey = max(next_prekey, ? + 1)
+         WHERE account = ?",
+    )
+    .bind(i64::from(signed.0))
+    .bind(i64::from(one_time.0))
+    .bind(account)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// Notes that this device began anew, until the person has seen it.
+pub(crate) async fn set_renewed(
+    write: &mut Write,
+    account: AccountId,
+    why: Renewed,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET renewed = ?, renewed_at = ? WHERE account = ?")
+        .bind(why)
+        .bind(millis(now))
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// When this device last began anew.
+pub(crate) async fn renewed_at(db: &mut Connection, account: AccountId) -> Result<Option<Timestamp>> {
+    let at: Option<Option<i64>> = sqlx::query_scalar("SELECT renewed_at FROM omemo_own WHERE account = ?")
+        .bind(account)
+        .fetch_optional(db)
+        .await?;
+    Ok(at.flatten().map(time))
+}
+
+/// The person has seen that this device began anew.
+pub(crate) async fn renewal_seen(write: &mut Write, account: AccountId) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET renewed = NULL WHERE account = ?")
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// Others can encrypt to this device from now on, if they could not before.
+pub(crate) async fn listed(write: &mut Write, account: AccountId, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET listed_at = ? WHERE account = ? AND listed_at IS NULL")
+        .bind(millis(now))
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// Since when others can encrypt to this device; none if they cannot.
+pub(crate) async fn listed_at(db: &mut Connection, account: AccountId) -> Result<Option<Timestamp>> {
+    let at: Option<Option<i64>> = sqlx::query_scalar("SELECT listed_at FROM omemo_own WHERE account = ?")
+        .bind(account)
+        .fetch_optional(db)
+        .await?;
+    Ok(at.flatten().map(time))
 }
 
 /// Stores a new device of our own, in place of any before.
@@ -80,11 +178,17 @@ pub(crate) async fn reserve_signed_prekey(write: &mut Write, account: AccountId)
     id(next - 1)
 }
 
-/// Stores one-time prekeys.
-pub(crate) async fn put_prekeys(write: &mut Write, account: AccountId, keys: &[PreKey]) -> Result<()> {
+/// Stores one-time prekeys that are offered in this generation.
+pub(crate) async fn put_prekeys(
+    write: &mut Write,
+    account: AccountId,
+    profile: Profile,
+    keys: &[PreKey],
+) -> Result<()> {
     for key in keys {
-        sqlx::query("INSERT INTO omemo_prekey (account, id, key) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO omemo_prekey (account, profile, id, key) VALUES (?, ?, ?, ?)")
             .bind(account)
+            .bind(encryption(profile))
             .bind(i64::from(key.id().0))
             .bind(key.to_bytes().as_slice())
             .execute(&mut **write)
@@ -93,28 +197,38 @@ pub(crate) async fn put_prekeys(write: &mut Write, account: AccountId, keys: &[P
     Ok(())
 }
 
-/// All one-time prekeys that were not used yet.
-pub(crate) async fn prekeys(db: &mut Connection, account: AccountId) -> Result<Vec<PreKey>> {
-    let rows: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT id, key FROM omemo_prekey WHERE account = ? ORDER BY id")
-            .bind(account)
-            .fetch_all(db)
-            .await?;
+/// The one-time prekeys that are offered in this generation.
+pub(crate) async fn prekeys(
+    db: &mut Connection,
+    account: AccountId,
+    profile: Profile,
+) -> Result<Vec<PreKey>> {
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, key FROM omemo_prekey WHERE account = ? AND profile = ? AND consumed_at IS NULL ORDER BY id",
+    )
+    .bind(account)
+    .bind(encryption(profile))
+    .fetch_all(db)
+    .await?;
     rows.into_iter().map(prekey).collect()
 }
 
-/// One one-time prekey, if it was not used yet.
+/// One one-time prekey, whatever generation it is offered in: one that was not used yet, or also one that was `used`
+/// and is kept.
 pub(crate) async fn one_prekey(
     db: &mut Connection,
     account: AccountId,
     id: PreKeyId,
+    used: bool,
 ) -> Result<Option<PreKey>> {
-    let row: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT id, key FROM omemo_prekey WHERE account = ? AND id = ?")
-            .bind(account)
-            .bind(i64::from(id.0))
-            .fetch_optional(db)
-            .await?;
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, key FROM omemo_prekey WHERE account = ? AND id = ? AND (consumed_at IS NULL OR ?)",
+    )
+    .bind(account)
+    .bind(i64::from(id.0))
+    .bind(used)
+    .fetch_optional(db)
+    .await?;
     row.map(prekey).transpose()
 }
 
@@ -122,10 +236,37 @@ fn prekey((key_id, key): (i64, Vec<u8>)) -> Result<PreKey> {
     PreKey::from_bytes(id(key_id)?, &Zeroizing::new(key)).map_err(|_| damaged("prekey"))
 }
 
-/// A one-time prekey was used and is gone.
-pub(crate) async fn delete_prekey(write: &mut Write, account: AccountId, id: PreKeyId) -> Result<()> {
-    let sql = "DELETE FROM omemo_prekey WHERE account = ? AND id = ?";
-    delete(write, sql, account, id).await
+/// A one-time prekey was used. It is offered no more, and kept, hidden, until all of the archive that may need it has been
+/// read. Says in which generation it was offered; none if it is not ours or was used before.
+pub(crate) async fn hide_prekey(
+    write: &mut Write,
+    account: AccountId,
+    id: PreKeyId,
+    now: Timestamp,
+) -> Result<Option<Profile>> {
+    let offered: Option<Encryption> = sqlx::query_scalar(
+        "UPDATE omemo_prekey SET consumed_at = ? WHERE account = ? AND id = ? AND consumed_at IS NULL RETURNING profile",
+    )
+    .bind(millis(now))
+    .bind(account)
+    .bind(i64::from(id.0))
+    .fetch_optional(&mut **write)
+    .await?;
+    offered.map(profile).transpose()
+}
+
+/// Deletes the one-time prekeys that were used before this time.
+pub(crate) async fn delete_used_prekeys(
+    write: &mut Write,
+    account: AccountId,
+    before: Timestamp,
+) -> Result<()> {
+    sqlx::query("DELETE FROM omemo_prekey WHERE account = ? AND consumed_at < ?")
+        .bind(account)
+        .bind(millis(before))
+        .execute(&mut **write)
+        .await?;
+    Ok(())
 }
 
 /// Stores a signed prekey.
@@ -161,12 +302,14 @@ pub(crate) async fn signed_prekeys(db: &mut Connection, account: AccountId) -> R
 
 /// The ids of the keys that a bundle of ours would hold now: the newest signed prekey and the one-time prekeys. Ids are
 /// never used twice, so the same ids are the same keys.
-pub(crate) async fn key_ids(db: &mut Connection, account: AccountId) -> Result<String> {
+pub(crate) async fn key_ids(db: &mut Connection, account: AccountId, profile: Profile) -> Result<String> {
     Ok(sqlx::query_scalar(
         "SELECT (SELECT coalesce(max(id), 0) FROM omemo_signed_prekey WHERE account = ?1) || ':' ||
-             coalesce((SELECT group_concat(id) FROM (SELECT id FROM omemo_prekey WHERE account = ?1 ORDER BY id)), '')",
+             coalesce((SELECT group_concat(id) FROM (SELECT id FROM omemo_prekey WHERE account = ?1 AND profile = ?2
+                 AND consumed_at IS NULL ORDER BY id)), '')",
     )
     .bind(account)
+    .bind(encryption(profile))
     .fetch_one(db)
     .await?)
 }

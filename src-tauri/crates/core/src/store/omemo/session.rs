@@ -1,12 +1,13 @@
 //! Sessions with other devices.
 
+use jiff::Timestamp;
 use waxwing_omemo::{DeviceId, Profile, SessionRecord};
 use zeroize::Zeroizing;
 
-use super::encryption;
+use super::{damaged, encryption, profile};
 use crate::error::Result;
-use crate::model::{AccountId, BareJid};
-use crate::store::{Connection, Write};
+use crate::model::{AccountId, BareJid, Encryption};
+use crate::store::{Connection, Write, millis};
 
 /// The sessions with one device. A record that cannot be read counts as none: it is replaced by the next key exchange.
 pub(crate) async fn session(
@@ -68,4 +69,29 @@ pub(crate) async fn drop_sessions(
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// A session with a device that is on a list: whose, which, and in which generation.
+pub(crate) type Lively = (BareJid, DeviceId, Profile);
+
+/// The sessions with devices that sent something since then; not more than a hundred.
+pub(crate) async fn lively(db: &mut Connection, account: AccountId, since: Timestamp) -> Result<Vec<Lively>> {
+    let rows: Vec<(String, i64, Encryption)> = sqlx::query_as(
+        "SELECT s.address, s.device, s.profile FROM omemo_session s
+         JOIN omemo_device d ON d.account = s.account AND d.address = s.address AND d.device = s.device
+         WHERE s.account = ? AND d.last_seen >= ? AND d.omemo1 + d.omemo2 > 0 ORDER BY d.last_seen DESC LIMIT 100",
+    )
+    .bind(account)
+    .bind(millis(since))
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(address, device, generation)| {
+            Ok((
+                address.parse().map_err(|_| damaged("address"))?,
+                DeviceId::try_from(device).map_err(|_| damaged("device id"))?,
+                profile(generation)?,
+            ))
+        })
+        .collect()
 }

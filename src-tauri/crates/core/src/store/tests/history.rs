@@ -1,6 +1,7 @@
 //! Messages, from the outbox until they are read and found.
 
 use super::*;
+use crate::model::{Message, UndecryptableReason};
 
 #[tokio::test]
 async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
@@ -317,4 +318,48 @@ async fn whatever_stands_in_a_message_is_read_as_it_was_written() {
         read.iter()
             .all(|m| m.undecryptable.as_ref().is_some_and(|why| why.device == u32::MAX))
     );
+}
+
+#[tokio::test]
+async fn messages_from_before_this_device_are_one_row_for_each_place_where_they_stand() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let before = NewMessage {
+        body: None,
+        undecryptable: Some(UndecryptableReason::BeforeThisDevice),
+        ..text("juliet@capulet.lit", "", None)
+    };
+    let mut ids = Vec::new();
+    for second in [1, 2, 3, 5, 6] {
+        let stored = add(&mut write, scene.chat, &before, false, at(second)).await;
+        ids.push(stored.expect("stored").expect("new"));
+        if second == 3 {
+            hear(&mut write, scene.chat, "between", at(4)).await;
+        }
+    }
+    let shown = |page: Vec<Message>| -> Vec<(MessageId, Option<u32>)> {
+        let count = |message: &Message| message.undecryptable.as_ref().map(|unread| unread.count);
+        page.iter()
+            .map(|message| (message.message, count(message)))
+            .collect()
+    };
+    let page = messages::page(&mut write, scene.chat, None, 10, 0)
+        .await
+        .expect("a page");
+    let between = page.get(1).map(|message| message.message).expect("the text");
+    assert_eq!(
+        shown(page),
+        [(ids[2], Some(3)), (between, None), (ids[4], Some(2))]
+    );
+    // Those that another one stands for are in no page and in no event.
+    let older = messages::page(&mut write, scene.chat, Some(between), 10, 0).await;
+    assert_eq!(shown(older.expect("a page")), [(ids[2], Some(3))]);
+    let none = messages::page(&mut write, scene.chat, Some(ids[2]), 10, 0).await;
+    assert_eq!(shown(none.expect("a page")), []);
+    let told = messages::some(&mut write, &ids, 0).await;
+    assert_eq!(shown(told.expect("read")), [(ids[2], Some(3)), (ids[4], Some(2))]);
+    for (position, standing) in [(at(1), ids[2]), (at(3), ids[2]), (at(5), ids[4])] {
+        let found = messages::standing_for(&mut write, scene.chat, position.as_microsecond()).await;
+        assert_eq!(found, Ok(Some(standing)));
+    }
 }

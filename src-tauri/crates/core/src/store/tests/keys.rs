@@ -3,6 +3,8 @@
 use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
+use crate::model::{BundleFault, DeviceFailure, Reach, UndecryptableReason};
+use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
 async fn list(write: &mut Write, scene: &Scene, of: &BareJid, ids: impl IntoIterator<Item = DeviceId>) {
@@ -22,7 +24,7 @@ async fn list(write: &mut Write, scene: &Scene, of: &BareJid, ids: impl IntoIter
 #[test]
 fn the_lock_says_what_will_happen() {
     use EncryptionMode::{None as Off, Omemo};
-    use chats::Reach::{NoDevices, NoneTrusted, Unknown, Usable};
+    use chats::Reach::{Gone, NoDevices, NoneTrusted, Unknown, Usable};
     for (mode, reach, lock) in [
         (None, Usable, Lock::Encrypted),
         (None, Unknown, Lock::Checking),
@@ -33,6 +35,10 @@ fn the_lock_says_what_will_happen() {
         // A latched chat never becomes plain by itself.
         (Some(Omemo), NoDevices, Lock::Blocked),
         (Some(Omemo), NoneTrusted, Lock::Blocked),
+        // Nor does one with somebody who had devices.
+        (None, Gone, Lock::Blocked),
+        (Some(Omemo), Gone, Lock::Blocked),
+        (Some(Off), Gone, Lock::PlainChosen),
         (Some(Off), Usable, Lock::PlainChosen),
         (Some(Off), NoDevices, Lock::PlainChosen),
     ] {
@@ -117,25 +123,27 @@ async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
         .await
         .expect("reserved");
     let keys = generate_prekeys(first, 3, &mut OsEntropy);
-    omemo::put_prekeys(&mut write, scene.account, &keys)
+    omemo::put_prekeys(&mut write, scene.account, Profile::Legacy, &keys)
         .await
         .expect("stored");
-    omemo::delete_prekey(&mut write, scene.account, first)
+    let offered = omemo::hide_prekey(&mut write, scene.account, first, at(5)).await;
+    assert_eq!(offered, Ok(Some(Profile::Legacy)));
+    // Hidden: not to be had, but for what is read of the time before; used once; gone at last.
+    for (step, used, there) in [("offered", false, false), ("kept", true, true)] {
+        let key = omemo::one_prekey(&mut write, scene.account, first, used).await;
+        assert_eq!(key.expect("asked").is_some(), there, "{step}");
+    }
+    let again = omemo::hide_prekey(&mut write, scene.account, first, at(6)).await;
+    assert_eq!(again, Ok(None));
+    omemo::delete_used_prekeys(&mut write, scene.account, at(6))
         .await
-        .expect("used");
-    assert!(
-        omemo::one_prekey(&mut write, scene.account, first)
-            .await
-            .expect("asked")
-            .is_none()
-    );
-    assert_eq!(
-        omemo::prekeys(&mut write, scene.account)
-            .await
-            .expect("prekeys")
-            .len(),
-        2
-    );
+        .expect("deleted");
+    let gone = omemo::one_prekey(&mut write, scene.account, first, true).await;
+    assert!(gone.expect("asked").is_none());
+    for (profile, count) in [(Profile::Legacy, 2), (Profile::Omemo2, 0)] {
+        let offered = omemo::prekeys(&mut write, scene.account, profile).await;
+        assert_eq!(offered.expect("prekeys").len(), count, "{profile:?}");
+    }
     assert_eq!(
         omemo::reserve_prekeys(&mut write, scene.account, 1)
             .await
@@ -150,7 +158,9 @@ async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while(
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
     let account = scene.account;
-    let keys = omemo::key_ids(&mut write, account).await.expect("ids");
+    let keys = omemo::key_ids(&mut write, account, Profile::Legacy)
+        .await
+        .expect("ids");
     omemo::set_published(&mut write, account, Profile::Legacy, &keys, at(100))
         .await
         .expect("noted");
@@ -162,5 +172,80 @@ async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while(
     ] {
         let found = omemo::is_published(&mut write, account, profile, keys, at(since)).await;
         assert_eq!(found, Ok(published), "{profile:?} {keys} {since}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reaches_it() {
+    let scene = scene().await;
+    let juliet = jid("juliet@capulet.lit");
+    let device = DeviceId::random(&mut OsEntropy);
+    let (account, of_device) = (scene.account, (device, Profile::Legacy));
+    let mut write = scene.store.write().await.expect("a write");
+    list(&mut write, &scene, &juliet, [device]).await;
+    async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> crate::model::Device {
+        let row = omemo::device(write, scene.account, of, device).await;
+        row.expect("asked").expect("known").show(None)
+    }
+    let first = shown(&mut write, &scene, &juliet, device).await;
+    assert_eq!((first.reach, first.first_seen), (Reach::Untried, Some(at(0))));
+
+    let fault = Some((BundleFault::Missing, at(1)));
+    let noted = omemo::set_bundle_fault(&mut write, account, &juliet, of_device, fault).await;
+    assert_eq!(noted, Ok(()));
+    for (at, reason, kept) in [
+        (5, UndecryptableReason::NoSession, UndecryptableReason::NoSession),
+        // What the archive tells of an earlier time is no news.
+        (4, UndecryptableReason::Malformed, UndecryptableReason::NoSession),
+        (6, UndecryptableReason::KeyGone, UndecryptableReason::KeyGone),
+    ] {
+        let at = super::at(at);
+        let noted = omemo::failed(
+            &mut write,
+            account,
+            &juliet,
+            device,
+            &DeviceFailure { reason, at },
+        )
+        .await;
+        assert_eq!(noted, Ok(()));
+        let now = shown(&mut write, &scene, &juliet, device).await;
+        assert_eq!(now.last_failure.map(|failure| failure.reason), Some(kept));
+        assert_eq!(
+            (now.reach, now.bundle_fault),
+            (Reach::NoKeys, Some(BundleFault::Missing))
+        );
+    }
+    omemo::forget_faults(&mut write, account, &juliet)
+        .await
+        .expect("forgotten");
+    omemo::take_off_lists(&mut write, account, &juliet, device)
+        .await
+        .expect("taken off");
+    list(&mut write, &scene, &juliet, [device]).await;
+    let again = shown(&mut write, &scene, &juliet, device).await;
+    assert_eq!((again.reach, again.bundle_fault), (Reach::Untried, None));
+}
+
+#[tokio::test]
+async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let due = |what| Due {
+        address: jid("juliet@capulet.lit"),
+        device: DeviceId::try_from(7_u32).expect("an id"),
+        profile: Profile::Omemo2,
+        what,
+    };
+    for what in [What::Answer, What::Heal, What::Answer] {
+        omemo::put_due(&mut write, scene.account, &due(what))
+            .await
+            .expect("noted");
+    }
+    let all = omemo::all_due(&mut write, scene.account).await;
+    assert_eq!(all, Ok(vec![due(What::Heal)]));
+    for (what, was_due) in [(What::Answer, false), (What::Heal, true), (What::Heal, false)] {
+        let taken = omemo::take_due(&mut write, scene.account, &due(what)).await;
+        assert_eq!(taken, Ok(was_due), "{what:?}");
     }
 }

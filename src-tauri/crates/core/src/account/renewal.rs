@@ -1,0 +1,217 @@
+//! Our own keys over time: new ones while the program runs for weeks, used ones deleted; and the signs that this device is
+//! not what the others know any more, since its profile is an older copy of itself or is used by two programs.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use minidom::Element;
+use tokio::time::Instant;
+use waxwing_omemo::{Bundle, DeviceId, OsEntropy, PreKeyId, Profile, xml};
+
+use super::batch::Batch;
+use super::iq::Ask;
+use super::keys;
+use super::online::Online;
+use super::publishing::Step;
+use crate::error::Result;
+use crate::model::Renewed;
+use crate::store::omemo::{self, Due, What};
+use crate::store::{archive, chats};
+use crate::xep::pubsub;
+
+/// So often the signed prekey's age is looked at while the account is online.
+pub(super) const LOOK_AFTER_KEYS: Duration = Duration::from_secs(6 * 3600);
+/// A device that is found to be an older copy of itself twice within this time is used by two programs.
+const AGAIN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Who sent something within this time hears by itself that the session with it began anew.
+const LIVELY: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Ids that we give out stay far below this; what is above was never ours, whatever a server says.
+const HIGHEST_ID: u32 = 1 << 30;
+
+impl Online<'_> {
+    /// A signed prekey that is a week old is replaced, also while the program stays online for longer.
+    pub(super) async fn look_after_keys(&mut self, batch: &mut Batch, now: Instant) -> Result<()> {
+        if self.session.keys_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.session.keys_at = Some(now + LOOK_AFTER_KEYS);
+        keys::ensure(&mut batch.write, self.account, Timestamp::now()).await?;
+        for profile in Profile::ALL {
+            let ids = omemo::key_ids(&mut batch.write, self.account, profile).await?;
+            let ever = Timestamp::UNIX_EPOCH;
+            if !omemo::is_published(&mut batch.write, self.account, profile, &ids, ever).await? {
+                self.publish(batch, Step::bundle(profile)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Used prekeys are of no use once all that was missed has been read.
+    pub(super) async fn delete_used_keys(&self, batch: &mut Batch, now: Timestamp) -> Result<()> {
+        let gaps = archive::gaps(&mut batch.write, self.account).await?;
+        if self.session.caught_up && gaps.iter().all(|gap| gap.after.is_none()) {
+            let before = now + SignedDuration::from_secs(1);
+            omemo::delete_used_prekeys(&mut batch.write, self.account, before).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for what the server has of ours, to compare it with what it should have.
+    pub(super) async fn ask_own_bundle(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(());
+        };
+        let item = profile.bundle_item(own.device);
+        let payload = pubsub::items(&profile.bundle_node(own.device), Some(&item));
+        let to = self.own.clone();
+        let ask = Ask::OwnBundle(profile);
+        batch
+            .send
+            .push(self.session.questions.ask(Some(&to), "get", payload, ask)?);
+        Ok(())
+    }
+
+    /// What the server has of ours; none if it does not say.
+    pub(super) async fn own_bundle_read(
+        &mut self,
+        batch: &mut Batch,
+        profile: Profile,
+        answer: Option<&Element>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let items = answer.map(pubsub::answered_items).unwrap_or_default();
+        let read = items.first().map(|(_, bundle)| xml::read_bundle(bundle));
+        let Some(Ok(bundle)) = read else {
+            // Forgotten, damaged, or not to be found out.
+            return self.publish(batch, Step::bundle(profile)).await;
+        };
+        if let Some((why, beyond)) = self.foreign(batch, &bundle).await? {
+            self.want_renewal(batch, why, beyond);
+            return self.bundle_is_out(batch, profile).await;
+        }
+        let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
+        if keys != ids(&bundle) {
+            return self.publish(batch, Step::bundle(profile)).await;
+        }
+        omemo::set_published(&mut batch.write, self.account, profile, &keys, now).await?;
+        self.bundle_is_out(batch, profile).await
+    }
+
+    /// Whether somebody else published this in the name of this device, and the highest ids of prekeys in it.
+    async fn foreign(
+        &self,
+        batch: &mut Batch,
+        bundle: &Bundle,
+    ) -> Result<Option<(Renewed, (PreKeyId, PreKeyId))>> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(None);
+        };
+        let ours = |id: &PreKeyId| id.0 < HIGHEST_ID;
+        let signed = Some(bundle.signed_prekey().id).filter(ours);
+        let one_time = bundle.prekeys().iter().map(|key| key.id).filter(ours).max();
+        let highest = (signed.unwrap_or(PreKeyId(0)), one_time.unwrap_or(PreKeyId(0)));
+        if bundle.identity() != own.identity.public() {
+            return Ok(Some((Renewed::Copied, highest)));
+        }
+        if !omemo::ever_made(&mut batch.write, self.account, highest.0, highest.1).await? {
+            return Ok(Some((Renewed::Restored, highest)));
+        }
+        // Two copies that went on from the same place give the same ids to keys of their own.
+        let here = omemo::prekeys(&mut batch.write, self.account, bundle.profile()).await?;
+        let differs = bundle.prekeys().iter().any(|published| {
+            here.iter()
+                .any(|key| key.id() == published.id && key.public() != published.public)
+        });
+        Ok(differs.then_some((Renewed::Restored, highest)))
+    }
+
+    /// A message of our own account came by itself, or out of the archive, that this very device is said to have written and
+    /// that is not here.
+    pub(super) async fn twin_wrote(&mut self, batch: &mut Batch, device: DeviceId, live: bool) -> Result<()> {
+        let own = omemo::own(&mut batch.write, self.account).await?;
+        if own.is_none_or(|own| own.device != device) {
+            return Ok(());
+        }
+        let why = if live { Renewed::Copied } else { Renewed::Restored };
+        self.want_renewal(batch, why, (PreKeyId(0), PreKeyId(0)));
+        Ok(())
+    }
+
+    /// This device is to begin anew as soon as what was missed has been read: the sessions that there are may still open some
+    /// of it. Until then nothing is encrypted with them.
+    fn want_renewal(&mut self, batch: &mut Batch, why: Renewed, beyond: (PreKeyId, PreKeyId)) {
+        if self.session.renewed {
+            return;
+        }
+        let (earlier, known) = self.session.renewal.unwrap_or((why, beyond));
+        let highest = (known.0.max(beyond.0), known.1.max(beyond.1));
+        let why = if earlier == Renewed::Copied { earlier } else { why };
+        self.session.renewal = Some((why, highest));
+        batch.due = true;
+    }
+
+    /// All sessions and prekeys are dropped: somebody else has gone on with them, so that keys would be used twice. Where
+    /// two programs share a device, this one becomes a device of its own.
+    pub(super) async fn begin_anew(&mut self, batch: &mut Batch, now: Timestamp) -> Result<()> {
+        let Some((why, beyond)) = self.session.renewal.take() else {
+            return Ok(());
+        };
+        self.session.renewed = true;
+        let last = omemo::renewed_at(&mut batch.write, self.account).await?;
+        let again = last.is_some_and(|at| now.duration_since(at) < AGAIN);
+        let why = if again { Renewed::Copied } else { why };
+        tracing::warn!(why = why.word(), "this device begins anew with its keys");
+        let lively = omemo::lively(&mut batch.write, self.account, now - LIVELY).await?;
+        omemo::forget_keys(&mut batch.write, self.account, beyond.0, beyond.1).await?;
+        if why == Renewed::Copied
+            && let Some(own) = omemo::own(&mut batch.write, self.account).await?
+        {
+            let device = DeviceId::random(&mut OsEntropy);
+            omemo::put_own(&mut batch.write, self.account, device, &own.identity).await?;
+        }
+        keys::ensure(&mut batch.write, self.account, now).await?;
+        omemo::set_renewed(&mut batch.write, self.account, why, now).await?;
+        for due in lively {
+            self.tell_of_renewal(batch, due).await?;
+        }
+        batch.changes.account = true;
+        batch.outbox = true;
+        self.session.bundles_out.clear();
+        self.session.settled.clear();
+        for profile in Profile::ALL {
+            self.publish(batch, Step::bundle(profile)).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_of_renewal(
+        &self,
+        batch: &mut Batch,
+        (address, device, profile): omemo::Lively,
+    ) -> Result<()> {
+        let chat = chats::find(&mut batch.write, self.account, &address).await?;
+        let acquainted = match chat {
+            Some(chat) => batch.acquainted(self.account, &self.own, chat, &address).await?,
+            None => address == self.own,
+        };
+        if !acquainted {
+            return Ok(());
+        }
+        batch.due = true;
+        let due = Due {
+            address,
+            device,
+            profile,
+            what: What::Heal,
+        };
+        omemo::put_due(&mut batch.write, self.account, &due).await
+    }
+}
+
+/// The ids of a bundle's keys, as the store gives those of ours.
+fn ids(bundle: &Bundle) -> String {
+    let mut one_time: Vec<u32> = bundle.prekeys().iter().map(|key| key.id.0).collect();
+    one_time.sort_unstable();
+    let one_time: Vec<String> = one_time.iter().map(u32::to_string).collect();
+    format!("{}:{}", bundle.signed_prekey().id, one_time.join(","))
+}

@@ -1,0 +1,355 @@
+//! Encryption after one side lost its state: databases that are gone or older than what the other side knows, sessions
+//! that broke, devices that came later; with another implementation of OMEMO on the other side, in both generations.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use waxwing_tests::{Peer, Person, Prosody, items};
+
+const ALICE: &str = "alice@waxwing.test";
+const BOB: &str = "bob@waxwing.test";
+
+/// Alice uses Waxwing; Bob uses slixmpp and knows these generations.
+async fn scene(protocols: &'static str) -> (Prosody, Person, Peer) {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let bob = Peer::sign_in_with(&server, BOB, protocols).await;
+    let alice = Person::sign_in(&server, ALICE).await;
+    (server, alice, bob)
+}
+
+async fn to_bob(alice: &mut Person, bob: &mut Peer, body: &str, encryption: &str) {
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, body).await;
+    assert_eq!(bob.message(body).await["encryption"], encryption, "{body}");
+}
+
+async fn to_alice(alice: &mut Person, bob: &mut Peer, body: &str, encryption: &str) {
+    bob.send(ALICE, body, encryption).await;
+    assert_eq!(alice.hears(body).await["encryption"], encryption, "{body}");
+}
+
+/// A few messages each way.
+async fn talk(alice: &mut Person, bob: &mut Peer, when: &str, encryption: &str) {
+    for number in 0..3 {
+        to_bob(alice, bob, &format!("from Alice {when} {number}"), encryption).await;
+        to_alice(alice, bob, &format!("from Bob {when} {number}"), encryption).await;
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).expect("a folder");
+    for file in fs::read_dir(from).expect("the folder").flatten() {
+        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+    }
+}
+
+/// The account as it is shown.
+async fn account(alice: &mut Person) -> Value {
+    let id = alice.account.clone();
+    let list = alice.get("list_accounts", json!({})).await;
+    let found = items(&list).iter().find(|a| a["account"] == id).cloned();
+    found.expect("the account")
+}
+
+/// The rows of the chat with Bob that have this reason.
+async fn unread_for(alice: &mut Person, reason: &str) -> Vec<Value> {
+    let chat = alice.chat_with(BOB).await;
+    let rows = alice.messages(&chat).await;
+    let of_reason = |row: &&Value| row["undecryptable"]["reason"] == reason;
+    rows.iter().filter(of_reason).cloned().collect()
+}
+
+async fn an_older_copy_is_restored(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "at first", encryption).await;
+    alice.stop().await;
+    let copy = alice.profile.home().join("copy");
+    copy_folder(&alice.profile.directory(), &copy);
+    alice.start_again().await;
+    alice.wait_online().await;
+    talk(&mut alice, &mut bob, "later", encryption).await;
+    let device = bob.devices(ALICE).await[0]["device"].clone();
+
+    alice.stop().await;
+    copy_folder(&copy, &alice.profile.directory());
+    alice.start_again().await;
+    alice.wait_online().await;
+    let account_id = alice.account.clone();
+    let renewed = |list: &Value| {
+        items(list)
+            .iter()
+            .any(|a| a["account"] == account_id && a["renewed"] == "restored")
+    };
+    alice
+        .until("the person is told", "list_accounts", json!({}), renewed)
+        .await;
+    // Bob hears of the new session by himself, and nothing that he writes from then on is lost.
+    bob.event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    talk(&mut alice, &mut bob, "at last", encryption).await;
+    assert_eq!(
+        bob.devices(ALICE).await[0]["device"],
+        device,
+        "it is the same device as before"
+    );
+    alice
+        .get("renewal_seen", json!({ "account": alice.account.clone() }))
+        .await;
+    assert_eq!(account(&mut alice).await["renewed"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_older_copy_of_a_profile_begins_anew_by_itself_in_the_legacy_namespace() {
+    an_older_copy_is_restored("omemo1").await;
+}
+
+#[tokio::test]
+async fn an_older_copy_of_a_profile_begins_anew_by_itself_in_omemo_2() {
+    an_older_copy_is_restored("omemo2").await;
+}
+
+async fn a_database_is_gone(encryption: &'static str) {
+    let (server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "on the old computer", encryption).await;
+    alice.stop().await;
+
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    // One quiet line for what the old computer read and wrote, and no wall.
+    let chat = alice.chat_with(BOB).await;
+    let one_line = |list: &Value| {
+        let rows = items(list);
+        rows.len() == 1
+            && rows[0]["undecryptable"]["reason"] == "before_this_device"
+            && rows[0]["undecryptable"]["count"] == 6
+    };
+    let params = json!({ "chat": chat, "limit": 50 });
+    alice
+        .until("one line for six messages", "list_messages", params, one_line)
+        .await;
+    talk(&mut alice, &mut bob, "on the new computer", encryption).await;
+    let rows = alice.messages(&chat).await;
+    assert_eq!(rows.len(), 7, "one line and what was said since: {rows:?}");
+}
+
+#[tokio::test]
+async fn a_new_computer_reads_what_comes_and_says_in_one_line_what_was_before_in_the_legacy_namespace() {
+    a_database_is_gone("omemo1").await;
+}
+
+#[tokio::test]
+async fn a_new_computer_reads_what_comes_and_says_in_one_line_what_was_before_in_omemo_2() {
+    a_database_is_gone("omemo2").await;
+}
+
+async fn the_other_side_lost_its_keys(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "at first", encryption).await;
+    bob.stop().await;
+    fs::remove_file(bob.state_file()).expect("Bob's keys are there");
+    bob.start_again().await;
+    talk(&mut alice, &mut bob, "afterwards", encryption).await;
+}
+
+#[tokio::test]
+async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_the_legacy_namespace() {
+    the_other_side_lost_its_keys("omemo1").await;
+}
+
+#[tokio::test]
+async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_omemo_2() {
+    the_other_side_lost_its_keys("omemo2").await;
+}
+
+async fn sessions_are_reset_while_something_is_under_way(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "at first", encryption).await;
+    let device = bob.devices(BOB).await[0]["device"].clone();
+    alice.stop().await;
+    bob.send(ALICE, "in the session that will be gone", encryption)
+        .await;
+    alice.start_again().await;
+    let account = alice.account.clone();
+    alice
+        .get(
+            "reset_session",
+            json!({ "account": account, "address": BOB, "device": device }),
+        )
+        .await;
+    bob.event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    talk(&mut alice, &mut bob, "afterwards", encryption).await;
+    // It came before or after the reset; if it could not be read, its row says so and that all is well again.
+    for row in unread_for(&mut alice, "no_session").await {
+        assert_eq!(row["undecryptable"]["repaired"], true, "{row}");
+    }
+    let list = alice
+        .get("list_devices", json!({ "account": account, "address": BOB }))
+        .await;
+    let known = items(&list)
+        .iter()
+        .find(|d| d["device"] == device)
+        .expect("his device");
+    assert_ne!(known["last_repaired"], Value::Null);
+    assert_eq!(known["reach"], "ready");
+}
+
+#[tokio::test]
+async fn encryption_with_a_device_is_reset_by_the_person_in_the_legacy_namespace() {
+    sessions_are_reset_while_something_is_under_way("omemo1").await;
+}
+
+#[tokio::test]
+async fn encryption_with_a_device_is_reset_by_the_person_in_omemo_2() {
+    sessions_are_reset_while_something_is_under_way("omemo2").await;
+}
+
+/// The `<encrypted/>` element of a stanza.
+fn encrypted(xml: &str) -> &str {
+    let from = xml.find("<encrypted").expect("it is encrypted");
+    let to = xml.find("</encrypted>").expect("it is encrypted");
+    xml.get(from..to + "</encrypted>".len()).expect("the element")
+}
+
+/// The same with another ratchet key in the key element for this device, so that no session fits it.
+fn for_no_session(element: &str, device: &Value) -> String {
+    let rid = element
+        .find(&format!("rid=\"{device}\""))
+        .expect("a key for the device");
+    let key = rid
+        + element
+            .get(rid..)
+            .and_then(|rest| rest.find('>'))
+            .expect("its text")
+        + 1;
+    let (before, after) = element.split_at(key + 12);
+    let other = if after.starts_with('A') { "B" } else { "A" };
+    format!("{before}{other}{}", after.get(1..).expect("a long key"))
+}
+
+#[tokio::test]
+async fn a_session_that_broke_is_replaced_at_the_next_message_and_not_again_for_hours() {
+    let (server, mut alice, mut bob) = scene("omemo1").await;
+    let mut reader = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    talk(&mut alice, &mut bob, "at first", "omemo1").await;
+    let sent = bob.send(ALICE, "the last one that fits", "omemo1").await;
+    alice.hears("the last one that fits").await;
+    let copy = reader
+        .event("the copy", |e| e["carbon"] == "sent" && e["id"] == sent.as_str())
+        .await;
+    let own = bob.devices(ALICE).await[0]["device"].clone();
+    let broken = for_no_session(encrypted(copy["xml"].as_str().expect("the stanza")), &own);
+    let stanza = |id: &str| {
+        format!(
+            "<message type='chat' to='{ALICE}' id='{id}'>{broken}<store xmlns='urn:xmpp:hints'/></message>"
+        )
+    };
+
+    bob.send_raw(&stanza("broken-one")).await;
+    let repaired = |e: &Value| {
+        let unread = &e["message"]["undecryptable"];
+        e["type"] == "message_changed" && unread["reason"] == "no_session" && unread["repaired"] == true
+    };
+    alice.event("the row says that all is well again", repaired).await;
+    bob.event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    talk(&mut alice, &mut bob, "afterwards", "omemo1").await;
+
+    // Whoever breaks it again and again sees nothing happen.
+    bob.send_raw(&stanza("broken-two")).await;
+    talk(&mut alice, &mut bob, "at last", "omemo1").await;
+    let rows = unread_for(&mut alice, "no_session").await;
+    let repaired: Vec<_> = rows
+        .iter()
+        .map(|row| row["undecryptable"]["repaired"].clone())
+        .collect();
+    assert_eq!(repaired, [json!(true), json!(false)]);
+    assert!(
+        !bob.events().iter().any(|e| e["event"] == "empty"),
+        "the session was replaced once more"
+    );
+}
+
+#[tokio::test]
+async fn a_device_of_ours_is_taken_off_the_lists_and_gets_nothing_more() {
+    let (server, mut alice, mut bob) = scene("both").await;
+    let mut phone = Peer::sign_in_with(&server, ALICE, "both").await;
+    let account = alice.account.clone();
+    let id = phone.devices(ALICE).await[0]["device"].clone();
+    let of_alice = json!({ "account": account, "address": ALICE });
+    let active = |list: &Value| items(list).iter().filter(|d| d["active"] == true).count();
+    alice
+        .until(
+            "both devices are listed",
+            "list_devices",
+            of_alice.clone(),
+            |list| {
+                active(list) == 2
+                    && items(list)
+                        .iter()
+                        .all(|d| d["protocols"].as_array().is_some_and(|p| p.len() == 2))
+            },
+        )
+        .await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "for the phone too").await;
+    assert_eq!(phone.message("for the phone too").await["error"], Value::Null);
+
+    phone.stop().await;
+    let off = json!({ "account": account, "device": id });
+    alice.get("remove_device", off).await;
+    let list = alice.get("list_devices", of_alice).await;
+    assert_eq!(active(&list), 1, "{list}");
+    assert_eq!(items(&list).len(), 2, "it is still shown");
+    // Others see it too, in both generations.
+    for device in bob.devices(ALICE).await {
+        let protocols = device["active"].as_array().map_or(0, Vec::len);
+        assert_eq!(protocols, if device["device"] == id { 0 } else { 2 }, "{device}");
+    }
+    let seen = alice.send(&chat, "not for the phone").await;
+    bob.message("not for the phone").await;
+    alice.delivery(&seen, "delivered").await;
+}
+
+#[tokio::test]
+async fn a_one_time_key_is_offered_in_one_generation_only_and_never_again() {
+    let (_server, mut alice, mut bob) = scene("both").await;
+    let device = bob.devices(ALICE).await[0]["device"].clone();
+    let legacy = format!("eu.siacs.conversations.axolotl.bundles:{device}");
+    let ids = |xml: &str, name: &str| -> Vec<String> {
+        let parts = xml.split(name).skip(1);
+        parts
+            .filter_map(|rest| rest.split('"').nth(1).map(str::to_owned))
+            .collect()
+    };
+    let mut offered = Vec::new();
+    for (node, name) in [
+        (legacy.as_str(), ":preKeyPublic preKeyId="),
+        ("urn:xmpp:omemo:2:bundles", ":pk id="),
+    ] {
+        let xml = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
+        let here = ids(xml.as_str().expect("XML"), name);
+        assert_eq!(here.len(), 100, "{node}: {xml}");
+        offered.push(here);
+    }
+    assert!(
+        offered[0].iter().all(|id| !offered[1].contains(id)),
+        "a key is offered in both generations"
+    );
+    to_alice(&mut alice, &mut bob, "uses one up", "omemo1").await;
+    let waits = async |bob: &mut Peer| {
+        let xml = bob.ask("published", json!({ "of": ALICE, "node": legacy })).await;
+        ids(xml.as_str().expect("XML"), ":preKeyPublic preKeyId=")
+    };
+    let gone = waxwing_tests::until(
+        "the used key is not offered any more",
+        waxwing_tests::LONG,
+        async || {
+            let now = waits(&mut bob).await;
+            offered[0].iter().any(|id| !now.contains(id)).then_some(now)
+        },
+    )
+    .await;
+    assert!(gone.len() >= 80, "there are enough left: {}", gone.len());
+}
