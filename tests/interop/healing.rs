@@ -76,6 +76,7 @@ async fn an_older_copy_is_restored(encryption: &'static str) {
     copy_folder(&copy, &alice.profile.directory());
     alice.start_again().await;
     alice.wait_online().await;
+    let of_account = json!({ "account": alice.account.clone() });
     let account_id = alice.account.clone();
     let renewed = |list: &Value| {
         items(list)
@@ -94,9 +95,7 @@ async fn an_older_copy_is_restored(encryption: &'static str) {
         device,
         "it is the same device as before"
     );
-    alice
-        .get("renewal_seen", json!({ "account": alice.account.clone() }))
-        .await;
+    alice.get("renewal_seen", of_account).await;
     assert_eq!(account(&mut alice).await["renewed"], Value::Null);
 }
 
