@@ -31,6 +31,7 @@ mod publish;
 pub mod request;
 pub mod secret;
 mod store;
+mod verification;
 mod wake;
 mod words;
 mod xep;

@@ -95,6 +95,11 @@ impl IdentityKey {
         self.curve
     }
 
+    /// The Ed25519 form, 32 bytes: how omemo:2 names the key.
+    pub const fn to_edwards(&self) -> [u8; 32] {
+        self.edwards
+    }
+
     /// What people compare.
     pub const fn fingerprint(&self) -> Fingerprint {
         Fingerprint(self.curve)

@@ -12,6 +12,7 @@ pub(crate) mod mam;
 pub(crate) mod mam_prefs;
 pub(crate) mod pubsub;
 pub(crate) mod stanza_error;
+pub(crate) mod trust_message;
 
 /// Namespaces that are not in `xmpp_parsers::ns`.
 pub(crate) mod ns {
@@ -44,6 +45,10 @@ pub(crate) mod ns {
     pub(crate) const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
     /// XEP-0490: a node's name, and its payload's namespace.
     pub(crate) const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
+    /// XEP-0434.
+    pub(crate) const TRUST_MESSAGES: &str = "urn:xmpp:tm:1";
+    /// XEP-0450.
+    pub(crate) const ATM: &str = "urn:xmpp:atm:1";
     /// XEP-0004.
     pub(crate) const DATA_FORMS: &str = "jabber:x:data";
     /// XEP-0060 §8.2.
