@@ -49,6 +49,7 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
     let chat = &scene.chats[0];
     let address = "bob@waxwing.test";
     let fingerprint = "0".repeat(64);
+    let link = format!("xmpp:{address}?omemo-sid-7={fingerprint}");
     vec![
         (
             "add_account",
@@ -205,6 +206,25 @@ fn table(scene: &Scene) -> Vec<(&'static str, Value, &'static [&'static str])> {
             json!({ "account": account, "address": address, "fingerprint": fingerprint, "trust": "verified" }),
             &["account", "address", "fingerprint", "trust"],
         ),
+        ("own_code", json!({ "account": account }), &["account"]),
+        (
+            "read_code",
+            json!({ "width": 2, "height": 1, "pixels": "AP8=" }),
+            &["width", "height", "pixels"],
+        ),
+        (
+            "read_key_link",
+            json!({ "account": account, "link": link }),
+            &["account", "link"],
+        ),
+        (
+            "accept_key_link",
+            json!({ "account": account, "link": link }),
+            &["account", "link"],
+        ),
+        ("encryption_report", json!({ "chat": chat }), &["chat"]),
+        ("read_devices_again", json!({ "chat": chat }), &["chat"]),
+        ("republish_keys", json!({ "account": account }), &["account"]),
         (
             "reset_session",
             json!({ "account": account, "address": address, "device": 1 }),
@@ -255,6 +275,22 @@ fn absurd(param: &str) -> Vec<Value> {
             json!(2_147_483_648_u32),
             json!(1.5),
             json!("1"),
+        ],
+        "width" | "height" => vec![
+            json!(0),
+            json!(-1),
+            json!(3),
+            json!(2_049),
+            json!(1.5),
+            json!("2"),
+        ],
+        "pixels" => vec![json!(""), json!("AP8"), json!("!"), json!("AAAA"), json!(long)],
+        "link" => vec![
+            json!(""),
+            json!("xmpp:bob@waxwing.test"),
+            json!("xmpp:bob@waxwing.test?omemo-sid-7=00"),
+            json!(format!("https://waxwing.test?omemo-sid-7={}", "0".repeat(64))),
+            json!(long),
         ],
         "port" => vec![json!(0), json!(-1), json!(65_536), json!(5222.5), json!("5222")],
         // An empty host is one that was not given, as an empty field of the sign-in form is.
@@ -422,6 +458,9 @@ async fn the_good_params_of_the_table_are_accepted() {
         "allow_weaker_login",
         "archive_preferences",
         "set_archive_preferences",
+        "read_devices_again",
+        "republish_keys",
+        "own_code",
     ];
     for (method, good, _) in table(&scene) {
         if !needs_more.contains(&method) {

@@ -83,8 +83,59 @@ const thrice = (shot) => [
   { ...shot, name: `${shot.name}-narrow`, width: 360, height: 720 },
 ];
 
+const check = then(noor, click("composer-lock"), click("lock-check"), wait("encryption-verdict"));
+const compare = then(
+  noor,
+  (page) => page.getByTestId("new-key-compare").first().click(),
+  wait("compare-blocks"),
+);
+const code = then(click("rail-settings"), click("account-code"), wait("code"));
+/** @param {string} keys */
+const keyLink = (keys) =>
+  then(code, fill("code-link", `xmpp:noor@orchard.example?${keys}`), click("code-read"), wait("linked-key"));
+const rtl = (/** @type {import("playwright").Page} */ page) =>
+  page.evaluate(() => document.documentElement.setAttribute("dir", "rtl"));
+
 /** @type {Shot[]} */
 export const shots = [
+  ...thrice({ name: "encryption-new-device", scene: "new_device", steps: then(noor, wait("new-key")) }),
+  ...thrice({ name: "encryption-compare", scene: "new_device", steps: compare }),
+  ...thrice({
+    name: "encryption-compare-code",
+    scene: "new_device",
+    height: 1000,
+    steps: then(compare, click("compare-code"), wait("code")),
+  }),
+  ...thrice({ name: "encryption-check", scene: "home", steps: check }),
+  ...thrice({ name: "encryption-check-ailing", scene: "ailing", height: 1500, steps: check }),
+  { name: "encryption-check-many", scene: "devices", height: 1200, steps: check },
+  {
+    name: "encryption-check-rtl",
+    scene: "ailing",
+    height: 1200,
+    steps: then(rtl, check),
+  },
+  { name: "encryption-check-contrast", scene: "ailing", contrast: true, steps: check },
+  {
+    name: "encryption-check-200-percent",
+    scene: "ailing",
+    width: 640,
+    height: 400,
+    scale: 2,
+    steps: check,
+  },
+  ...thrice({ name: "encryption-code", scene: "home", height: 1000, steps: code }),
+  ...thrice({
+    name: "encryption-link",
+    scene: "home",
+    steps: keyLink(`omemo-sid-32=${"0".repeat(63)}1;omemo-sid-41=${"a".repeat(64)}`),
+  }),
+  {
+    name: "encryption-details",
+    scene: "ailing",
+    height: 1400,
+    steps: then(noor, click("chat-details"), wait("device")),
+  },
   ...thrice({ name: "connection-overview", scene: "connection", steps: connectionOf(0) }),
   ...thrice({ name: "connection-proxied", scene: "connection", height: 1400, steps: connectionOf(1) }),
   ...thrice({

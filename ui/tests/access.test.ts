@@ -49,6 +49,42 @@ const screens: Screen[] = [
     },
   },
   {
+    name: "a new device",
+    scene: "new_device",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await see("new-key");
+    },
+  },
+  {
+    name: "the comparison of a key",
+    scene: "new_device",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await click("new-key-compare");
+      await see("compare-blocks");
+    },
+  },
+  {
+    name: "the encryption check",
+    scene: "ailing",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await click("composer-lock");
+      await click("lock-check");
+      await see("encryption-verdict");
+    },
+  },
+  {
+    name: "a code",
+    scene: "home",
+    steps: async () => {
+      await click("rail-settings");
+      await click("account-code");
+      await see("code");
+    },
+  },
+  {
     name: "emoji",
     scene: "home",
     steps: async () => {

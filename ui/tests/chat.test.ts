@@ -3,6 +3,7 @@ import { page, userEvent } from "vitest/browser";
 
 import { FakeCore, fault } from "../src/core/fake";
 import type { Delivery, Lock, UndecryptableReason } from "../src/core/generated/api";
+import { device } from "../src/core/rows";
 import en from "../locales/en.json";
 import { all, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
 
@@ -348,7 +349,7 @@ describe("reading", () => {
 });
 
 describe("the lock", () => {
-  const locks: Lock[] = ["encrypted", "plain_chosen", "plain_no_devices", "checking", "blocked"];
+  const locks: Lock[] = ["encrypted", "plain_chosen", "plain_no_devices", "checking", "undecided", "blocked"];
 
   test.each(locks)("%s says what will happen to the next message", async (lock) => {
     const off = lock === "plain_chosen";
@@ -402,23 +403,8 @@ describe("the lock", () => {
   });
 
   test("devices show their keys and can be verified", async () => {
-    core.setDevices(account, "ben@b.example", [
-      {
-        device: 7,
-        fingerprint: "0123456789abcdef".repeat(4),
-        trust: "blind",
-        protocols: ["omemo1", "omemo2"],
-        active: true,
-        own: false,
-        label: "Phone",
-        first_seen: null,
-        last_seen: null,
-        last_failure: null,
-        last_repaired: null,
-        reach: "ready",
-        bundle_fault: null,
-      },
-    ]);
+    const fingerprint = "0123456789abcdef".repeat(4);
+    core.setDevices(account, "ben@b.example", [device(7, { fingerprint, label: "Phone" })]);
     await openWindow(core);
     await openChat("ben@b.example");
     await click("chat-details");
@@ -426,6 +412,8 @@ describe("the lock", () => {
     expect(blocks).toHaveLength(8);
     expect(blocks[0]).toBe("01234567");
     await click("device-verify");
+    await click("compare-same");
+    await click("compare-verify");
     await expect.poll(() => one("device")?.dataset.trust).toBe("verified");
     await click("device-distrust");
     await expect.poll(() => one("device")?.dataset.trust).toBe("untrusted");

@@ -7,6 +7,7 @@ const icons: Record<Lock, IconName> = {
   plain_chosen: "unlocked",
   plain_no_devices: "unlocked",
   checking: "clock",
+  undecided: "question",
   blocked: "warning",
 };
 
@@ -16,7 +17,11 @@ export function lockIcon(lock: Lock): IconName {
 }
 
 /** Why a message could not be read. */
-export function whyUnreadable({ reason, method, repaired }: Undecryptable): string {
+export function whyUnreadable({
+  reason,
+  method,
+  repaired,
+}: Pick<Undecryptable, "reason" | "method" | "repaired">): string {
   if (repaired) return t("message.repaired");
   return method ? t("undecryptable.unsupported_method", { method }) : t(reasons[reason]);
 }
@@ -40,5 +45,6 @@ export const locks: Record<Lock, { short: Key; long: Key }> = {
   plain_chosen: { short: "lock.plain_chosen.short", long: "lock.plain_chosen.long" },
   plain_no_devices: { short: "lock.plain_no_devices.short", long: "lock.plain_no_devices.long" },
   checking: { short: "lock.checking.short", long: "lock.checking.long" },
+  undecided: { short: "lock.undecided.short", long: "lock.undecided.long" },
   blocked: { short: "lock.blocked.short", long: "lock.blocked.long" },
 };

@@ -14,11 +14,13 @@ import type {
   ContactRequest,
   Delivery,
   Device,
+  EncryptionReport,
   Event,
   Fault,
   FetchFile,
   File,
   FileId,
+  KeyLinkReading,
   Message,
   MessageId,
   Opening,
@@ -30,7 +32,7 @@ import type {
 } from "./generated/api";
 import { domainOf, outcomeOf, refusedOf, stateAfter } from "./outcomes";
 import * as rows from "./rows";
-import { report } from "./samples";
+import { encryption, linkReading, ownCode, reachOf, report } from "./samples";
 
 /** The most entries that a console answers with. */
 const CONSOLE = 1_000;
@@ -76,6 +78,8 @@ export class FakeCore implements Core {
   readonly archives = new Map<AccountId, ArchivePreferences | null>();
   /** What goes over an account's wire as soon as its console is switched on. */
   readonly traffic = new Map<AccountId, readonly [Way, string][]>();
+  /** What the codes in the next picture say. */
+  codes: string[] = [];
   /** The consoles that are on. */
   readonly consoles = new Map<AccountId, ConsoleEntry[]>();
   active = true;
@@ -535,10 +539,38 @@ export class FakeCore implements Core {
       if (this.#file(file).picture === null) throw fault("not_found");
       return { word: String(file) };
     },
-    list_devices: ({ account, address }) => this.devices.get(key(account, address)) ?? [],
+    list_devices: ({ account, address }) =>
+      (this.devices.get(key(account, address)) ?? []).map((one) => ({ ...one, reach: reachOf(one) })),
     set_trust: ({ account, address, fingerprint, trust }) => {
       const devices = this.devices.get(key(account, address)) ?? [];
       for (const device of devices) if (device.fingerprint === fingerprint) device.trust = trust;
+      this.lockByTrust(account);
+      return {};
+    },
+    own_code: ({ account }) => ownCode(need(this.accounts.get(account)).address),
+    read_code: () => this.codes,
+    read_key_link: ({ account, link }) => this.#readLink(account, link),
+    accept_key_link: ({ account, link }) => {
+      const { address, keys } = this.#readLink(account, link);
+      const devices = this.devices.get(key(account, address)) ?? [];
+      for (const named of keys) {
+        for (const device of devices) {
+          if (device.fingerprint === named.fingerprint) device.trust = "verified";
+          else if (device.device === named.device) device.trust = "untrusted";
+        }
+      }
+      this.lockByTrust(account);
+      return {};
+    },
+    encryption_report: ({ chat }) => this.#encryption(need(this.chats.get(chat))),
+    read_devices_again: ({ chat }) => {
+      const { account } = need(this.chats.get(chat));
+      if (need(this.accounts.get(account)).state !== "online") throw fault("not_online");
+      this.changeChat(chat, {});
+      return {};
+    },
+    republish_keys: ({ account }) => {
+      if (need(this.accounts.get(account)).state !== "online") throw fault("not_online");
       return {};
     },
     reset_session: ({ account, address, device }) => {
@@ -624,6 +656,28 @@ export class FakeCore implements Core {
         .flatMap((one) => one.files)
         .find((file) => file.file === id),
     );
+  }
+
+  /** New keys that want a decision lock the chats of an account, and free them when it is made. */
+  lockByTrust(account: AccountId): void {
+    for (const chat of this.chats.values()) {
+      if (chat.account !== account || !["encrypted", "undecided"].includes(chat.lock)) continue;
+      const waits = this.#encryption(chat).devices.some(({ device }) => device.reach === "undecided");
+      this.changeChat(chat.chat, { lock: waits ? "undecided" : "encrypted" });
+    }
+  }
+
+  #readLink(account: AccountId, link: string): KeyLinkReading {
+    const own = need(this.accounts.get(account)).address;
+    const reading = linkReading(link, own, (address) => this.devices.get(key(account, address)) ?? []);
+    if (!reading) throw fault("no_key_link");
+    return reading;
+  }
+
+  #encryption(chat: Chat): EncryptionReport {
+    const account = need(this.accounts.get(chat.account));
+    const of = (address: string) => this.devices.get(key(chat.account, address)) ?? [];
+    return encryption(chat, account.state === "online", of(chat.address), of(account.address));
   }
 
   #message(id: MessageId): Message {

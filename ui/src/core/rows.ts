@@ -1,4 +1,4 @@
-import type { Account, Chat, Contact, File, Message } from "./generated/api";
+import type { Account, Chat, Contact, Device, File, Message } from "./generated/api";
 
 /** What core answers with, for tests: Anna, online, and Ben, whom nothing is known of but his address. */
 export function account(more: Partial<Account> = {}): Account {
@@ -102,6 +102,26 @@ export function file(id: number, more: Partial<File> = {}): File {
     host: "upload.b.example",
     picture: null,
     program: false,
+    ...more,
+  };
+}
+
+/** A device in use, whose key was taken as it came. */
+export function device(id: number, more: Partial<Device> = {}): Device {
+  return {
+    device: id,
+    fingerprint: String(id % 10).repeat(64),
+    trust: "blind",
+    protocols: ["omemo1", "omemo2"],
+    active: true,
+    own: false,
+    label: null,
+    first_seen: null,
+    last_seen: null,
+    last_failure: null,
+    last_repaired: null,
+    reach: "ready",
+    bundle_fault: null,
     ...more,
   };
 }

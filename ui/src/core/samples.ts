@@ -1,4 +1,19 @@
-import type { Certificate, ConnectionReport, FeatureName, ServerFeature, Way } from "./generated/api";
+import type {
+  Certificate,
+  Chat,
+  ConnectionReport,
+  Device,
+  DeviceReport,
+  EncryptionReport,
+  FeatureName,
+  KeyLinkReading,
+  KeyStanding,
+  NextMessage,
+  OwnCode,
+  Reach,
+  ServerFeature,
+  Way,
+} from "./generated/api";
 
 const DAY = 86_400_000;
 const day = (offset: number) => new Date(Date.UTC(2026, 0, 15) + offset * DAY).toISOString();
@@ -128,4 +143,101 @@ function large(at: number): string {
     (_, n) => `<item jid='person${n}@crowd.example' name='Person ${n}'/>`,
   );
   return `<iq id='q${at}' type='result'><query xmlns='jabber:iq:roster'>${items.join("")}</query></iq>`;
+}
+
+/** How the encryption of a chat stands, by the devices of both sides. */
+export function encryption(
+  chat: Chat,
+  online: boolean,
+  theirs: readonly Device[],
+  ours: readonly Device[],
+): EncryptionReport {
+  const devices = [
+    ...theirs.map((device) => reported(device, false)),
+    ...ours.map((device) => reported(device, true)),
+  ];
+  const hour = (back: number) => new Date(Date.now() - back * 3_600_000).toISOString();
+  const generations = ["omemo1", "omemo2"] as const;
+  return {
+    chat: chat.chat,
+    online,
+    next: nextOf(chat, devices),
+    lists: generations.flatMap((protocol) =>
+      [false, true].map((own) => ({ ours: own, protocol, read_at: hour(own ? 3 : 1), failed: false })),
+    ),
+    published: generations.map((protocol) => ({ protocol, at: hour(5) })),
+    devices,
+  };
+}
+
+function nextOf(chat: Chat, devices: readonly DeviceReport[]): NextMessage {
+  if (chat.lock === "plain_chosen" || chat.lock === "plain_no_devices") return "plain";
+  if (chat.lock === "checking") return "asks";
+  const reached = (reach: Reach, all = devices) => all.some(({ device }) => device.reach === reach);
+  if (reached("undecided")) return "undecided";
+  const theirs = devices.filter((device) => !device.ours);
+  if (reached("ready", theirs)) return "encrypted";
+  return reached("untrusted", theirs) ? "no_trusted_devices" : "no_devices";
+}
+
+function reported(device: Device, ours: boolean): DeviceReport {
+  const reach = reachOf(device);
+  const protocol = device.protocols.includes("omemo1") ? "omemo1" : "omemo2";
+  return {
+    ours,
+    device: { ...device, reach },
+    protocol: reach === "ready" ? protocol : null,
+    again_at: null,
+  };
+}
+
+/** Whether a message reaches a device, by what is known of it. */
+export function reachOf(device: Device): Reach {
+  if (device.own) return "this_device";
+  if (!device.active) return "inactive";
+  if (device.trust === "undecided" || device.trust === "untrusted") return device.trust;
+  return device.fingerprint === null || device.bundle_fault !== null ? "no_keys" : "ready";
+}
+
+/** A link with keys of somebody, and squares that look like its code. */
+export function ownCode(address: string): OwnCode {
+  const side = 41;
+  const dark = (x: number, y: number) => {
+    const corner = [
+      [0, 0],
+      [side - 7, 0],
+      [0, side - 7],
+    ].find(([left = 0, top = 0]) => x >= left && x < left + 7 && y >= top && y < top + 7);
+    if (!corner) return ((Math.imul(x * 31 + y * 17 + 7, 2_654_435_761) >>> 15) & 1) === 1;
+    const ring = Math.max(Math.abs(x - (corner[0] ?? 0) - 3), Math.abs(y - (corner[1] ?? 0) - 3));
+    return ring !== 2;
+  };
+  const row = (y: number) => Array.from({ length: side }, (_, x) => (dark(x, y) ? "1" : "0")).join("");
+  return {
+    link: `xmpp:${address}?omemo-sid-11=${digest(11)}`,
+    rows: Array.from({ length: side }, (_, y) => row(y)),
+  };
+}
+
+/** What a link says of keys; null if it names none. */
+export function linkReading(
+  link: string,
+  own: string,
+  devicesOf: (address: string) => readonly Device[],
+): KeyLinkReading | null {
+  const address = /^xmpp:([^?]+)\?/u.exec(link)?.[1];
+  const named = [...link.matchAll(/omemo-sid-(\d+)=([0-9a-f]{64})/gu)];
+  if (address === undefined || named.length === 0) return null;
+  const devices = devicesOf(address);
+  const keys = named.map(([, id = "", fingerprint = ""]) => {
+    const device = Number(id);
+    return { device, fingerprint, standing: standingOf(devices, device, fingerprint) };
+  });
+  return { address, ours: address === own, keys };
+}
+
+function standingOf(devices: readonly Device[], device: number, fingerprint: string): KeyStanding {
+  const known = devices.find((one) => one.fingerprint === fingerprint);
+  if (known) return known.own ? "this_device" : known.trust === "verified" ? "verified" : "known";
+  return devices.some((one) => one.device === device && one.fingerprint !== null) ? "differs" : "unseen";
 }

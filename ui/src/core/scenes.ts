@@ -28,6 +28,9 @@ const scenes: Record<string, () => FakeCore> = {
   certificate,
   weaker,
   proxy,
+  new_device,
+  ailing,
+  devices,
 };
 
 function empty(): FakeCore {
@@ -177,7 +180,7 @@ function longAgo(core: FakeCore, account: number): void {
   });
   core.setDevices(account, "tomas@birch.example", [
     device(71, "untrusted", {}),
-    device(72, "undecided", { protocols: ["omemo1"] }),
+    device(72, "untrusted", { protocols: ["omemo1"] }),
   ]);
 }
 
@@ -430,5 +433,71 @@ function proxy(): FakeCore {
     error: fault("proxy_refused"),
     proxy: { ...tor, user: "m.solberg" },
   });
+  return core;
+}
+
+/** A contact with a verified device has got another one, and so has one's own account. */
+function new_device(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  const address = "noor@orchard.example";
+  const known = core.devices.get(`${first} ${address}`) ?? [];
+  core.setDevices(first, address, [...known, device(34, "undecided", { label: "Noor's new telephone" })]);
+  const own = core.devices.get(`${first} mira@orchard.example`) ?? [];
+  core.setDevices(first, "mira@orchard.example", [...own, device(13, "undecided", {})]);
+  core.lockByTrust(first);
+  return core;
+}
+
+/** Devices with everything that can be wrong with them. */
+function ailing(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  core.setDevices(first, "noor@orchard.example", [
+    device(31, "verified", { label: "Noor's laptop", last_seen: hours(1) }),
+    device(32, "blind", {
+      protocols: ["omemo1", "omemo2"],
+      last_failure: { reason: "no_session", at: minutes(20) },
+      last_seen: days(3),
+    }),
+    device(35, "blind", {
+      label: "Old tablet",
+      protocols: ["omemo1"],
+      last_failure: { reason: "key_gone", at: hours(30) },
+      last_repaired: hours(29),
+      last_seen: hours(2),
+    }),
+    device(36, "blind", {
+      protocols: ["omemo1"],
+      fingerprint: null,
+      bundle_fault: "missing",
+      last_seen: null,
+    }),
+    device(37, "untrusted", { label: "Somebody's telephone" }),
+    device(33, "blind", { active: false, protocols: [] }),
+  ]);
+  return core;
+}
+
+/** A contact with very many devices in every state, and very long names. */
+function devices(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  const trusts = ["verified", "blind", "untrusted", "blind", "undecided"] as const;
+  const long =
+    "The very old tablet in the kitchen, which used to belong to Grandma and still has her name on it";
+  core.setDevices(
+    first,
+    "noor@orchard.example",
+    Array.from({ length: 50 }, (_, at) =>
+      device(100 + at, trusts[at % trusts.length] ?? "blind", {
+        active: at % 4 !== 3,
+        label: at % 3 === 0 ? null : at % 7 === 0 ? long : `Device of shelf ${at}`,
+        protocols: at % 2 === 0 ? ["omemo1"] : ["omemo1", "omemo2"],
+        fingerprint: at % 10 === 9 ? null : digest(at),
+      }),
+    ),
+  );
+  core.lockByTrust(first);
   return core;
 }

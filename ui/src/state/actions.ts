@@ -11,6 +11,7 @@ import type {
   UndecryptableReason,
 } from "../core/generated/api";
 import { counted, t } from "../lib/text";
+import { namesKeys } from "../encryption/words";
 import type { App, Ask, ConnectionTab } from "./app.svelte";
 import { asFault, faultText } from "./faults";
 import { personKey, putMessage } from "./mirror.svelte";
@@ -138,6 +139,11 @@ export async function setTrust(
   return (await ask(app, "set_trust", { account, address, fingerprint, trust })) !== undefined;
 }
 
+/** Shows how the encryption of the open chat stands. */
+export function showEncryption(app: App): void {
+  app.view.page = "encryption";
+}
+
 /** Tries to sign in again. */
 export async function signInAgain(app: App, account: AccountId): Promise<void> {
   await ask(app, "set_account_enabled", { account, enabled: false });
@@ -154,7 +160,9 @@ export function showConnection(app: App, account: AccountId, tab: ConnectionTab 
 /** Opens a link outside; unprotected ones only after asking. A link to a person only fills in a form (XEP-0147). */
 export function followLink(app: App, url: string): void {
   const address = addressIn(url);
-  if (address !== null) open(app, { kind: "add_contact", account: app.chat?.account ?? null, address });
+  const account = app.chat?.account ?? app.mirror.accounts.keys().next().value;
+  if (account !== undefined && namesKeys(url)) open(app, { kind: "key_link", account, link: url });
+  else if (address !== null) open(app, { kind: "add_contact", account: app.chat?.account ?? null, address });
   else if (/^http:/iu.test(url)) open(app, { kind: "open_link", url });
   else void openOutside(app, url);
 }

@@ -2,7 +2,16 @@ import { getContext, setContext } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 
 import type { Core } from "../core/core";
-import type { AccountId, Chat, ChatId, Contact, File, MessageId, Opening } from "../core/generated/api";
+import type {
+  AccountId,
+  Chat,
+  ChatId,
+  Contact,
+  Device,
+  File,
+  MessageId,
+  Opening,
+} from "../core/generated/api";
 import { Mirror } from "./mirror.svelte";
 
 /** A dialog over the window. */
@@ -12,6 +21,10 @@ export type Ask =
   | { kind: "remove_contact"; contact: Contact }
   | { kind: "requests" }
   | { kind: "turn_off_encryption"; chat: ChatId }
+  | { kind: "compare_key"; account: AccountId; address: string; device: Device }
+  | { kind: "key_link"; account: AccountId; link: string }
+  | { kind: "my_code"; account: AccountId }
+  | { kind: "remove_device"; account: AccountId; device: Device }
   | { kind: "change_password"; account: AccountId }
   | { kind: "remove_account"; account: AccountId }
   | { kind: "certificate"; account: AccountId }
@@ -22,7 +35,7 @@ export type Ask =
   | { kind: "show_picture"; file: File }
   | { kind: "switcher" };
 
-export type Page = "chats" | "settings" | "connection" | "sign_in";
+export type Page = "chats" | "settings" | "connection" | "encryption" | "sign_in";
 export type Tab = "chats" | "contacts";
 /** What is shown of an account's connection. */
 export type ConnectionTab = "overview" | "settings" | "console";

@@ -11,6 +11,7 @@ const remedies: Record<Code, Remedy> = {
   invalid_params: "none",
   unknown_method: "none",
   not_found: "none",
+  no_key_link: "none",
   invalid_address: "address",
   account_exists: "address",
   empty_message: "none",

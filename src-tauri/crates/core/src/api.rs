@@ -11,16 +11,17 @@ use ts_rs::TS;
 use crate::Core;
 use crate::actions::{
     accounts, archive, chats, connection, contacts, encryption, files, messages, notices, privacy, search,
+    verification,
 };
 use crate::error::{Code, Error, Result};
 use crate::model::{
     Account, ArchivePreferences, BareJid, Chat, ConnectionReport, ConsoleEntry, Contact, ContactRequest,
-    Device, Message,
+    Device, EncryptionReport, KeyLinkReading, Message, OwnCode,
 };
 use crate::request::{
     AcceptCertificate, AddAccount, AddContact, AddedAccount, AnswerRequest, FetchFile, GrantedPicture,
-    ListMessages, MaybeOfAccount, Nothing, OfAccount, OfChat, OfContact, OfDevice, OfFile, OfMessage,
-    OfOwnDevice, OpenedChat, SavedFile, Search, SendText, SetAccountEnabled, SetActive,
+    ListMessages, MaybeOfAccount, Nothing, OfAccount, OfChat, OfContact, OfDevice, OfFile, OfKeyLink,
+    OfMessage, OfOwnDevice, OpenedChat, ReadCode, SavedFile, Search, SendText, SetAccountEnabled, SetActive,
     SetArchivePreferences, SetAuthorities, SetConnection, SetConsole, SetContactShared, SetEncryption,
     SetLooking, SetNotify, SetPassword, SetPresence, SetShared, SetTrust,
 };
@@ -156,6 +157,20 @@ requests! {
     /// Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`,
     /// `rejected`.
     remove_device(OfOwnDevice) -> Nothing = encryption::remove_device;
+    /// The link and the code by which others verify this device. Errors: `not_online` before it was online first.
+    own_code(OfAccount) -> OwnCode = verification::own_code;
+    /// What the QR codes in a picture say; it is looked at on this device.
+    read_code(ReadCode) -> Vec<String> = verification::read_code;
+    /// What a link says of somebody's keys; nothing changes by it. Errors: `no_key_link`.
+    read_key_link(OfKeyLink) -> KeyLinkReading = verification::read_key_link;
+    /// Verifies the keys that a link names, also those not seen yet; a known key that differs is not trusted any more.
+    accept_key_link(OfKeyLink) -> Nothing = verification::accept_key_link;
+    /// How the encryption of a chat stands, device by device, and what becomes of its next message.
+    encryption_report(OfChat) -> EncryptionReport = encryption::report;
+    /// Asks for the devices and keys of both sides of a chat again. Errors: `not_online`.
+    read_devices_again(OfChat) -> Nothing = encryption::read_devices_again;
+    /// Publishes this device's keys again. Errors: `not_online`.
+    republish_keys(OfAccount) -> Nothing = encryption::republish_keys;
     /// Messages that hold all words of the query, newest first.
     search(Search) -> Vec<Message> = search::search;
 }

@@ -18,6 +18,7 @@ words!(
         EmptyMessage = "empty_message",
         TooLarge = "too_large",
         NotOnline = "not_online",
+        NoKeyLink = "no_key_link",
         // Reaching the server.
         ServerNotFound = "server_not_found",
         Unreachable = "unreachable",

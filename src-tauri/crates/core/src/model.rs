@@ -121,6 +121,8 @@ words!(
         PlainNoDevices = "plain_no_devices",
         /// Not known yet: the other side's devices are being asked for, before anything is sent.
         Checking = "checking",
+        /// It waits: a new key of theirs or of ours wants a decision first, since another one was verified.
+        Undecided = "undecided",
         /// It cannot be sent: the chat is encrypted and no trusted device can be reached.
         Blocked = "blocked",
     }
@@ -558,7 +560,7 @@ pub struct Device {
     /// When a session with it that broke was last replaced.
     #[ts(type = "string | null")]
     pub last_repaired: Option<Timestamp>,
-    /// Whether the next message reaches it.
+    /// Whether the next message that is encrypted reaches it.
     pub reach: Reach,
     /// Why its keys could not be had or used when they were last asked for; none if they could, or need not be.
     pub bundle_fault: Option<BundleFault>,
@@ -610,6 +612,120 @@ words!(
         IdentityChanged = "identity_changed",
     }
 );
+
+/// What others verify this device by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct OwnCode {
+    /// `xmpp:ADDRESS?omemo-sid-DEVICE=FINGERPRINT;…`, with this device and those of ours that are verified.
+    pub link: String,
+    /// The same as a QR code, row by row: `1` for each dark square.
+    pub rows: Vec<String>,
+}
+
+words!(
+    /// How a key that a link names stands to what is known.
+    KeyStanding {
+        /// It is known and verified.
+        Verified = "verified",
+        /// It is known and not verified.
+        Known = "known",
+        /// Another key is known for the device.
+        Differs = "differs",
+        /// It was never seen.
+        Unseen = "unseen",
+        /// It is this very device's.
+        ThisDevice = "this_device",
+    }
+);
+
+/// What a link says of somebody's keys, and what accepting it would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct KeyLinkReading {
+    #[ts(type = "string")]
+    pub address: BareJid,
+    /// They are keys of our own account.
+    pub ours: bool,
+    pub keys: Vec<LinkedKey>,
+}
+
+/// A key that a link names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct LinkedKey {
+    pub device: u32,
+    /// 64 lower-case hexadecimal digits.
+    pub fingerprint: String,
+    pub standing: KeyStanding,
+}
+
+words!(
+    /// What becomes of the next message of a chat.
+    NextMessage {
+        /// It is encrypted to the devices whose reach says so.
+        Encrypted = "encrypted",
+        /// It is not encrypted.
+        Plain = "plain",
+        /// It waits until devices and keys that are being asked for are known.
+        Asks = "asks",
+        /// It waits for a decision about a key.
+        Undecided = "undecided",
+        /// It fails: whether the other side has devices could not be found out.
+        Unknown = "unknown",
+        /// It fails: no device of theirs can be encrypted to.
+        NoDevices = "no_devices",
+        /// It fails: their devices are not trusted.
+        NoTrustedDevices = "no_trusted_devices",
+    }
+);
+
+/// How the encryption of a chat stands, device by device: what sending decides by, at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+pub struct EncryptionReport {
+    pub chat: ChatId,
+    /// None of what stands here was asked for anew if it is false: it is what was known last.
+    pub online: bool,
+    pub next: NextMessage,
+    /// When device lists were read, of both sides and in both generations.
+    pub lists: Vec<ListReport>,
+    /// When the server last took this device's own keys, in both generations.
+    pub published: Vec<Published>,
+    /// Those of the other side first.
+    pub devices: Vec<DeviceReport>,
+}
+
+/// A device list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct ListReport {
+    /// Of our own account.
+    pub ours: bool,
+    pub protocol: Encryption,
+    /// None if it never was.
+    #[ts(type = "string | null")]
+    pub read_at: Option<Timestamp>,
+    /// It could not be read in this session.
+    pub failed: bool,
+}
+
+/// This device's keys at the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct Published {
+    pub protocol: Encryption,
+    /// None if it never took them.
+    #[ts(type = "string | null")]
+    pub at: Option<Timestamp>,
+}
+
+/// One device in a report.
+#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+pub struct DeviceReport {
+    /// Of our own account.
+    pub ours: bool,
+    pub device: Device,
+    /// The generation in which it is written to; none if it is not.
+    pub protocol: Option<Encryption>,
+    /// When keys that could not be had are asked for again.
+    #[ts(type = "string | null")]
+    pub again_at: Option<Timestamp>,
+}
 
 /// What the server keeps of an account's messages (XEP-0441).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]

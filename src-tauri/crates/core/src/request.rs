@@ -282,6 +282,23 @@ pub struct OfOwnDevice {
     pub device: u32,
 }
 
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct OfKeyLink {
+    pub account: AccountId,
+    /// `xmpp:ADDRESS?omemo-sid-DEVICE=FINGERPRINT;…`.
+    pub link: String,
+}
+
+#[derive(Clone, Deserialize, TS)]
+pub struct ReadCode {
+    /// 1 to 2,048.
+    pub width: u32,
+    /// 1 to 2,048.
+    pub height: u32,
+    /// The brightness of each pixel, row by row, in base64.
+    pub pixels: String,
+}
+
 #[derive(Clone, Deserialize, TS)]
 pub struct Search {
     pub query: String,

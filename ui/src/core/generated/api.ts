@@ -56,7 +56,7 @@ export type EncryptionMode = "omemo" | "none";
 
 export type Trust = "undecided" | "blind" | "verified" | "untrusted";
 
-export type Lock = "encrypted" | "plain_chosen" | "plain_no_devices" | "checking" | "blocked";
+export type Lock = "encrypted" | "plain_chosen" | "plain_no_devices" | "checking" | "undecided" | "blocked";
 
 export type ProxyKind = "socks5" | "http";
 
@@ -410,7 +410,7 @@ last_failure: DeviceFailure | null,
  */
 last_repaired: string | null, 
 /**
- * Whether the next message reaches it.
+ * Whether the next message that is encrypted reaches it.
  */
 reach: Reach, 
 /**
@@ -418,7 +418,85 @@ reach: Reach,
  */
 bundle_fault: BundleFault | null, };
 
-export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+export type OwnCode = { 
+/**
+ * `xmpp:ADDRESS?omemo-sid-DEVICE=FINGERPRINT;…`, with this device and those of ours that are verified.
+ */
+link: string, 
+/**
+ * The same as a QR code, row by row: `1` for each dark square.
+ */
+rows: Array<string>, };
+
+export type KeyStanding = "verified" | "known" | "differs" | "unseen" | "this_device";
+
+export type LinkedKey = { device: number, 
+/**
+ * 64 lower-case hexadecimal digits.
+ */
+fingerprint: string, standing: KeyStanding, };
+
+export type KeyLinkReading = { address: string, 
+/**
+ * They are keys of our own account.
+ */
+ours: boolean, keys: Array<LinkedKey>, };
+
+export type NextMessage = "encrypted" | "plain" | "asks" | "undecided" | "unknown" | "no_devices" | "no_trusted_devices";
+
+export type ListReport = { 
+/**
+ * Of our own account.
+ */
+ours: boolean, protocol: Encryption, 
+/**
+ * None if it never was.
+ */
+read_at: string | null, 
+/**
+ * It could not be read in this session.
+ */
+failed: boolean, };
+
+export type Published = { protocol: Encryption, 
+/**
+ * None if it never took them.
+ */
+at: string | null, };
+
+export type DeviceReport = { 
+/**
+ * Of our own account.
+ */
+ours: boolean, device: Device, 
+/**
+ * The generation in which it is written to; none if it is not.
+ */
+protocol: Encryption | null, 
+/**
+ * When keys that could not be had are asked for again.
+ */
+again_at: string | null, };
+
+export type EncryptionReport = { chat: ChatId, 
+/**
+ * None of what stands here was asked for anew if it is false: it is what was known last.
+ */
+online: boolean, next: NextMessage, 
+/**
+ * When device lists were read, of both sides and in both generations.
+ */
+lists: Array<ListReport>, 
+/**
+ * When the server last took this device's own keys, in both generations.
+ */
+published: Array<Published>, 
+/**
+ * Those of the other side first.
+ */
+devices: Array<DeviceReport>, };
+
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "no_key_link" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
 export type Fault = { code: Code, text: string, };
 
@@ -572,6 +650,26 @@ export type OfOwnDevice = { account: AccountId,
  */
 device: number, };
 
+export type OfKeyLink = { account: AccountId, 
+/**
+ * `xmpp:ADDRESS?omemo-sid-DEVICE=FINGERPRINT;…`.
+ */
+link: string, };
+
+export type ReadCode = { 
+/**
+ * 1 to 2,048.
+ */
+width: number, 
+/**
+ * 1 to 2,048.
+ */
+height: number, 
+/**
+ * The brightness of each pixel, row by row, in base64.
+ */
+pixels: string, };
+
 export type Search = { query: string, 
 /**
  * At most this many, 1 to 1,000; 50 if not given.
@@ -676,6 +774,20 @@ export interface Requests {
   /** Takes another device of ours off our own lists, so that nothing is encrypted to it any more. Errors: `not_online`, */
   /** `rejected`. */
   remove_device: { params: OfOwnDevice; result: Nothing };
+  /** The link and the code by which others verify this device. Errors: `not_online` before it was online first. */
+  own_code: { params: OfAccount; result: OwnCode };
+  /** What the QR codes in a picture say; it is looked at on this device. */
+  read_code: { params: ReadCode; result: Array<string> };
+  /** What a link says of somebody's keys; nothing changes by it. Errors: `no_key_link`. */
+  read_key_link: { params: OfKeyLink; result: KeyLinkReading };
+  /** Verifies the keys that a link names, also those not seen yet; a known key that differs is not trusted any more. */
+  accept_key_link: { params: OfKeyLink; result: Nothing };
+  /** How the encryption of a chat stands, device by device, and what becomes of its next message. */
+  encryption_report: { params: OfChat; result: EncryptionReport };
+  /** Asks for the devices and keys of both sides of a chat again. Errors: `not_online`. */
+  read_devices_again: { params: OfChat; result: Nothing };
+  /** Publishes this device's keys again. Errors: `not_online`. */
+  republish_keys: { params: OfAccount; result: Nothing };
   /** Messages that hold all words of the query, newest first. */
   search: { params: Search; result: Array<Message> };
 }

@@ -11,7 +11,7 @@ use super::encryption::begin_session;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};
-use crate::model::{BareJid, BundleFault};
+use crate::model::{BareJid, BundleFault, Trust};
 use crate::store::archive::{self};
 use crate::store::{chats, omemo};
 use crate::xep::{disco, ns, pubsub, stanza_error};
@@ -178,9 +178,18 @@ impl Online<'_> {
         let fault = begun.err().map(|fault| (fault, now));
         omemo::set_bundle_fault(&mut batch.write, self.account, of, (device, profile), fault).await?;
         self.heal_with(batch, of, (device, profile), begun, now).await?;
-        if let Some(chat) = chats::find(&mut batch.write, self.account, of).await? {
-            batch.changes.chats.insert(chat);
-        }
+        // There may be more than are looked at at once.
+        self.session.new_devices = true;
+        let row = omemo::device(&mut batch.write, self.account, of, device).await?;
+        let undecided = row.is_some_and(|row| row.trust == Some(Trust::Undecided));
+        let chats = if *of == self.own && undecided {
+            // A new key of our own wants a decision in all of them.
+            chats::with(&mut batch.write, self.account, &[of.clone()].into()).await?
+        } else {
+            let chat = chats::find(&mut batch.write, self.account, of).await?;
+            chat.into_iter().collect()
+        };
+        batch.changes.chats.extend(chats);
         Ok(())
     }
 

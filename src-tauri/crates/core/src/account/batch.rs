@@ -37,6 +37,8 @@ pub(super) struct Batch {
     pub(super) wants: BTreeSet<Want>,
     /// The first and the last message that came live and stand in the archive, in this batch.
     pub(super) live: Option<(String, Place)>,
+    /// Chats that are new. Those in which nothing was said after all are taken back.
+    pub(super) made: HashSet<ChatId>,
     /// What was found out in this transaction and cannot change in it by itself.
     found: Found,
     /// What came in a page of the archive and is still to be acknowledged.
@@ -64,6 +66,7 @@ impl Batch {
             due: false,
             wants: BTreeSet::new(),
             live: None,
+            made: HashSet::new(),
             found: Found::default(),
             owed: Vec::new(),
             said_inside: Vec::new(),
@@ -100,7 +103,11 @@ impl Batch {
         if let Some(chat) = self.found.chats.get(address) {
             return Ok(*chat);
         }
+        let known = chats::find(&mut self.write, account, address).await?;
         let chat = chats::open(&mut self.write, account, address, now).await?;
+        if known.is_none() {
+            self.made.insert(chat);
+        }
         self.found.chats.insert(address.clone(), chat);
         Ok(chat)
     }

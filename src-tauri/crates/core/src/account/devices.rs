@@ -19,6 +19,9 @@ use crate::xep::pubsub;
 /// When our keys could not be published, it is tried again after so long.
 const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 
+/// The keys of so many new devices are fetched at once.
+const AT_ONCE: u32 = 50;
+
 /// Something that must be known before a message can be encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Want {
@@ -100,6 +103,27 @@ impl Online<'_> {
             self.connection.send(&stanza).await?;
         }
         Ok(())
+    }
+
+    /// Fetches the keys of new devices of people with a verified key, so that the decision they want is seen before the next
+    /// message is written.
+    pub(super) async fn look_at_new_devices(&mut self) -> std::result::Result<(), Stop> {
+        if !std::mem::take(&mut self.session.new_devices) {
+            return Ok(());
+        }
+        let mut db = self.core.store.read().await?;
+        let unseen = omemo::unseen_of_verified(&mut db, self.account, AT_ONCE).await?;
+        drop(db);
+        let wants = unseen.into_iter().map(|(of, row)| Want::Bundle {
+            of,
+            device: row.device,
+            profile: if row.omemo1 {
+                Profile::Legacy
+            } else {
+                Profile::Omemo2
+            },
+        });
+        self.ask_for(wants.collect()).await
     }
 
     /// A question about devices has been answered, or never will be.

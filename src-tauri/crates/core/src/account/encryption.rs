@@ -2,29 +2,26 @@
 //! that ratchets and the ready stanza are stored together before the first byte is sent (security.md).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use minidom::Element;
 use tokio::time::Instant;
 use waxwing_omemo::xml::{AddressedKey, Encrypted, write_encrypted};
 use waxwing_omemo::{
-    DeviceId, EncryptError, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, may_encrypt_to, sce,
-    seal_empty, seal_payload,
+    DeviceId, EncryptError, OsEntropy, Profile, Sealed, SessionRecord, encrypt_key, sce, seal_empty,
+    seal_payload,
 };
 
-use super::devices::{ListOutcome, Lists, Want, lists_wanted};
+use super::devices::{Lists, Want};
+use super::reach::{self, Decision, Route};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::model::{AccountId, BareJid, BundleFault, Encryption, Trust};
 use crate::store::Write;
-use crate::store::omemo::{self, DeviceRow, Own};
+use crate::store::omemo::{self, Own};
 use crate::store::outbox::Encrypt;
 use crate::xep::element::{element, text, wrap};
 use crate::xep::ns;
-
-/// A bundle that could not be had is asked for again after so long.
-const BUNDLE_RETRY: Duration = Duration::from_secs(600);
 
 /// What clients show that cannot read the message (XEP-0384 §4.5).
 const FALLBACK: &str =
@@ -39,6 +36,16 @@ pub(super) struct Outgoing<'a> {
     pub(super) encrypt: Encrypt,
 }
 
+impl Outgoing<'_> {
+    fn route(&self) -> Route<'_> {
+        Route {
+            own: self.own,
+            to: self.to,
+            encrypt: self.encrypt,
+        }
+    }
+}
+
 /// What came of making a message ready.
 pub(super) enum Prepared {
     Ready {
@@ -47,6 +54,8 @@ pub(super) enum Prepared {
     },
     /// These must be known first.
     Wants(BTreeSet<Want>),
+    /// It waits until the person has decided about a new key.
+    Undecided,
     Failed(Fault),
 }
 
@@ -58,132 +67,32 @@ pub(super) async fn prepare(
     lists: &Lists,
     now: Timestamp,
 ) -> Result<Prepared> {
-    if outgoing.encrypt == Encrypt::None {
-        return Ok(plain(outgoing));
-    }
-    let wants = lists_wanted(lists, [outgoing.to, outgoing.own], Instant::now());
-    if !wants.is_empty() {
-        return Ok(Prepared::Wants(wants));
-    }
-    let known = omemo::devices(write, account, outgoing.to).await?;
-    // Whoever could read encrypted messages once gets nothing else without the person's word.
-    let encrypt = if known.iter().any(|row| row.identity.is_some()) {
-        Encrypt::Must
-    } else {
-        outgoing.encrypt
+    let route = outgoing.route();
+    let (decision, survey) = match route.decide(lists, Instant::now()) {
+        Some(decision) => (decision, None),
+        None => {
+            let survey = reach::survey(write, account, &route, now).await?;
+            let decision = survey.decide(&route, reach::certain(lists, outgoing.to));
+            (decision, Some(survey))
+        }
     };
-    let theirs: Vec<DeviceRow> = active(known);
-    if theirs.is_empty() && outgoing.to != outgoing.own {
-        return Ok(without_devices(outgoing, encrypt, lists));
-    }
-    let Some(own) = omemo::own(write, account).await? else {
-        return Err(Error::new(Code::Internal, "our own device is missing"));
-    };
-    let mut ours = active(omemo::devices(write, account, outgoing.own).await?);
-    ours.retain(|row| row.device != own.device);
-    // Everybody's installed clients speak the legacy namespace; version 2 for whoever lists only that.
-    let preferred = if theirs.iter().any(|row| row.omemo1) || theirs.is_empty() {
-        Profile::Legacy
-    } else {
-        Profile::Omemo2
-    };
-    let mut recipients = Recipients {
-        wants: BTreeSet::new(),
-        keys: Vec::new(),
-        undecided: false,
-    };
-    if outgoing.to != outgoing.own {
-        recipients
-            .gather(write, account, outgoing.to, &theirs, preferred, now)
-            .await?;
-        if recipients.wants.is_empty() && recipients.keys.is_empty() {
-            let code = if recipients.undecided {
-                Code::NoTrustedDevices
-            } else {
-                Code::NoDevices
+    match (decision, survey) {
+        (Decision::Plain, _) => Ok(plain(outgoing)),
+        (Decision::Wants(wants), _) => Ok(Prepared::Wants(wants)),
+        (Decision::Undecided, _) => Ok(Prepared::Undecided),
+        (Decision::Fails(fault), _) => Ok(Prepared::Failed(fault)),
+        (Decision::Encrypted, Some(survey)) => {
+            let Some(own) = omemo::own(write, account).await? else {
+                return Err(Error::new(Code::Internal, "our own device is missing"));
             };
-            return Ok(Prepared::Failed(Fault::new(
-                code,
-                "none of their devices can be encrypted to",
-            )));
-        }
-    }
-    recipients
-        .gather(write, account, outgoing.own, &ours, preferred, now)
-        .await?;
-    if !recipients.wants.is_empty() {
-        return Ok(Prepared::Wants(recipients.wants));
-    }
-    seal(write, account, outgoing, &own, recipients.keys, preferred, now).await
-}
-
-fn active(devices: Vec<DeviceRow>) -> Vec<DeviceRow> {
-    devices.into_iter().filter(DeviceRow::active).collect()
-}
-
-/// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
-fn without_devices(outgoing: &Outgoing<'_>, encrypt: Encrypt, lists: &Lists) -> Prepared {
-    let certain = Profile::ALL.into_iter().all(|profile| {
-        lists
-            .get(&(outgoing.to.clone(), profile))
-            .is_some_and(|listed| listed.outcome != ListOutcome::Failed)
-    });
-    match (encrypt, certain) {
-        (Encrypt::May, true) => plain(outgoing),
-        (_, false) => Prepared::Failed(Fault::new(
-            Code::Timeout,
-            "it could not be found out whether the other side can read encrypted messages",
-        )),
-        (_, true) => Prepared::Failed(Fault::new(
-            Code::NoDevices,
-            "the other side has no devices for encryption",
-        )),
-    }
-}
-
-/// The sessions that a message goes to.
-struct Recipients {
-    wants: BTreeSet<Want>,
-    keys: Vec<(BareJid, DeviceId, SessionRecord)>,
-    /// A device was left out because its key waits for a decision or is distrusted.
-    undecided: bool,
-}
-
-impl Recipients {
-    async fn gather(
-        &mut self,
-        write: &mut Write,
-        account: AccountId,
-        of: &BareJid,
-        devices: &[DeviceRow],
-        preferred: Profile,
-        now: Timestamp,
-    ) -> Result<()> {
-        for row in devices {
-            if !row.trust.is_none_or(|trust| may_encrypt_to(trust.into())) {
-                self.undecided = true;
-                continue;
+            let mut keys = Vec::new();
+            for (of, device, profile) in survey.reached() {
+                let record = omemo::session(write, account, of, device, profile).await?;
+                keys.extend(record.map(|record| (of.clone(), device, record)));
             }
-            // In the generation that all others get, else in the one that this device can read.
-            let mut listed = Profile::ALL;
-            listed.sort_by_key(|profile| *profile != preferred);
-            for profile in listed.into_iter().filter(|profile| row.listed(*profile)) {
-                if let Some(record) = omemo::session(write, account, of, row.device, profile).await? {
-                    self.keys.push((of.clone(), row.device, record));
-                    break;
-                }
-                let failed = row.fault(profile);
-                if failed.is_none_or(|(_, at)| now.duration_since(at).unsigned_abs() >= BUNDLE_RETRY) {
-                    self.wants.insert(Want::Bundle {
-                        of: of.clone(),
-                        device: row.device,
-                        profile,
-                    });
-                    break;
-                }
-            }
+            seal(write, account, outgoing, &own, keys, survey.preferred, now).await
         }
-        Ok(())
+        (Decision::Encrypted, None) => Err(Error::new(Code::Internal, "nobody's devices were looked at")),
     }
 }
 
@@ -285,6 +194,41 @@ pub(super) async fn empty_message(
         message(to, &id),
         [element, Element::bare("store", ns::HINTS)],
     )))
+}
+
+/// A message without a text, for these devices of somebody only. It bears no note for those who cannot read it: there is
+/// nothing for people in it.
+pub(super) async fn content_message(
+    write: &mut Write,
+    account: AccountId,
+    (from, to): (&BareJid, &BareJid),
+    keys: &[(DeviceId, SessionRecord)],
+    content: Element,
+    now: Timestamp,
+) -> Result<Element> {
+    let Some(own) = omemo::own(write, account).await? else {
+        return Err(Error::new(Code::Internal, "our own device is missing"));
+    };
+    let inside = sce::build(
+        vec![content],
+        from.as_str(),
+        to.as_str(),
+        now.as_second(),
+        &mut OsEntropy,
+    )
+    .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    let sealed = seal_payload(Profile::Omemo2, &inside, &mut OsEntropy);
+    let recipients: Vec<_> = keys
+        .iter()
+        .map(|(device, record)| (to.clone(), *device, record.clone()))
+        .collect();
+    let recipients: Vec<_> = recipients.iter().collect();
+    let (_, element) = encrypted(write, account, &own, Profile::Omemo2, &recipients, sealed).await?;
+    let id = crate::secret::random_id()?;
+    Ok(wrap(
+        message(to, &id),
+        [element, Element::bare("store", ns::HINTS)],
+    ))
 }
 
 fn plain(outgoing: &Outgoing<'_>) -> Prepared {

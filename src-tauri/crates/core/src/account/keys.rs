@@ -1,6 +1,8 @@
 //! Our own keys, and opening what was encrypted for us. Ratchet, keys and plaintext belong to one transaction, which
 //! the caller commits.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use waxwing_omemo::xml::Encrypted;
 use waxwing_omemo::{
@@ -9,9 +11,11 @@ use waxwing_omemo::{
     open_payload, prekey_ids, sce, trust_for_new_key,
 };
 
+use super::vouching;
 use crate::error::Result;
 use crate::inbound::Inside;
 use crate::model::{AccountId, BareJid, Encryption, Trust, UndecryptableReason};
+use crate::store::omemo::Decided;
 use crate::store::{Write, omemo};
 
 /// The same device id can occur twice among the recipients, so several keys may be for us; each costs work.
@@ -37,12 +41,14 @@ pub(super) enum Opened {
 }
 
 /// What the opening asks for besides.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Wanted {
     /// The device is to be answered with an empty message.
     pub(super) answer: Option<(DeviceId, Profile)>,
     /// A prekey is gone that was offered in this generation.
     pub(super) bundle_behind: Option<Profile>,
+    /// Whose keys are trusted otherwise than before, by what the device said.
+    pub(super) trust_of: BTreeSet<BareJid>,
 }
 
 /// How a message got here.
@@ -243,7 +249,7 @@ async fn accept(
     let trust = trust_in(write, account, envelope.from, &decrypted.identity).await?;
     omemo::put_session(write, account, envelope.from, device, &decrypted.record).await?;
     omemo::seen(write, account, envelope.from, device, now).await?;
-    let wanted = after(write, account, element, decrypted.effects, now).await?;
+    let mut wanted = after(write, account, element, decrypted.effects, now).await?;
     let Some(payload) = &element.payload else {
         return Ok((Opened::Nothing, wanted));
     };
@@ -254,12 +260,17 @@ async fn accept(
         payload,
     ) {
         Ok(plaintext) => match content(element.profile, &plaintext, envelope) {
-            Ok(inside) => Opened::Content {
-                inside,
-                encryption,
-                device,
-                trust,
-            },
+            Ok(inside) => {
+                wanted.trust_of =
+                    vouching::hear(write, account, envelope.from, &decrypted.identity, inside.words())
+                        .await?;
+                Opened::Content {
+                    inside,
+                    encryption,
+                    device,
+                    trust,
+                }
+            }
             Err(reason) => undecryptable(reason),
         },
         Err(error) => {
@@ -285,6 +296,7 @@ async fn after(
         answer: (effects.new_session || effects.heartbeat_wanted)
             .then_some((element.sender, element.profile)),
         bundle_behind,
+        trust_of: BTreeSet::new(),
     })
 }
 
@@ -296,12 +308,21 @@ pub(super) async fn trust_in(
     key: &IdentityKey,
 ) -> Result<Trust> {
     let known = omemo::trusts(write, account, address).await?;
-    if let Some((_, trust)) = known.iter().find(|(other, _)| other == key) {
-        return Ok(*trust);
+    if let Some(row) = known.iter().find(|row| row.key == *key) {
+        return Ok(row.trust);
     }
-    let others: Vec<waxwing_omemo::Trust> = known.iter().map(|(_, trust)| (*trust).into()).collect();
-    let trust = Trust::from(trust_for_new_key(&others));
-    omemo::put_trust(write, account, address, key, trust).await?;
+    // It may have been decided about before anybody saw it.
+    let (trust, decided) = match omemo::take_expected(write, account, address, key).await? {
+        Some(expected) => expected,
+        None => {
+            let others: Vec<waxwing_omemo::Trust> = known.iter().map(|row| row.trust.into()).collect();
+            (Trust::from(trust_for_new_key(&others)), Decided::Itself)
+        }
+    };
+    omemo::put_trust(write, account, address, key, (trust, decided)).await?;
+    if trust == Trust::Verified {
+        vouching::believe(write, account, address, key).await?;
+    }
     Ok(trust)
 }
 

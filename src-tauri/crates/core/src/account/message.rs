@@ -1,6 +1,7 @@
 //! Messages become rows: read, decrypted, stored, confirmed; and what others say of ours.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
@@ -266,6 +267,7 @@ impl Online<'_> {
                 };
                 let (opened, wanted) =
                     keys::open(&mut batch.write, self.account, &envelope, encrypted, arrival).await?;
+                self.trust_changed(batch, &wanted.trust_of).await?;
                 batch.bundles_behind.extend(wanted.bundle_behind);
                 if let Some(of_device) = wanted.answer
                     && batch
@@ -276,6 +278,11 @@ impl Online<'_> {
                 }
                 match opened {
                     Opened::Nothing | Opened::Duplicate => return Ok(None),
+                    // What devices tell each other is for some of them only, and nothing for people.
+                    Opened::Undecryptable {
+                        reason: UndecryptableReason::NotForThisDevice,
+                        ..
+                    } if !text.announced => return Ok(None),
                     Opened::Content {
                         inside,
                         encryption,
@@ -314,6 +321,14 @@ impl Online<'_> {
             }
         }
         Ok(Some(message))
+    }
+
+    /// What waited for a decision about these people's keys may go out, and what their chats say of it changes.
+    async fn trust_changed(&self, batch: &mut Batch, of: &BTreeSet<BareJid>) -> Result<()> {
+        let chats = chats::with(&mut batch.write, self.account, of).await?;
+        batch.changes.chats.extend(chats);
+        batch.outbox |= !of.is_empty();
+        Ok(())
     }
 
     /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.

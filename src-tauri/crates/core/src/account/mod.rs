@@ -7,6 +7,7 @@ mod archive_page;
 mod archive_preferences;
 mod batch;
 mod devices;
+mod doctor;
 mod encryption;
 mod faults;
 mod healing;
@@ -18,12 +19,14 @@ mod online;
 mod outbox;
 mod presence;
 mod publishing;
+mod reach;
 mod reading;
 mod receive;
 mod renewal;
 mod report;
 mod roster;
 mod session;
+mod vouching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +37,14 @@ use tokio::time::Instant;
 use waxwing_omemo::DeviceId;
 use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Retry, StreamCondition};
 
+pub(crate) use self::doctor::{Patient, encryption_report};
 pub(crate) use self::login::{Route, route, to_invalidate_token};
 use self::online::{End, Left, Online};
+pub(crate) use self::reach::show_devices;
 pub(crate) use self::report::Report;
+pub(crate) use self::vouching::{decide as decide_trust, expect as expect_trust};
 use crate::error::{Code, Error, Fault, Result};
-use crate::model::{AccountId, ArchivePreferences, BareJid, ConnectionState};
+use crate::model::{AccountId, ArchivePreferences, BareJid, ConnectionState, EncryptionReport};
 use crate::store::accounts;
 use crate::{Core, log_failure, publish};
 
@@ -88,6 +94,17 @@ pub(crate) enum Command {
         device: DeviceId,
         done: Reply,
     },
+    /// Say how the encryption of a chat stands.
+    EncryptionReport {
+        patient: Patient,
+        done: oneshot::Sender<Result<EncryptionReport>>,
+    },
+    /// Read the device lists of somebody and our own again, and keys that could not be had.
+    ReadDevicesAgain {
+        address: BareJid,
+    },
+    /// Publish our own keys again.
+    RepublishKeys,
     /// Find out what the server keeps, after setting it if it is given.
     ArchivePreferences {
         set: Option<ArchivePreferences>,
@@ -404,6 +421,9 @@ impl Task {
                     Command::Presence
                     | Command::ReadDevices { .. }
                     | Command::PayDue
+                    | Command::ReadDevicesAgain { .. }
+                    | Command::RepublishKeys
+                    | Command::EncryptionReport { .. }
                     | Command::Read
                     | Command::Activity
                     | Command::Report { .. },

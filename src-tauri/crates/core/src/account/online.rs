@@ -28,6 +28,7 @@ use crate::inbound::{self, Context, Inbound, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Renewed};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
+use crate::store::chats;
 use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
 use crate::xep::ns;
@@ -98,6 +99,8 @@ pub(super) struct Session {
     pub(super) stanza_ids: bool,
     /// Device lists that were asked for.
     pub(super) lists: Lists,
+    /// There may be devices whose keys are to be looked at before anybody writes to them.
+    pub(super) new_devices: bool,
     /// Questions about devices without an answer yet.
     pub(super) asking: BTreeSet<Want>,
     /// The keys of the bundles that are being published.
@@ -432,6 +435,7 @@ impl Online<'_> {
         if batch.caught_up {
             self.ask_displayed(&mut batch).await?;
         }
+        chats::take_back(&mut batch.write, &batch.made).await?;
         if batch.caught_up {
             self.session.caught_up = true;
             self.delete_used_keys(&mut batch, Timestamp::now()).await?;
@@ -490,6 +494,7 @@ impl Online<'_> {
         if outbox {
             self.pump().await?;
         }
+        self.look_at_new_devices().await?;
         self.go_on_with_report().await
     }
 
@@ -548,6 +553,9 @@ impl Online<'_> {
                 self.finish(batch).await
             }
             Command::RemoveDevice { device, done } => self.remove_device(device, done).await,
+            Command::EncryptionReport { patient, done } => self.report_encryption(patient, done).await,
+            Command::ReadDevicesAgain { address } => self.read_devices_again(&address).await,
+            Command::RepublishKeys => self.republish_keys().await,
             Command::PutContact {
                 address,
                 name,

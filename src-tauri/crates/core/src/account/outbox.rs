@@ -116,6 +116,7 @@ fn is_ahead(time: Timestamp, now: Timestamp) -> bool {
 impl Online<'_> {
     /// Sends what can be sent, from the oldest on: a page now, the others in turn with everything else.
     pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
+        self.tell_trust().await?;
         self.session.pump.waiting.clear();
         self.session.pump.again = None;
         self.session.pump.next = Some(self.session.pump.done_to);
@@ -248,6 +249,11 @@ impl Online<'_> {
                 Ok(Outcome::Ready(stanza.into()))
             }
             Prepared::Wants(wants) => Ok(Outcome::Waits(wants)),
+            Prepared::Undecided => {
+                // The chat says that a decision is wanted.
+                changes.chats.insert(message.chat);
+                Ok(Outcome::Waits(BTreeSet::new()))
+            }
             Prepared::Failed(fault) => {
                 // When the person tries again, so do we.
                 self.forget_uncertain_lists(&message.address.0);

@@ -138,6 +138,7 @@ impl Online<'_> {
             ListOutcome::Devices
         };
         self.list_read(of, profile, outcome);
+        self.session.new_devices = true;
         batch.outbox = true;
         match chats::find(&mut batch.write, self.account, of).await? {
             Some(chat) => batch.changes.chats.insert(chat),

@@ -1,18 +1,20 @@
 //! Devices and trust.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 use waxwing_omemo::{DeviceId, Fingerprint, Profile};
 
 use crate::Core;
-use crate::account::{Command, command};
+use crate::account::{Command, command, decide_trust, encryption_report, show_devices};
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, BareJid, Device, Reach, Trust};
+use crate::model::{AccountId, BareJid, Device, EncryptionReport};
 use crate::publish::{Changes, publish};
-use crate::request::{Nothing, OfAccount, OfContact, OfDevice, OfOwnDevice, SetTrust};
+use crate::request::{Nothing, OfAccount, OfChat, OfContact, OfDevice, OfOwnDevice, SetTrust};
 use crate::store::omemo::{Due, What};
-use crate::store::{accounts, chats, omemo};
+use crate::store::{Write, accounts, chats, omemo};
 
 pub(crate) async fn list_devices(core: &Arc<Core>, params: OfContact) -> Result<Vec<Device>> {
     let own = own_address(core, params.account).await?;
@@ -26,41 +28,8 @@ pub(crate) async fn list_devices(core: &Arc<Core>, params: OfContact) -> Result<
         Some(this) if own == params.address => Some(this),
         _ => None,
     };
-    let mut devices: Vec<Device> = omemo::devices(&mut db, params.account, &params.address)
-        .await?
-        .into_iter()
-        .map(|row| row.show(this.as_ref().map(|this| this.device)))
-        .collect();
-    if let Some(this) = this {
-        show_this(&mut devices, &this);
-    }
-    Ok(devices)
-}
-
-/// This very installation: its key is our own, and verified by nature.
-fn show_this(devices: &mut Vec<Device>, this: &omemo::Own) {
-    let id = this.device.get();
-    if devices.iter().all(|device| device.device != id) {
-        devices.push(Device {
-            device: id,
-            fingerprint: None,
-            trust: Trust::Verified,
-            protocols: Vec::new(),
-            active: false,
-            own: true,
-            label: None,
-            first_seen: None,
-            last_seen: None,
-            last_failure: None,
-            last_repaired: None,
-            reach: Reach::ThisDevice,
-            bundle_fault: None,
-        });
-    }
-    for device in devices.iter_mut().filter(|device| device.device == id) {
-        device.fingerprint = Some(this.identity.public().fingerprint().to_string());
-        device.trust = Trust::Verified;
-    }
+    let rows = omemo::devices(&mut db, params.account, &params.address).await?;
+    Ok(show_devices(rows, this.as_ref(), Timestamp::now()))
 }
 
 pub(crate) async fn set_trust(core: &Arc<Core>, params: SetTrust) -> Result<Nothing> {
@@ -76,13 +45,30 @@ pub(crate) async fn set_trust(core: &Arc<Core>, params: SetTrust) -> Result<Noth
         .filter_map(|row| row.identity)
         .find(|key| key.fingerprint() == fingerprint)
         .ok_or_else(|| Error::not_found("key"))?;
-    omemo::put_trust(&mut write, params.account, &params.address, &key, params.trust).await?;
-    let chat = chats::find(&mut write, params.account, &params.address).await?;
-    write.commit().await?;
-    if let Some(chat) = chat {
-        publish(core, params.account, Changes::chat(chat)).await?;
-    }
+    let of = decide_trust(&mut write, params.account, &params.address, &key, params.trust).await?;
+    trust_decided(core, write, params.account, &of).await?;
     Ok(Nothing {})
+}
+
+/// Commits what was decided about these people's keys, and tells of it. What waited for the decision goes out, or fails
+/// visibly.
+pub(super) async fn trust_decided(
+    core: &Core,
+    mut write: Write,
+    account: AccountId,
+    of: &BTreeSet<BareJid>,
+) -> Result<()> {
+    let chats = chats::with(&mut write, account, of).await?;
+    write.commit().await?;
+    let changes = Changes {
+        chats: chats.into_iter().collect(),
+        ..Changes::default()
+    };
+    publish(core, account, changes).await?;
+    if let Some(running) = core.running.lock().await.get(&account) {
+        running.wake_outbox();
+    }
+    Ok(())
 }
 
 /// The device gets a new session, now or as soon as the account is online. What it sent in the old one and is still on its
@@ -175,6 +161,22 @@ fn if_online(told: Result<()>) -> Result<()> {
         Code::NotOnline => Ok(()),
         _ => Err(error),
     })
+}
+
+pub(crate) async fn report(core: &Arc<Core>, params: OfChat) -> Result<EncryptionReport> {
+    encryption_report(core, params.chat).await
+}
+
+pub(crate) async fn read_devices_again(core: &Arc<Core>, params: OfChat) -> Result<Nothing> {
+    let (account, address) = chats::place(&mut *core.store.read().await?, params.chat).await?;
+    command(core, account, Command::ReadDevicesAgain { address }).await?;
+    Ok(Nothing {})
+}
+
+pub(crate) async fn republish_keys(core: &Arc<Core>, params: OfAccount) -> Result<Nothing> {
+    accounts::get(&mut *core.store.read().await?, params.account).await?;
+    command(core, params.account, Command::RepublishKeys).await?;
+    Ok(Nothing {})
 }
 
 async fn own_address(core: &Core, account: AccountId) -> Result<BareJid> {

@@ -53,7 +53,7 @@ pub(crate) async fn send_text(core: &Arc<Core>, params: SendText) -> Result<Mess
         // What it will be; how it was encrypted in the end is known when it is made ready.
         encryption: match lock {
             Lock::PlainChosen | Lock::PlainNoDevices => Encryption::None,
-            Lock::Encrypted | Lock::Checking | Lock::Blocked => Encryption::Omemo1,
+            Lock::Encrypted | Lock::Checking | Lock::Undecided | Lock::Blocked => Encryption::Omemo1,
         },
         trust: None,
         device: None,

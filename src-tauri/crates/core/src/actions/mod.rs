@@ -11,6 +11,7 @@ pub(crate) mod messages;
 pub(crate) mod notices;
 pub(crate) mod privacy;
 pub(crate) mod search;
+pub(crate) mod verification;
 
 use waxwing_omemo::xml::without_forbidden;
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use minidom::Element;
 
-use super::message::{archive_id, bounce, content, origin_id, received, sent_at};
+use super::message::{announced, archive_id, bounce, content, origin_id, received, sent_at};
 use super::part::{Place, parts, said};
 use super::{Archived, Context, Inbound, JABBER_BEGINS, Sender, Text};
 use crate::model::Direction;
@@ -73,6 +73,7 @@ pub(super) fn sent(inner: &Element, from: &Sender, to: &Sender, context: &Contex
             sender: from.bare.clone(),
             direction: Direction::Out,
             content,
+            announced: announced(inner),
             sent_at: sent_at(inner, context),
             stanza_id: attribute(inner, "id").map(str::to_owned),
             origin_id: origin_id(inner),

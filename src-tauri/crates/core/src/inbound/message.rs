@@ -55,6 +55,7 @@ pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -
             sender: from.bare.clone(),
             direction: Direction::In,
             content,
+            announced: announced(stanza),
             sent_at: sent_at(stanza, context),
             stanza_id: attribute(stanza, "id").map(str::to_owned),
             origin_id: origin_id(stanza),
@@ -65,6 +66,11 @@ pub(super) fn received(stanza: &Element, from: &Sender, context: &Context<'_>) -
         }));
     }
     out
+}
+
+/// Whether it is said in the open that there is something to read.
+pub(super) fn announced(stanza: &Element) -> bool {
+    stanza.has_child("body", ns::JABBER_CLIENT) || stanza.has_child("encryption", ns::EME)
 }
 
 /// The stanza inside a carbon copy. It is never looked into for another one.

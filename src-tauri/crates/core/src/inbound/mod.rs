@@ -157,6 +157,9 @@ pub(crate) struct Text {
     pub(crate) sender: BareJid,
     pub(crate) direction: Direction,
     pub(crate) content: Content,
+    /// It is said in the open that there is something to read: by a note for other clients, or by XEP-0380. What devices
+    /// tell each other without people does not say so.
+    pub(crate) announced: bool,
     pub(crate) sent_at: Timestamp,
     pub(crate) stanza_id: Option<String>,
     pub(crate) origin_id: Option<String>,

@@ -9,6 +9,7 @@ use super::{Inbound, JABBER_BEGINS, Text};
 use crate::model::{BareJid, Direction};
 use crate::xep::element::attribute;
 use crate::xep::file_sharing::{self, SharedFile};
+use crate::xep::trust_message::{self, Word};
 use crate::xep::{aesgcm, eme, fallback, ns};
 
 /// One thing that a message says. A closed set: whatever else it holds is ignored.
@@ -26,6 +27,8 @@ pub(crate) enum Part {
     Displayed { id: String },
     /// A file is offered (XEP-0447, XEP-0454).
     File(SharedFile),
+    /// XEP-0434: the sending device says which keys are whose.
+    Vouches(Vec<Word>),
 }
 
 /// Where an element stands.
@@ -65,6 +68,7 @@ impl Part {
             ("markable", ns::CHAT_MARKERS) => Self::Markable,
             ("displayed", ns::CHAT_MARKERS) => Self::Displayed { id: id()? },
             ("file-sharing", ns::FILE_SHARING) => Self::File(file_sharing::read(element)?),
+            ("trust-message", ns::TRUST_MESSAGES) => Self::Vouches(trust_message::read(element)?),
             _ => return None,
         };
         part.counts(place).then_some(part)
@@ -73,10 +77,11 @@ impl Part {
     fn counts(&self, place: Place) -> bool {
         match place {
             Place::Inside => true,
-            // The key of a file that stands in the open protects nothing.
-            Place::Open => !matches!(self, Self::File(_)),
+            // The key of a file that stands in the open protects nothing; and what is said of keys there, anybody on the way
+            // could say (XEP-0450).
+            Place::Open => !matches!(self, Self::File(_) | Self::Vouches(_)),
             // The body is a note for those who cannot read the message.
-            Place::BesideText => !matches!(self, Self::Body(_) | Self::File(_)),
+            Place::BesideText => !matches!(self, Self::Body(_) | Self::File(_) | Self::Vouches(_)),
             // XEP-0420, business rules: what is sensitive and stands outside must be ignored, since anybody on the way
             // could have put it there. To ask for an answer says nothing, and all clients do it out here.
             Place::BesideContent => matches!(self, Self::ReceiptWanted | Self::Markable),
@@ -130,7 +135,9 @@ pub(crate) fn said(parts: &[Part], with: &BareJid, direction: Direction) -> Vec<
                 with: with(),
                 id: id.clone(),
             }),
-            (Part::Body(_) | Part::ReceiptWanted | Part::Markable | Part::File(_), _) => None,
+            (Part::Body(_) | Part::ReceiptWanted | Part::Markable | Part::File(_) | Part::Vouches(_), _) => {
+                None
+            }
         })
         .collect()
 }
@@ -176,6 +183,17 @@ impl Inside {
             Part::Body(body) => Some(body.as_str()),
             _ => None,
         })
+    }
+
+    /// What its device says of keys.
+    pub(crate) fn words(&self) -> &[Word] {
+        self.parts
+            .iter()
+            .find_map(|part| match part {
+                Part::Vouches(words) => Some(words.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default()
     }
 
     /// What the content adds to its message. Gives what it says of other messages.

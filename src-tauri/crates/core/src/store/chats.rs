@@ -1,5 +1,7 @@
 //! Chats as they are stored, and what can be said of their next message.
 
+use std::collections::{BTreeSet, HashSet};
+
 use jiff::Timestamp;
 use sqlx::FromRow;
 
@@ -19,6 +21,8 @@ pub(crate) enum Reach {
     Gone,
     /// They have devices, but none that may be encrypted to.
     NoneTrusted,
+    /// A key of theirs wants a decision, or one of our own devices does.
+    Undecided,
     /// At least one device can be encrypted to.
     Usable,
 }
@@ -28,6 +32,7 @@ pub(crate) fn lock(mode: Option<EncryptionMode>, reach: Reach) -> Lock {
     match (mode, reach) {
         (Some(EncryptionMode::None), _) => Lock::PlainChosen,
         (_, Reach::Usable) => Lock::Encrypted,
+        (_, Reach::Undecided) => Lock::Undecided,
         (_, Reach::Unknown) => Lock::Checking,
         (None, Reach::NoDevices) => Lock::PlainNoDevices,
         (Some(EncryptionMode::Omemo), Reach::NoDevices) | (_, Reach::Gone | Reach::NoneTrusted) => {
@@ -40,7 +45,7 @@ pub(crate) fn lock(mode: Option<EncryptionMode>, reach: Reach) -> Lock {
 fn encryption(mode: Option<EncryptionMode>, lock: Lock) -> EncryptionMode {
     mode.unwrap_or(match lock {
         Lock::PlainChosen | Lock::PlainNoDevices => EncryptionMode::None,
-        Lock::Encrypted | Lock::Checking | Lock::Blocked => EncryptionMode::Omemo,
+        Lock::Encrypted | Lock::Checking | Lock::Undecided | Lock::Blocked => EncryptionMode::Omemo,
     })
 }
 
@@ -60,11 +65,15 @@ struct ChatRow {
     usable: bool,
     text_only: bool,
     known: bool,
+    undecided: bool,
+    ours_undecided: bool,
 }
 
 impl ChatRow {
     fn reach(&self) -> Reach {
         match (self.listed, self.devices, self.usable) {
+            (_, true, _) if self.undecided => Reach::Undecided,
+            (_, _, true) if self.ours_undecided => Reach::Undecided,
             (_, _, true) => Reach::Usable,
             (_, true, false) => Reach::NoneTrusted,
             (true, false, false) if self.known => Reach::Gone,
@@ -92,7 +101,16 @@ macro_rules! select_chat {
                 EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
                     AND d.omemo1 = 1) AS text_only,
                 EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
-                    AND d.identity IS NOT NULL) AS known
+                    AND d.identity IS NOT NULL) AS known,
+                EXISTS (SELECT 1 FROM omemo_device d JOIN omemo_trust t ON t.account = d.account
+                    AND t.address = d.address AND t.identity = d.identity
+                    WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
+                    AND t.trust = 'undecided') AS undecided,
+                EXISTS (SELECT 1 FROM account JOIN omemo_device d ON d.account = account.id
+                    AND d.address = account.address JOIN omemo_trust t ON t.account = d.account
+                    AND t.address = d.address AND t.identity = d.identity
+                    WHERE account.id = chat.account AND d.omemo1 + d.omemo2 > 0
+                    AND t.trust = 'undecided') AS ours_undecided
              FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
             $rest
         )
@@ -121,6 +139,22 @@ pub(crate) async fn open(
     )
 }
 
+/// Takes back chats that were made for something in which nothing was said.
+pub(crate) async fn take_back(write: &mut Write, made: &HashSet<ChatId>) -> Result<()> {
+    if made.is_empty() {
+        return Ok(());
+    }
+    let made: Vec<ChatId> = made.iter().copied().collect();
+    sqlx::query(
+        "DELETE FROM chat WHERE id IN (SELECT value FROM json_each(?)) AND last_message IS NULL AND mode IS NULL
+             AND NOT EXISTS (SELECT 1 FROM message WHERE message.chat = chat.id)",
+    )
+    .bind(sqlx::types::Json(made))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 /// The chat with an address, if there is one.
 pub(crate) async fn find(
     db: &mut Connection,
@@ -134,6 +168,26 @@ pub(crate) async fn find(
             .fetch_optional(db)
             .await?,
     )
+}
+
+/// The chats whose next message depends on the keys of these people: all of the account, if it is one of them.
+pub(crate) async fn with(
+    db: &mut Connection,
+    account: AccountId,
+    people: &BTreeSet<BareJid>,
+) -> Result<Vec<ChatId>> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = people.iter().map(|address| address.as_str()).collect();
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM chat WHERE account = ?1 AND (address IN (SELECT value FROM json_each(?2))
+             OR (SELECT address FROM account WHERE id = ?1) IN (SELECT value FROM json_each(?2)))",
+    )
+    .bind(account)
+    .bind(sqlx::types::Json(names))
+    .fetch_all(db)
+    .await?)
 }
 
 /// What stands behind a chat's id. Errors: `not_found`.

@@ -24,7 +24,9 @@ impl Encrypt {
     /// By what the chat is set to and by what the composer's lock showed.
     pub(crate) fn by(mode: Option<EncryptionMode>, lock: Lock) -> Self {
         match (mode, lock) {
-            (Some(EncryptionMode::Omemo), _) | (_, Lock::Encrypted | Lock::Blocked) => Self::Must,
+            (Some(EncryptionMode::Omemo), _) | (_, Lock::Encrypted | Lock::Undecided | Lock::Blocked) => {
+                Self::Must
+            }
             (_, Lock::PlainChosen) => Self::None,
             (_, Lock::PlainNoDevices | Lock::Checking) => Self::May,
         }
@@ -207,6 +209,7 @@ mod tests {
     fn a_latched_chat_never_sends_plain_text_whatever_the_lock_shows() {
         for lock in [
             Lock::Encrypted,
+            Lock::Undecided,
             Lock::Checking,
             Lock::Blocked,
             Lock::PlainNoDevices,
@@ -224,6 +227,7 @@ mod tests {
     fn a_chat_without_a_choice_does_what_the_lock_shows() {
         for (lock, encrypt) in [
             (Lock::Encrypted, Encrypt::Must),
+            (Lock::Undecided, Encrypt::Must),
             (Lock::Blocked, Encrypt::Must),
             (Lock::Checking, Encrypt::May),
             (Lock::PlainNoDevices, Encrypt::May),

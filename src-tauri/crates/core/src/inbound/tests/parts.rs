@@ -17,6 +17,10 @@ const RECEIVED: &str = "<received xmlns='urn:xmpp:receipts' id='7'/>";
 const MARKABLE: &str = "<markable xmlns='urn:xmpp:chat-markers:0'/>";
 const DISPLAYED: &str = "<displayed xmlns='urn:xmpp:chat-markers:0' id='7'/>";
 
+const VOUCHES: &str = "<trust-message xmlns='urn:xmpp:tm:1' usage='urn:xmpp:atm:1' encryption='urn:xmpp:omemo:2'>\
+    <key-owner jid='romeo@montague.lit'><trust>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</trust></key-owner>\
+    </trust-message>";
+
 fn elements(xml: &str) -> Vec<Element> {
     let outer: Element = format!("<x xmlns='urn:outer'>{xml}</x>")
         .parse()
@@ -44,6 +48,7 @@ fn each_element_counts_where_it_belongs_and_nowhere_else() {
         (MARKABLE, [true, true, true, true]),
         (RECEIVED, [true, true, false, true]),
         (DISPLAYED, [true, true, false, true]),
+        (VOUCHES, [false, false, false, true]),
     ] {
         assert_eq!(read_in(xml), counts, "{xml}");
     }

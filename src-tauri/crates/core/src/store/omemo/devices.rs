@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::{
     AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, Reach, Trust, UndecryptableReason,
 };
+use crate::store::accounts::Address;
 use crate::store::{Connection, Write, millis, time};
 
 /// A known device of somebody.
@@ -40,6 +41,14 @@ const fn place(profile: Profile) -> usize {
     }
 }
 
+impl Device {
+    /// This very installation: its key is our own, and verified by nature.
+    pub(crate) fn be_this(&mut self, key: &IdentityKey) {
+        self.fingerprint = Some(key.fingerprint().to_string());
+        self.trust = Trust::Verified;
+    }
+}
+
 impl DeviceRow {
     /// On the newest list of at least one namespace.
     pub(crate) fn active(&self) -> bool {
@@ -64,24 +73,10 @@ impl DeviceRow {
         self.faults.get(place(profile)).copied().flatten()
     }
 
-    /// Whether the next message reaches it.
-    fn reach(&self) -> Reach {
-        let listed = Profile::ALL.into_iter().filter(|profile| self.listed(*profile));
-        match self.trust {
-            _ if !self.active() => Reach::Inactive,
-            Some(Trust::Undecided) => Reach::Undecided,
-            Some(Trust::Untrusted) => Reach::Untrusted,
-            _ if listed.clone().any(|profile| self.has_session(profile)) => Reach::Ready,
-            _ if listed.clone().all(|profile| self.fault(profile).is_some()) => Reach::NoKeys,
-            _ => Reach::Untried,
-        }
-    }
-
-    /// What the person sees of it. `own` is the id of this very installation, where it is one of ours.
-    pub(crate) fn show(self, own: Option<DeviceId>) -> Device {
-        let this = own == Some(self.device);
+    /// What the person sees of it. `reach` is what sending would do.
+    pub(crate) fn show(self, reach: Reach) -> Device {
         Device {
-            reach: if this { Reach::ThisDevice } else { self.reach() },
+            reach,
             bundle_fault: Profile::ALL
                 .into_iter()
                 .filter(|profile| self.listed(*profile) && !self.has_session(*profile))
@@ -98,7 +93,7 @@ impl DeviceRow {
             .filter_map(|(listed, protocol)| listed.then_some(protocol))
             .collect(),
             active: self.active(),
-            own: this,
+            own: reach == Reach::ThisDevice,
             label: self.label,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
@@ -177,6 +172,54 @@ pub(crate) async fn put_list(
     .execute(&mut **write)
     .await?;
     Ok(())
+}
+
+/// When a device list was last read, if it ever was.
+pub(crate) async fn list_read_at(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+    profile: Profile,
+) -> Result<Option<Timestamp>> {
+    let read: Option<i64> = sqlx::query_scalar(
+        "SELECT read_at FROM omemo_list WHERE account = ? AND address = ? AND profile = ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(encryption(profile))
+    .fetch_optional(db)
+    .await?;
+    Ok(read.map(time))
+}
+
+/// Devices on a list whose key nobody has seen, of those with a verified key: a new one of theirs wants a decision, which
+/// is known only when it has been fetched.
+pub(crate) async fn unseen_of_verified(
+    db: &mut Connection,
+    account: AccountId,
+    limit: u32,
+) -> Result<Vec<(BareJid, DeviceRow)>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT d.address, d.device FROM omemo_device d
+         WHERE d.account = ?1 AND d.identity IS NULL AND d.omemo1 + d.omemo2 > 0
+             AND NOT EXISTS (SELECT 1 FROM omemo_bundle_fault f WHERE f.account = d.account AND f.address = d.address
+                 AND f.device = d.device)
+             AND d.address IN (SELECT address FROM omemo_trust WHERE account = ?1 AND trust = 'verified')
+             AND d.device IS NOT (SELECT device FROM omemo_own WHERE account = ?1) LIMIT ?2",
+    )
+    .bind(account)
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    let mut unseen = Vec::with_capacity(rows.len());
+    for (address, id) in rows {
+        let address = Address::try_from(address).map_err(|_| damaged("address"))?.0;
+        let id = DeviceId::try_from(id).map_err(|_| damaged("device id"))?;
+        if let Some(row) = device(db, account, &address, id).await? {
+            unseen.push((address, row));
+        }
+    }
+    Ok(unseen)
 }
 
 macro_rules! select_device {

@@ -6,13 +6,36 @@ use zeroize::Zeroizing;
 
 use super::{damaged, encryption, id, profile};
 use crate::error::Result;
-use crate::model::{AccountId, Encryption, Renewed};
+use crate::model::{AccountId, Device, Encryption, Reach, Renewed, Trust};
 use crate::store::{Connection, Write, millis, time};
 
 /// Our own device of one account.
 pub(crate) struct Own {
     pub(crate) device: DeviceId,
     pub(crate) identity: IdentityKeyPair,
+}
+
+impl Own {
+    /// What the person sees of it.
+    pub(crate) fn show(&self) -> Device {
+        let mut device = Device {
+            device: self.device.get(),
+            fingerprint: None,
+            trust: Trust::Verified,
+            protocols: Vec::new(),
+            active: false,
+            own: true,
+            label: None,
+            first_seen: None,
+            last_seen: None,
+            last_failure: None,
+            last_repaired: None,
+            reach: Reach::ThisDevice,
+            bundle_fault: None,
+        };
+        device.be_this(self.identity.public());
+        device
+    }
 }
 
 /// Our own device, if it was made already.
@@ -330,6 +353,21 @@ pub(crate) async fn set_published(
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// When the server last took a bundle of ours, if it ever did.
+pub(crate) async fn published_at(
+    db: &mut Connection,
+    account: AccountId,
+    profile: Profile,
+) -> Result<Option<Timestamp>> {
+    let at: Option<i64> =
+        sqlx::query_scalar("SELECT at FROM omemo_published WHERE account = ? AND profile = ?")
+            .bind(account)
+            .bind(encryption(profile))
+            .fetch_optional(db)
+            .await?;
+    Ok(at.map(time))
 }
 
 /// Whether the server took a bundle with just these keys since a time.

@@ -24,12 +24,15 @@ async fn list(write: &mut Write, scene: &Scene, of: &BareJid, ids: impl IntoIter
 #[test]
 fn the_lock_says_what_will_happen() {
     use EncryptionMode::{None as Off, Omemo};
-    use chats::Reach::{Gone, NoDevices, NoneTrusted, Unknown, Usable};
+    use chats::Reach::{Gone, NoDevices, NoneTrusted, Undecided, Unknown, Usable};
     for (mode, reach, lock) in [
         (None, Usable, Lock::Encrypted),
         (None, Unknown, Lock::Checking),
         (None, NoDevices, Lock::PlainNoDevices),
         (None, NoneTrusted, Lock::Blocked),
+        (None, Undecided, Lock::Undecided),
+        (Some(Omemo), Undecided, Lock::Undecided),
+        (Some(Off), Undecided, Lock::PlainChosen),
         (Some(Omemo), Usable, Lock::Encrypted),
         (Some(Omemo), Unknown, Lock::Checking),
         // A latched chat never becomes plain by itself.
@@ -185,10 +188,12 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
     list(&mut write, &scene, &juliet, [device]).await;
     async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> crate::model::Device {
         let row = omemo::device(write, scene.account, of, device).await;
-        row.expect("asked").expect("known").show(None)
+        let row = row.expect("asked").expect("known");
+        // What sending makes of it is decided, and tested, in `account/reach.rs`.
+        row.show(Reach::Untried)
     }
     let first = shown(&mut write, &scene, &juliet, device).await;
-    assert_eq!((first.reach, first.first_seen), (Reach::Untried, Some(at(0))));
+    assert_eq!((first.active, first.first_seen), (true, Some(at(0))));
 
     let fault = Some((BundleFault::Missing, at(1)));
     let noted = omemo::set_bundle_fault(&mut write, account, &juliet, of_device, fault).await;
@@ -211,10 +216,7 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
         assert_eq!(noted, Ok(()));
         let now = shown(&mut write, &scene, &juliet, device).await;
         assert_eq!(now.last_failure.map(|failure| failure.reason), Some(kept));
-        assert_eq!(
-            (now.reach, now.bundle_fault),
-            (Reach::NoKeys, Some(BundleFault::Missing))
-        );
+        assert_eq!((now.active, now.bundle_fault), (true, Some(BundleFault::Missing)));
     }
     omemo::forget_faults(&mut write, account, &juliet)
         .await
@@ -224,7 +226,7 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
         .expect("taken off");
     list(&mut write, &scene, &juliet, [device]).await;
     let again = shown(&mut write, &scene, &juliet, device).await;
-    assert_eq!((again.reach, again.bundle_fault), (Reach::Untried, None));
+    assert_eq!((again.active, again.bundle_fault), (true, None));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod keys;
 mod older;
 mod people;
 mod reading;
+mod trust;
 
 use jiff::Timestamp;
 use sqlx::types::Json;

@@ -1,0 +1,508 @@
+//! Whom the next message of a chat reaches, and why not: the one decision that sending carries out and that the
+//! encryption report shows, so that the two cannot differ.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use waxwing_omemo::{DeviceId, Profile, may_encrypt_to};
+
+use super::devices::{ListOutcome, Lists, Want, lists_wanted};
+use crate::error::{Code, Fault, Result};
+use crate::model::{AccountId, BareJid, Device, Reach, Trust};
+use crate::store::Connection;
+use crate::store::omemo::{self, DeviceRow, Own};
+use crate::store::outbox::Encrypt;
+
+/// A bundle that could not be had is asked for again after so long.
+const BUNDLE_RETRY: Duration = Duration::from_secs(600);
+
+/// What the next message does with one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is encrypted to it, in a session that is there.
+    Encrypts(Profile),
+    /// The device's bundle is asked for first, to begin a session with.
+    Begins(Profile),
+    /// Nobody decided yet about its key, and the message waits until somebody does.
+    Waits,
+    /// The person refused its key.
+    Distrusted,
+    /// Its bundle could not be had a short while ago.
+    WithoutKeys,
+    /// It is on no list any more.
+    NotListed,
+    /// It is this very device, which reads what it writes.
+    ThisDevice,
+}
+
+/// Decides about one device. `preferred` is the generation for those that speak both: it is used as long as it works.
+pub(super) fn next(row: &DeviceRow, this: Option<DeviceId>, preferred: Profile, now: Timestamp) -> Next {
+    if this == Some(row.device) {
+        return Next::ThisDevice;
+    }
+    if !row.active() {
+        return Next::NotListed;
+    }
+    match row.trust {
+        Some(Trust::Undecided) => return Next::Waits,
+        Some(trust) if !may_encrypt_to(trust.into()) => return Next::Distrusted,
+        _ => {}
+    }
+    let mut generations = Profile::ALL;
+    generations.sort_by_key(|profile| *profile != preferred);
+    for profile in generations.into_iter().filter(|profile| row.listed(*profile)) {
+        if row.has_session(profile) {
+            return Next::Encrypts(profile);
+        }
+        if may_ask(row, profile, now) {
+            return Next::Begins(profile);
+        }
+    }
+    Next::WithoutKeys
+}
+
+/// When a bundle that could not be had is asked for again.
+fn asked_again(row: &DeviceRow, profile: Profile) -> Option<Timestamp> {
+    row.fault(profile)
+        .and_then(|(_, at)| at.checked_add(BUNDLE_RETRY).ok())
+}
+
+/// Whether a bundle may be asked for: one that could not be had a short while ago may not.
+pub(super) fn may_ask(row: &DeviceRow, profile: Profile, now: Timestamp) -> bool {
+    asked_again(row, profile).is_none_or(|at| at <= now)
+}
+
+impl Next {
+    /// The word for it.
+    pub(super) fn reach(self) -> Reach {
+        match self {
+            Self::Encrypts(_) => Reach::Ready,
+            Self::Begins(_) => Reach::Untried,
+            Self::Waits => Reach::Undecided,
+            Self::Distrusted => Reach::Untrusted,
+            Self::WithoutKeys => Reach::NoKeys,
+            Self::NotListed => Reach::Inactive,
+            Self::ThisDevice => Reach::ThisDevice,
+        }
+    }
+
+    /// The generation in which the device is written to.
+    pub(super) fn profile(self) -> Option<Profile> {
+        match self {
+            Self::Encrypts(profile) | Self::Begins(profile) => Some(profile),
+            _ => None,
+        }
+    }
+}
+
+/// The generation for those who speak both: everybody's installed clients speak the legacy one; version 2 is for people of
+/// whose devices none does.
+fn preferred(rows: &[DeviceRow]) -> Profile {
+    let mut listed = rows.iter().filter(|row| row.active()).peekable();
+    if listed.peek().is_none() || listed.any(|row| row.omemo1) {
+        Profile::Legacy
+    } else {
+        Profile::Omemo2
+    }
+}
+
+/// What the person sees of somebody's devices. `this` is our own one, where they are ours.
+pub(crate) fn show_devices(rows: Vec<DeviceRow>, this: Option<&Own>, now: Timestamp) -> Vec<Device> {
+    let preferred = preferred(&rows);
+    let id = this.map(|this| this.device);
+    let shown = rows.into_iter().map(|row| {
+        let reach = next(&row, id, preferred, now).reach();
+        row.show(reach)
+    });
+    let mut devices: Vec<Device> = shown.collect();
+    if let Some(this) = this {
+        if devices.iter().all(|device| !device.own) {
+            devices.push(this.show());
+        }
+        for device in devices.iter_mut().filter(|device| device.own) {
+            device.be_this(this.identity.public());
+        }
+    }
+    devices
+}
+
+/// A device with what becomes of it.
+pub(super) struct Surveyed {
+    pub(super) of: BareJid,
+    pub(super) row: DeviceRow,
+    pub(super) next: Next,
+}
+
+/// All devices of both sides.
+pub(super) struct Survey {
+    /// Of the other side; none in a chat with oneself.
+    pub(super) theirs: Vec<Surveyed>,
+    pub(super) ours: Vec<Surveyed>,
+    pub(super) preferred: Profile,
+}
+
+/// What becomes of the message as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It goes out unencrypted, as the person chose or since nobody there could decrypt.
+    Plain,
+    /// It is encrypted to the devices for which [`Next`] says so.
+    Encrypted,
+    /// These must be known first.
+    Wants(BTreeSet<Want>),
+    /// It waits for a decision about a key.
+    Undecided,
+    /// It does not go out.
+    Fails(Fault),
+}
+
+/// Who writes to whom, and what was promised.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route<'a> {
+    pub(super) own: &'a BareJid,
+    pub(super) to: &'a BareJid,
+    pub(super) encrypt: Encrypt,
+}
+
+impl Route<'_> {
+    /// What can be said before anybody's devices are looked at.
+    pub(super) fn decide(&self, lists: &Lists, now: Instant) -> Option<Decision> {
+        if self.encrypt == Encrypt::None {
+            return Some(Decision::Plain);
+        }
+        let wants = lists_wanted(lists, [self.to, self.own], now);
+        (!wants.is_empty()).then_some(Decision::Wants(wants))
+    }
+
+    /// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
+    /// Whoever could read encrypted messages once gets nothing else without the person's word.
+    fn without_devices(&self, certain: bool, had_devices: bool) -> Decision {
+        let encrypt = if had_devices { Encrypt::Must } else { self.encrypt };
+        match (encrypt, certain) {
+            (Encrypt::May | Encrypt::None, true) => Decision::Plain,
+            (_, false) => Decision::Fails(Fault::new(
+                Code::Timeout,
+                "it could not be found out whether the other side can read encrypted messages",
+            )),
+            (Encrypt::Must, true) => Decision::Fails(Fault::new(
+                Code::NoDevices,
+                "the other side has no devices for encryption",
+            )),
+        }
+    }
+}
+
+/// Whether it is certain which devices somebody has.
+pub(super) fn certain(lists: &Lists, of: &BareJid) -> bool {
+    Profile::ALL.into_iter().all(|profile| {
+        lists
+            .get(&(of.clone(), profile))
+            .is_some_and(|listed| listed.outcome != ListOutcome::Failed)
+    })
+}
+
+/// Looks at all devices that a message from `own` to `to` concerns.
+pub(super) async fn survey(
+    db: &mut Connection,
+    account: AccountId,
+    route: &Route<'_>,
+    now: Timestamp,
+) -> Result<Survey> {
+    let (own, to) = (route.own, route.to);
+    let this = omemo::own(db, account).await?.map(|own| own.device);
+    let mut theirs = Vec::new();
+    if to != own {
+        theirs = omemo::devices(db, account, to).await?;
+    }
+    let ours = omemo::devices(db, account, own).await?;
+    let preferred = preferred(&theirs);
+    let each = |of: &BareJid, rows: Vec<DeviceRow>, this| {
+        let surveyed = rows.into_iter().map(|row| Surveyed {
+            of: of.clone(),
+            next: next(&row, this, preferred, now),
+            row,
+        });
+        surveyed.collect()
+    };
+    Ok(Survey {
+        theirs: each(to, theirs, None),
+        ours: each(own, ours, this),
+        preferred,
+    })
+}
+
+impl Survey {
+    /// What becomes of the message. New keys are looked at before anything waits for a decision, so that all of them
+    /// can be decided about at once.
+    pub(super) fn decide(&self, route: &Route<'_>, certain: bool) -> Decision {
+        let to_ourselves = route.to == route.own;
+        if !to_ourselves && !self.theirs.iter().any(|device| device.row.active()) {
+            return route.without_devices(
+                certain,
+                self.theirs.iter().any(|device| device.row.identity.is_some()),
+            );
+        }
+        let wants: BTreeSet<Want> = self.all().filter_map(Surveyed::wanted).collect();
+        if !wants.is_empty() {
+            return Decision::Wants(wants);
+        }
+        if self.all().any(|device| device.next == Next::Waits) {
+            return Decision::Undecided;
+        }
+        let reached = |device: &Surveyed| matches!(device.next, Next::Encrypts(_));
+        if to_ourselves || self.theirs.iter().any(reached) {
+            return Decision::Encrypted;
+        }
+        let distrusted = |device: &Surveyed| device.next == Next::Distrusted;
+        Decision::Fails(Fault::new(
+            if self.theirs.iter().any(distrusted) {
+                Code::NoTrustedDevices
+            } else {
+                Code::NoDevices
+            },
+            "none of their devices can be encrypted to",
+        ))
+    }
+
+    /// Those who get the message, and in which generation.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (&BareJid, DeviceId, Profile)> {
+        self.all().filter_map(|device| match device.next {
+            Next::Encrypts(profile) => Some((&device.of, device.row.device, profile)),
+            _ => None,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Surveyed> {
+        self.theirs.iter().chain(&self.ours)
+    }
+}
+
+impl Surveyed {
+    /// When its keys, which could not be had, are asked for again.
+    pub(super) fn again_at(&self) -> Option<Timestamp> {
+        let listed = Profile::ALL
+            .into_iter()
+            .filter(|profile| self.row.listed(*profile));
+        let again = listed.filter_map(|profile| asked_again(&self.row, profile)).min();
+        again.filter(|_| self.next == Next::WithoutKeys)
+    }
+
+    fn wanted(&self) -> Option<Want> {
+        match self.next {
+            Next::Begins(profile) => Some(Want::Bundle {
+                of: self.of.clone(),
+                device: self.row.device,
+                profile,
+            }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BundleFault;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn row(omemo1: bool, omemo2: bool, trust: Option<Trust>, has_session: bool) -> DeviceRow {
+        DeviceRow {
+            device: DeviceId::try_from(7_u32).expect("a device id"),
+            omemo1,
+            omemo2,
+            identity: None,
+            trust,
+            label: None,
+            label_signature: None,
+            first_seen: None,
+            last_seen: None,
+            failure: None,
+            healed_at: None,
+            sessions: [has_session; 2],
+            faults: [None; 2],
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    fn decide(row: &DeviceRow) -> Next {
+        next(row, None, Profile::Legacy, at(NOW))
+    }
+
+    #[test]
+    fn trust_decides_before_anything_is_asked_for_or_sent() {
+        const READY: Next = Next::Encrypts(Profile::Legacy);
+        const BEGINS: Next = Next::Begins(Profile::Legacy);
+        for (trust, with_session, without) in [
+            (None, READY, BEGINS),
+            (Some(Trust::Blind), READY, BEGINS),
+            (Some(Trust::Verified), READY, BEGINS),
+            (Some(Trust::Undecided), Next::Waits, Next::Waits),
+            (Some(Trust::Untrusted), Next::Distrusted, Next::Distrusted),
+        ] {
+            let with = decide(&row(true, true, trust, true));
+            assert_eq!(with, with_session, "{trust:?} with a session");
+            let with = decide(&row(true, true, trust, false));
+            assert_eq!(with, without, "{trust:?} without a session");
+        }
+    }
+
+    #[test]
+    fn a_device_is_written_to_in_a_generation_that_lists_it() {
+        for (omemo1, omemo2, preferred, wanted) in [
+            (true, false, Profile::Omemo2, Next::Encrypts(Profile::Legacy)),
+            (false, true, Profile::Legacy, Next::Encrypts(Profile::Omemo2)),
+            (true, true, Profile::Legacy, Next::Encrypts(Profile::Legacy)),
+            (true, true, Profile::Omemo2, Next::Encrypts(Profile::Omemo2)),
+            (false, false, Profile::Legacy, Next::NotListed),
+        ] {
+            let row = row(omemo1, omemo2, None, true);
+            assert_eq!(
+                next(&row, None, preferred, at(NOW)),
+                wanted,
+                "{omemo1} {omemo2} {preferred:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_could_not_be_had_is_not_asked_for_again_at_once() {
+        let mut row = row(true, false, None, false);
+        for (ago, wanted) in [
+            (0, Next::WithoutKeys),
+            (599, Next::WithoutKeys),
+            (600, Next::Begins(Profile::Legacy)),
+        ] {
+            row.faults = [Some((BundleFault::Missing, at(NOW - ago))), None];
+            assert_eq!(decide(&row), wanted, "{ago} seconds ago");
+        }
+        // The other generation is a way round.
+        row.faults = [Some((BundleFault::Missing, at(NOW))), None];
+        row.omemo2 = true;
+        assert_eq!(decide(&row), Next::Begins(Profile::Omemo2));
+        row.sessions = [true, false];
+        assert_eq!(decide(&row), Next::Encrypts(Profile::Legacy));
+    }
+
+    #[test]
+    fn this_very_device_is_never_written_to() {
+        let row = row(true, true, Some(Trust::Verified), true);
+        assert_eq!(
+            next(&row, Some(row.device), Profile::Legacy, at(NOW)),
+            Next::ThisDevice
+        );
+    }
+
+    fn survey(theirs: &[Next], ours: &[Next]) -> Survey {
+        let devices = |all: &[Next]| {
+            all.iter()
+                .map(|next| Surveyed {
+                    of: "juliet@capulet.lit".parse().expect("an address"),
+                    row: row(true, true, None, false),
+                    next: *next,
+                })
+                .collect()
+        };
+        Survey {
+            theirs: devices(theirs),
+            ours: devices(ours),
+            preferred: Profile::Legacy,
+        }
+    }
+
+    /// The decision about a message from Romeo, who may send it in no other way than encrypted.
+    fn decided(survey: &Survey, to: &str) -> Decision {
+        let own = "romeo@montague.lit".parse().expect("an address");
+        let to = to.parse().expect("an address");
+        let route = Route {
+            own: &own,
+            to: &to,
+            encrypt: Encrypt::Must,
+        };
+        survey.decide(&route, true)
+    }
+
+    fn to_juliet(survey: &Survey) -> Decision {
+        decided(survey, "juliet@capulet.lit")
+    }
+
+    const READY: Next = Next::Encrypts(Profile::Legacy);
+
+    #[test]
+    fn a_message_waits_for_each_undecided_key_of_either_side() {
+        for (theirs, ours) in [
+            (&[READY, Next::Waits][..], &[][..]),
+            (&[READY], &[Next::Waits]),
+            (&[Next::Waits], &[READY]),
+        ] {
+            assert_eq!(
+                to_juliet(&survey(theirs, ours)),
+                Decision::Undecided,
+                "{theirs:?} {ours:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_goes_out_that_nobody_on_the_other_side_can_read() {
+        for (theirs, code) in [
+            (&[][..], Code::NoDevices),
+            (&[Next::WithoutKeys], Code::NoDevices),
+            (&[Next::Distrusted], Code::NoTrustedDevices),
+            (&[Next::WithoutKeys, Next::Distrusted], Code::NoTrustedDevices),
+        ] {
+            assert!(
+                matches!(to_juliet(&survey(theirs, &[READY])), Decision::Fails(fault) if fault.code == code),
+                "{theirs:?}"
+            );
+        }
+        let others = [READY, Next::Distrusted, Next::WithoutKeys, Next::NotListed];
+        assert_eq!(
+            to_juliet(&survey(&others, &[Next::ThisDevice])),
+            Decision::Encrypted
+        );
+        assert_eq!(
+            decided(&survey(&[], &[Next::ThisDevice]), "romeo@montague.lit"),
+            Decision::Encrypted,
+            "a note to oneself"
+        );
+    }
+
+    #[test]
+    fn keys_are_asked_for_before_anything_is_decided() {
+        let begins = Next::Begins(Profile::Omemo2);
+        assert!(
+            matches!(to_juliet(&survey(&[begins, Next::Waits], &[])), Decision::Wants(wants) if wants.len() == 1)
+        );
+    }
+
+    #[test]
+    fn plain_text_needs_certainty_that_there_are_no_devices_and_that_nothing_else_was_promised() {
+        let (own, to) = (
+            "romeo@montague.lit".parse().expect("an address"),
+            "juliet@capulet.lit".parse().expect("an address"),
+        );
+        for (encrypt, certain, plain) in [
+            (Encrypt::May, true, true),
+            (Encrypt::May, false, false),
+            (Encrypt::Must, true, false),
+            (Encrypt::Must, false, false),
+        ] {
+            let route = Route {
+                own: &own,
+                to: &to,
+                encrypt,
+            };
+            assert_eq!(
+                survey(&[], &[]).decide(&route, certain) == Decision::Plain,
+                plain,
+                "{encrypt:?} {certain}"
+            );
+        }
+    }
+}

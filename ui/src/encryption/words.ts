@@ -1,0 +1,120 @@
+import type { Chat, Device, DeviceReport, EncryptionReport, Encryption, Reach } from "../core/generated/api";
+import { blocks } from "../lib/person";
+import { counted, type Key, t } from "../lib/text";
+
+/** What a device is called: as its owner named it, or by its number. */
+export function deviceName(device: Device): string {
+  if (device.own) return t("device.this");
+  return device.label ?? t("device.number", { device: String(device.device) });
+}
+
+/** The names of generations. */
+export function protocolNames(protocols: readonly Encryption[]): string {
+  const names = protocols.filter((one) => one !== "none").map((one) => t(`protocol.${one}`));
+  return names.length > 0 ? names.join(", ") : t("protocol.none");
+}
+
+/** Whether a text may be a link that names keys; core reads it. */
+export function namesKeys(text: string): boolean {
+  return /^\s*xmpp:[^?]+\?(.*[;&])?omemo-sid-/iu.test(text);
+}
+
+/** Whether the next message reaches a device, and why not. */
+export function reachWords({ device, protocol }: DeviceReport): string {
+  if (device.reach === "no_keys" && device.bundle_fault !== null) {
+    return t("reach.no_keys_why", { why: t(`bundle_fault.${device.bundle_fault}`) });
+  }
+  return t(`reach.${device.reach}`, { protocol: t(`protocol.${protocol ?? "none"}`) });
+}
+
+/** Something that mends what is wrong with a device. */
+export type Repair = { does: "fetch" | "reset" | "remove"; words: Key };
+
+/** What mends a device, beside the decision about its key. */
+export function repairOf({ device, ours }: DeviceReport): Repair | null {
+  if (device.own) return null;
+  if (device.reach === "no_keys") return { does: "fetch", words: "repair.fetch" };
+  if (device.reach !== "ready" && device.reach !== "untried") return null;
+  const failed = device.last_failure?.at ?? "";
+  const mended = [device.last_seen, device.last_repaired].some((at) => at !== null && at > failed);
+  if (failed !== "" && !mended) return { does: "reset", words: "repair.reset" };
+  return ours ? { does: "remove", words: "repair.remove" } : null;
+}
+
+const URGENCY: readonly Reach[] = [
+  "this_device",
+  "undecided",
+  "no_keys",
+  "ready",
+  "untried",
+  "untrusted",
+  "inactive",
+];
+
+/** Where a device stands in its list: this one first, then those that want something. */
+export function urgency(report: DeviceReport): number {
+  return URGENCY.indexOf(report.device.reach);
+}
+
+const REACHED: readonly Reach[] = ["ready", "untried"];
+const MISSED: readonly Reach[] = ["undecided", "untrusted", "no_keys"];
+const reached = (report: DeviceReport) => REACHED.includes(report.device.reach);
+
+/** What becomes of the next message, in a sentence, and what else is to be said of it. */
+export function verdict(
+  report: EncryptionReport,
+  chat: Chat,
+): { first: string; then: string; well: boolean } {
+  const name = chat.title;
+  const theirs = report.devices.filter((device) => !device.ours);
+  const missing = report.devices.filter((device) => MISSED.includes(device.device.reach)).length;
+  const left = missing === 0 ? t("check.next.all_well") : counted("check.next.missing", missing);
+  if (report.next === "plain") {
+    return { first: t("check.next.plain"), then: t("check.next.plain_why"), well: false };
+  }
+  if (report.next !== "encrypted") {
+    return { first: t(`check.next.${report.next}`, { name }), then: "", well: report.next === "asks" };
+  }
+  const first =
+    theirs.length === 0
+      ? t("check.next.note")
+      : counted("check.next.encrypted", theirs.filter(reached).length, { name });
+  return { first, then: left, well: missing === 0 };
+}
+
+/** The whole report as text, for those who help: it holds no secrets. */
+export function expertText(report: EncryptionReport, chat: Chat, account: string): string {
+  const lines = [
+    `Waxwing encryption report, ${new Date().toISOString()}`,
+    `chat ${account} with ${chat.address}: ${chat.encryption}, lock ${chat.lock}, next ${report.next}, ${
+      report.online ? "online" : "offline"
+    }`,
+    ...report.lists.map(
+      (list) =>
+        `list ${list.ours ? "own" : "theirs"} ${list.protocol}: ${list.read_at ?? "never read"}${
+          list.failed ? ", failed now" : ""
+        }`,
+    ),
+    ...report.published.map((keys) => `own keys ${keys.protocol}: ${keys.at ?? "never published"}`),
+    ...report.devices.map(deviceText),
+  ];
+  return lines.join("\n");
+}
+
+function deviceText(report: DeviceReport): string {
+  const { device } = report;
+  return [
+    `${report.ours ? "own" : "their"} device ${device.device}${device.own ? " (this one)" : ""}`,
+    `reach ${device.reach}${report.protocol ? ` ${report.protocol}` : ""}`,
+    `trust ${device.trust}`,
+    `listed ${device.protocols.join("+") || "no"}`,
+    `label ${device.label ?? "none"}`,
+    `first seen ${device.first_seen ?? "unknown"}`,
+    `last seen ${device.last_seen ?? "never"}`,
+    `last failure ${device.last_failure ? `${device.last_failure.reason} at ${device.last_failure.at}` : "none"}`,
+    `session replaced ${device.last_repaired ?? "never"}`,
+    `keys ${device.bundle_fault ?? "as they should be"}`,
+    ...(report.again_at === null ? [] : [`keys again ${report.again_at}`]),
+    `fingerprint ${device.fingerprint === null ? "unknown" : blocks(device.fingerprint).join(" ")}`,
+  ].join(", ");
+}
