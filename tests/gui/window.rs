@@ -1,7 +1,8 @@
 //! The real window, used as a person would: signing in, reading, answering, two accounts.
 
+use waxwing_tests::web::{Web, seal};
 use waxwing_tests::window::{Window, id};
-use waxwing_tests::{PASSWORD, Peer, Profile, Prosody, Tls};
+use waxwing_tests::{Authority, PASSWORD, Peer, Profile, Prosody, Tls, root};
 
 const ALICE: &str = "alice@waxwing.test";
 const WORK: &str = "alice.work@heron.test";
@@ -197,5 +198,44 @@ async fn what_a_stranger_writes_stays_text() {
     assert_eq!(made, 0, "text became elements");
     assert_ne!(window.run("return document.title").await, "owned");
     window.picture("1-text").await;
+    window.close().await;
+}
+
+#[tokio::test]
+async fn an_encrypted_picture_is_fetched_on_a_click_and_shown() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let authority = Authority::new("An authority for files");
+    let web = Web::start(&authority).await;
+    let picture = std::fs::read(root().join("icons/128x128.png")).expect("the icon");
+    web.put_file("/waxwing.png", &seal(&picture));
+    let folder = tempfile::tempdir().expect("a folder");
+    let both = folder.path().join("authorities.pem");
+    let pem = std::fs::read_to_string(server.ca_file()).expect("the server's authority");
+    std::fs::write(&both, format!("{pem}\n{}", authority.pem())).expect("written");
+    let mut profile = Profile::with_ca(Some(both));
+    profile.save_into(folder.path().join("downloads"));
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let window = Window::open(&profile, "files").await;
+    window
+        .sign_in(ALICE, PASSWORD, server.direct_tls_port, Tls::Direct)
+        .await;
+    bob.send(ALICE, &web.link("/waxwing.png"), "omemo1").await;
+    window
+        .click(&format!("{}[data-address='{BOB}']", id("chat-row")))
+        .await;
+    window.find(&format!("{}[data-state=offered]", id("file"))).await;
+    window.picture("1-offered").await;
+    assert!(web.heads().is_empty(), "it was fetched unasked");
+    window.click(&id("file-fetch")).await;
+    let width = format!(
+        "return document.querySelector(\"{} img\")?.naturalWidth ?? 0",
+        id("file-picture")
+    );
+    window.until_script("the picture is drawn", &width, 128).await;
+    window.picture("2-shown").await;
+    window.click(&id("file-save")).await;
+    window.find(&id("notice")).await;
+    let saved = std::fs::read(folder.path().join("downloads/waxwing.png")).expect("saved");
+    assert_eq!(saved, picture);
     window.close().await;
 }
