@@ -444,7 +444,7 @@ async fn every_method_refuses_params_that_are_missing_of_a_wrong_type_or_absurd(
 async fn the_good_params_of_the_table_are_accepted() {
     // Else the table above would prove nothing: a method that refuses everything would pass.
     let mut scene = scene().await;
-    // These need a server, a removed account or a failed message; that they are refused is right here.
+    // These need a server, a removed account, a failed message or a file; that they are refused is right here.
     let needs_more = [
         "remove_account",
         "add_contact",
@@ -461,6 +461,11 @@ async fn the_good_params_of_the_table_are_accepted() {
         "read_devices_again",
         "republish_keys",
         "own_code",
+        "fetch_file",
+        "cancel_file",
+        "save_file",
+        "unseal_file",
+        "show_picture",
     ];
     for (method, good, _) in table(&scene) {
         if !needs_more.contains(&method) {

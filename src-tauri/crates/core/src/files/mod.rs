@@ -374,24 +374,26 @@ async fn here(core: &Core, file: FileId) -> Result<Here> {
 
 /// Opens a file into a folder of the person's. Gives its path.
 pub(crate) async fn save(core: &Core, file: FileId) -> Result<PathBuf> {
+    let here = here(core, file).await?;
     let folder = core
         .downloads
         .clone()
         .ok_or_else(|| Error::new(Code::Storage, "this system has no folder for downloads"))?;
-    save_into(core, file, folder).await
+    save_into(core, here, folder).await
 }
 
 /// Opens a file for another program, in a folder of its own that is removed when Waxwing ends. Gives its path.
 pub(crate) async fn hand_over(core: &Core, file: FileId) -> Result<PathBuf> {
+    let here = here(core, file).await?;
     let opened = core.profile.opened();
     disk::folder(&opened)?;
     let folder = opened.join(random_id()?);
     disk::folder(&folder)?;
-    save_into(core, file, folder).await
+    save_into(core, here, folder).await
 }
 
-async fn save_into(core: &Core, file: FileId, folder: PathBuf) -> Result<PathBuf> {
-    let Here { sealed, key, path } = here(core, file).await?;
+async fn save_into(core: &Core, here: Here, folder: PathBuf) -> Result<PathBuf> {
+    let Here { sealed, key, path } = here;
     let name = sealed.name.clone();
     let saved = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&folder).map_err(NotOpened::Io)?;
