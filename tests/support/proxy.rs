@@ -1,7 +1,7 @@
 //! A connection that is slow, or breaks on command: a TCP proxy on loopback with a closed set of faults.
 
 use std::collections::{HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub enum Fault {
 
 /// The proxy; its connections end when it is dropped.
 pub struct Proxy {
-    /// The port on 127.0.0.1 to connect to.
+    /// The port to connect to; on 127.0.0.1, unless it listens elsewhere.
     pub port: u16,
     /// The fault with a running number, so that the same fault can be set twice.
     fault: watch::Sender<(u64, Fault)>,
@@ -61,7 +61,17 @@ impl Proxy {
 
     /// The same over a long way: a round trip takes so long, also the one that opens a connection.
     pub async fn slow(target: u16, round_trip: Duration) -> Self {
-        let socket = bind(0).await;
+        let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+        Self::listening(anywhere, target, round_trip).await
+    }
+
+    /// Listens at this address of loopback and passes everything on to a port of 127.0.0.1.
+    pub async fn at(address: SocketAddrV4, target: u16) -> Self {
+        Self::listening(address, target, Duration::ZERO).await
+    }
+
+    async fn listening(address: SocketAddrV4, target: u16, round_trip: Duration) -> Self {
+        let socket = bind(address).await;
         let listener = socket.listen(BACKLOG).expect("a bound socket");
         let port = listener
             .local_addr()
@@ -71,7 +81,7 @@ impl Proxy {
         let accepted = Arc::new(AtomicUsize::new(0));
         let (count, changed) = watch::channel(0);
         let way = Way {
-            port,
+            address: SocketAddrV4::new(*address.ip(), port),
             target,
             round_trip,
         };
@@ -136,7 +146,7 @@ impl Drop for Proxy {
 /// From where to where, and how long that is.
 #[derive(Clone, Copy)]
 struct Way {
-    port: u16,
+    address: SocketAddrV4,
     target: u16,
     round_trip: Duration,
 }
@@ -157,7 +167,7 @@ async fn serve(
         let fault = faults.borrow_and_update().1;
         if fault == Fault::Refuse && listener.take().is_some() {
             // A bound socket that does not listen keeps the port and lets the kernel refuse.
-            let held = bind(way.port).await;
+            let held = bind(way.address).await;
             if !another(&mut faults, fault).await {
                 return;
             }
@@ -165,7 +175,7 @@ async fn serve(
         }
         if fault == Fault::Silence {
             // While its queue is full the kernel ignores whoever wants to connect.
-            let queue = fill(way.port).await;
+            let queue = fill(way.address).await;
             fillers = queue
                 .iter()
                 .filter_map(|filler| filler.local_addr().ok())
@@ -202,10 +212,10 @@ async fn another(faults: &mut Faults, than: Fault) -> bool {
 }
 
 /// Connects until nobody answers any more.
-async fn fill(port: u16) -> Vec<TcpStream> {
+async fn fill(address: SocketAddrV4) -> Vec<TcpStream> {
     let mut queue = Vec::new();
     for _ in 0..=BACKLOG + 1 {
-        let connecting = TcpStream::connect(("127.0.0.1", port));
+        let connecting = TcpStream::connect(address);
         match tokio::time::timeout(Duration::from_millis(100), connecting).await {
             Ok(Ok(filler)) => queue.push(filler),
             _ => break,
@@ -214,12 +224,13 @@ async fn fill(port: u16) -> Vec<TcpStream> {
     queue
 }
 
-/// Takes the port (0: any), as soon as no process that is just being started holds a copy of the old socket any more.
-async fn bind(port: u16) -> TcpSocket {
+/// Takes the address, with any port if that is 0, as soon as no process that is just being started holds a copy of the
+/// old socket any more.
+async fn bind(address: SocketAddrV4) -> TcpSocket {
     loop {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_reuseaddr(true).expect("an unbound socket");
-        if socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok() {
+        if socket.bind(address.into()).is_ok() {
             return socket;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
