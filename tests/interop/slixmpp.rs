@@ -2,7 +2,7 @@
 //! messages and answers, after a restart of either side.
 
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, items};
+use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -127,6 +127,99 @@ async fn one_is_away(encryption: &'static str) {
     to_alice(&mut alice, &mut bob, "both are there again", encryption).await;
 }
 
+async fn five_in_a_row(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    let chat = alice.chat_with(BOB).await;
+    let mut said = Vec::new();
+    for round in ["first", "second"] {
+        let five = |who: &str| {
+            (1..=5)
+                .map(|number| format!("{round} {number} from {who}"))
+                .collect::<Vec<_>>()
+        };
+        for body in five("Alice") {
+            alice.send(&chat, &body).await;
+        }
+        for body in five("Alice") {
+            let seen = bob.next_message().await;
+            assert_eq!(
+                (&seen["body"], &seen["encryption"]),
+                (&json!(body), &json!(encryption))
+            );
+        }
+        for body in five("Bob") {
+            bob.send(ALICE, &body, encryption).await;
+        }
+        for body in five("Bob") {
+            assert_eq!(alice.hears(&body).await["encryption"], encryption);
+        }
+        said.extend([five("Alice"), five("Bob")].concat());
+        let bodies: Vec<_> = alice
+            .messages(&chat)
+            .await
+            .iter()
+            .map(|m| m["body"].clone())
+            .collect();
+        assert_eq!(bodies, said, "in this order");
+    }
+}
+
+async fn two_devices_each(encryption: &'static str) {
+    let (server, mut desk, mut laptop) = scene(encryption).await;
+    let mut phone = Person::sign_in(&server, ALICE).await;
+    let mut tablet = Peer::sign_in_with(&server, BOB, encryption).await;
+    for address in [ALICE, BOB] {
+        for alice in [&mut desk, &mut phone] {
+            let params = json!({ "account": alice.account, "address": address });
+            let both = |list: &Value| items(list).iter().filter(|d| d["active"] == true).count() == 2;
+            alice
+                .until("both devices are known", "list_devices", params, both)
+                .await;
+        }
+        for bob in [&mut laptop, &mut tablet] {
+            let both = async || (bob.devices(address).await.len() == 2).then_some(());
+            until("Bob's program knows both devices", LONG, both).await;
+        }
+    }
+    for round in ["first", "second"] {
+        for from_desk in [true, false] {
+            let body = format!("{round} from Alice, from the desk: {from_desk}");
+            let (writing, copied) = if from_desk {
+                (&mut desk, &mut phone)
+            } else {
+                (&mut phone, &mut desk)
+            };
+            let chat = writing.chat_with(BOB).await;
+            writing.send(&chat, &body).await;
+            let copy = copied.hears(&body).await;
+            assert_eq!(
+                (&copy["direction"], &copy["encryption"]),
+                (&json!("out"), &json!(encryption))
+            );
+            for bob in [&mut laptop, &mut tablet] {
+                assert_eq!(bob.message(&body).await["encryption"], encryption);
+            }
+        }
+        for from_laptop in [true, false] {
+            let body = format!("{round} from Bob, from the laptop: {from_laptop}");
+            let (writing, copied) = if from_laptop {
+                (&mut laptop, &mut tablet)
+            } else {
+                (&mut tablet, &mut laptop)
+            };
+            writing.send(ALICE, &body, encryption).await;
+            let copy = copied.message(&body).await;
+            assert_eq!(
+                (&copy["carbon"], &copy["encryption"]),
+                (&json!("sent"), &json!(encryption))
+            );
+            for alice in [&mut desk, &mut phone] {
+                assert_eq!(alice.hears(&body).await["encryption"], encryption);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn bob_begins_in_the_legacy_namespace() {
     bob_begins("omemo1").await;
@@ -165,6 +258,26 @@ async fn what_is_written_while_the_other_is_away_is_read_later_in_the_legacy_nam
 #[tokio::test]
 async fn what_is_written_while_the_other_is_away_is_read_later_in_omemo_2() {
     one_is_away("omemo2").await;
+}
+
+#[tokio::test]
+async fn five_of_each_in_a_row_are_read_in_order_in_the_legacy_namespace() {
+    five_in_a_row("omemo1").await;
+}
+
+#[tokio::test]
+async fn five_of_each_in_a_row_are_read_in_order_in_omemo_2() {
+    five_in_a_row("omemo2").await;
+}
+
+#[tokio::test]
+async fn all_devices_of_both_read_everything_in_the_legacy_namespace() {
+    two_devices_each("omemo1").await;
+}
+
+#[tokio::test]
+async fn all_devices_of_both_read_everything_in_omemo_2() {
+    two_devices_each("omemo2").await;
 }
 
 #[tokio::test]
