@@ -1,0 +1,83 @@
+"""What all messengers have in common: a process, a home with its files, a database with what was received."""
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import time
+
+# For what takes a blink on an idle machine.
+LIMIT = 60
+
+
+def until(what, look, limit=LIMIT):
+    """Looks again and again until there is an answer."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"waited {limit} s in vain until {what}")
+
+
+class Program:
+    # Where it keeps its keys and sessions, in its home.
+    keys = ()
+
+    def __init__(self, home, given):
+        self.home = home
+        self.address = given.address
+        self.password = given.password
+        self.server = given.server
+        self.process = None
+        self.last_row = 0
+
+    def runs(self):
+        return self.process is not None
+
+    def launch(self, command):
+        """Starts a process; what it says goes to the test's log."""
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2)
+
+    def ended(self):
+        """Waits for the end that was asked for."""
+        self.process.wait(timeout=LIMIT)
+        self.process = None
+
+    def knows(self, address, devices, limit=LIMIT):
+        """Waits until it has the keys of these devices."""
+        until(f"{devices} are known", lambda: set(devices) <= set(self.devices_of(address)), limit)
+
+    def announce(self):
+        """Makes the list of the account's devices, where that does not happen by itself."""
+
+    def picture(self):
+        """Keeps what is on the screen as a file in the home, for whoever looks into a failure."""
+
+    def received(self):
+        """The messages that came since this was asked for the last time."""
+        try:
+            rows = self.rows_after(self.last_row)
+        except sqlite3.Error:
+            return []  # not there yet, or read while it was written
+        messages = []
+        for number, sender, body, encrypted in rows:
+            self.last_row = max(self.last_row, number)
+            messages.append({"from": sender, "body": body, "encrypted": bool(encrypted)})
+        return messages
+
+    def query(self, database, text, *values, mode="mode=ro"):
+        with contextlib.closing(sqlite3.connect(f"file:{self.home / database}?{mode}", uri=True)) as connection:
+            return connection.execute(text, values).fetchall()
+
+    # What can be asked for while the program does not run.
+
+    def lose_keys(self):
+        """Throws away its keys and sessions, as somebody does who cleans up, or whose disk breaks."""
+        for name in self.keys:
+            path = self.home / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
