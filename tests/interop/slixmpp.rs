@@ -171,10 +171,12 @@ async fn two_devices_each(encryption: &'static str) {
     for address in [ALICE, BOB] {
         for alice in [&mut desk, &mut phone] {
             let params = json!({ "account": alice.account, "address": address });
-            let both = |list: &Value| items(list).iter().filter(|d| d["active"] == true).count() == 2;
-            alice
-                .until("both devices are known", "list_devices", params, both)
-                .await;
+            // Without a chat nothing tells that a list has come.
+            let both = async || {
+                let list = alice.get("list_devices", params.clone()).await;
+                (items(&list).iter().filter(|d| d["active"] == true).count() == 2).then_some(())
+            };
+            until("Alice's program knows both devices", LONG, both).await;
         }
         for bob in [&mut laptop, &mut tablet] {
             let both = async || (bob.devices(address).await.len() == 2).then_some(());
@@ -306,6 +308,23 @@ async fn two_devices_of_bob_both_read_what_alice_writes() {
         phone.message("for all your devices").await["encryption"],
         "omemo2"
     );
+}
+
+#[tokio::test]
+async fn keys_that_lie_in_an_item_with_another_id_than_usual_are_found() {
+    let (_server, mut alice, mut bob) = scene("omemo1").await;
+    let device = bob.devices(BOB).await[0]["device"].clone();
+    let node = format!("eu.siacs.conversations.axolotl.bundles:{device}");
+    let bundle = bob.ask("published", json!({ "of": BOB, "node": node })).await;
+    // The node keeps one item: this one takes the other's place, as Dino has it.
+    let publish = format!(
+        "<iq type='set' id='anew'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'>\
+         <item id='an-id-of-its-own'>{}</item></publish></pubsub></iq>",
+        bundle.as_str().expect("the bundle as XML")
+    );
+    bob.send_raw(&publish).await;
+    to_bob(&mut alice, &mut bob, "the first one", "omemo1").await;
+    to_alice(&mut alice, &mut bob, "the answer", "omemo1").await;
 }
 
 #[tokio::test]

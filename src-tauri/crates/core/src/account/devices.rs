@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use minidom::Element;
 use tokio::time::Instant;
 use waxwing_omemo::{DeviceId, Profile};
 
@@ -81,6 +82,15 @@ pub(super) struct Removal {
     done: Reply,
 }
 
+/// Asks for a device's bundle. A legacy node holds nothing else, and Dino gives the item an id of its own.
+fn bundle(profile: Profile, device: DeviceId) -> Element {
+    let node = profile.bundle_node(device);
+    match profile {
+        Profile::Legacy => pubsub::newest(&node),
+        Profile::Omemo2 => pubsub::items(&node, Some(&profile.bundle_item(device))),
+    }
+}
+
 impl Online<'_> {
     /// Asks for what is not being asked for already.
     pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
@@ -90,14 +100,14 @@ impl Online<'_> {
             }
             let (of, payload, ask) = match want {
                 Want::List { of, profile } => {
-                    let payload = pubsub::items(profile.device_list_node(), None);
+                    let payload = pubsub::newest(profile.device_list_node());
                     (of.clone(), payload, Ask::DeviceList { of, profile })
                 }
-                Want::Bundle { of, device, profile } => {
-                    let item = profile.bundle_item(device);
-                    let payload = pubsub::items(&profile.bundle_node(device), Some(&item));
-                    (of.clone(), payload, Ask::Bundle { of, device, profile })
-                }
+                Want::Bundle { of, device, profile } => (
+                    of.clone(),
+                    bundle(profile, device),
+                    Ask::Bundle { of, device, profile },
+                ),
             };
             let stanza = self.session.questions.ask(Some(&of), "get", payload, ask)?;
             self.connection.send(&stanza).await?;

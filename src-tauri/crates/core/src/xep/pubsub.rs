@@ -41,6 +41,12 @@ pub(crate) fn items(node: &str, item: Option<&str>) -> Element {
     wrap(Element::bare("pubsub", ns::PUBSUB), [items])
 }
 
+/// Asks for the newest item of somebody's node, whatever its id (XEP-0060 §6.5.7).
+pub(crate) fn newest(node: &str) -> Element {
+    let items = element("items", ns::PUBSUB, &[("node", node), ("max_items", "1")]);
+    wrap(Element::bare("pubsub", ns::PUBSUB), [items])
+}
+
 /// Publishes an item (XEP-0060 §7.1), with options unless the server would not have them.
 pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<Shape>) -> Element {
     let item = wrap(element("item", ns::PUBSUB, &[("id", item)]), [payload]);
