@@ -68,9 +68,9 @@ pub enum FileHash {
     Sha3With256,
     /// SHA3-512.
     Sha3With512,
-    /// BLAKE2b with 256 bits.
+    /// `BLAKE2b` with 256 bits.
     Blake2b256,
-    /// BLAKE2b with 512 bits.
+    /// `BLAKE2b` with 512 bits.
     Blake2b512,
 }
 
