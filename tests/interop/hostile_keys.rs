@@ -238,7 +238,15 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_is_told
     );
     let chat = scene.alice.chat_with(BOB).await;
     let sent = scene.alice.send(&chat, "not-for-mallory").await;
-    let failed = scene.alice.delivery(&sent, "failed").await;
+    let page = json!({ "chat": chat, "limit": 10 });
+    let has_failed = |m: &Value| m["message"] == sent["message"] && m["delivery"] == "failed";
+    let list = scene
+        .alice
+        .until("the message fails", "list_messages", page, |list| {
+            items(list).iter().any(has_failed)
+        })
+        .await;
+    let failed = items(&list).iter().find(|m| has_failed(m)).expect("it was there");
     assert_eq!(failed["error"]["code"], "no_devices", "{failed}");
     assert!(
         !scene.server.has_stored("not-for-mallory"),
