@@ -2,7 +2,7 @@
 //! messages and answers, after a restart of either side.
 
 use serde_json::{Value, json};
-use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
+use waxwing_tests::{Peer, Person, Prosody, items};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -164,64 +164,6 @@ async fn five_in_a_row(encryption: &'static str) {
     }
 }
 
-async fn two_devices_each(encryption: &'static str) {
-    let (server, mut desk, mut laptop) = scene(encryption).await;
-    let mut phone = Person::sign_in(&server, ALICE).await;
-    let mut tablet = Peer::sign_in_with(&server, BOB, encryption).await;
-    for address in [ALICE, BOB] {
-        for alice in [&mut desk, &mut phone] {
-            let params = json!({ "account": alice.account, "address": address });
-            // Without a chat nothing tells that a list has come.
-            let both = async || {
-                let list = alice.get("list_devices", params.clone()).await;
-                (items(&list).iter().filter(|d| d["active"] == true).count() == 2).then_some(())
-            };
-            until("Alice's program knows both devices", LONG, both).await;
-        }
-        for bob in [&mut laptop, &mut tablet] {
-            let both = async || (bob.devices(address).await.len() == 2).then_some(());
-            until("Bob's program knows both devices", LONG, both).await;
-        }
-    }
-    for round in ["first", "second"] {
-        for from_desk in [true, false] {
-            let body = format!("{round} from Alice, from the desk: {from_desk}");
-            let (writing, copied) = if from_desk {
-                (&mut desk, &mut phone)
-            } else {
-                (&mut phone, &mut desk)
-            };
-            let chat = writing.chat_with(BOB).await;
-            writing.send(&chat, &body).await;
-            let copy = copied.hears(&body).await;
-            assert_eq!(
-                (&copy["direction"], &copy["encryption"]),
-                (&json!("out"), &json!(encryption))
-            );
-            for bob in [&mut laptop, &mut tablet] {
-                assert_eq!(bob.message(&body).await["encryption"], encryption);
-            }
-        }
-        for from_laptop in [true, false] {
-            let body = format!("{round} from Bob, from the laptop: {from_laptop}");
-            let (writing, copied) = if from_laptop {
-                (&mut laptop, &mut tablet)
-            } else {
-                (&mut tablet, &mut laptop)
-            };
-            writing.send(ALICE, &body, encryption).await;
-            let copy = copied.message(&body).await;
-            assert_eq!(
-                (&copy["carbon"], &copy["encryption"]),
-                (&json!("sent"), &json!(encryption))
-            );
-            for alice in [&mut desk, &mut phone] {
-                assert_eq!(alice.hears(&body).await["encryption"], encryption);
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn bob_begins_in_the_legacy_namespace() {
     bob_begins("omemo1").await;
@@ -270,16 +212,6 @@ async fn five_of_each_in_a_row_are_read_in_order_in_the_legacy_namespace() {
 #[tokio::test]
 async fn five_of_each_in_a_row_are_read_in_order_in_omemo_2() {
     five_in_a_row("omemo2").await;
-}
-
-#[tokio::test]
-async fn all_devices_of_both_read_everything_in_the_legacy_namespace() {
-    two_devices_each("omemo1").await;
-}
-
-#[tokio::test]
-async fn all_devices_of_both_read_everything_in_omemo_2() {
-    two_devices_each("omemo2").await;
 }
 
 #[tokio::test]

@@ -70,7 +70,10 @@ class Windowed(Program):
     def open_chat(self, address):
         """As by a link to the chat, which puts the cursor where one writes."""
         subprocess.run([self.command, f"xmpp:{address}?message"], stdout=2, timeout=60, check=True)
-        until("the chat is open", lambda: self.input(State.FOCUSED))
+        until("the chat is open", lambda: self.input(State.FOCUSED) or self.choose(address))
+
+    def choose(self, address):
+        """Answers if it asks who is meant."""
 
     def write(self, text):
         field = until("one can write", lambda: self.input(State.FOCUSED))

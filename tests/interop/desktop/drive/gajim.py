@@ -3,7 +3,8 @@
 import json
 import sqlite3
 
-from desk import Windowed
+from desk import Atspi, State, Windowed
+from program import until
 
 SETTINGS = "config/gajim/settings.sqlite"
 # Its numbers for whereto.
@@ -24,7 +25,7 @@ class Gajim(Windowed):
         """All that it has after its first start and its assistant for accounts."""
         name, domain = self.address.split("@")
         account = {"name": name, "hostname": domain, "address": self.address, "password": self.password,
-                   "savepass": True, "active": True, "autoconnect": True, "resource": "gajim",
+                   "savepass": True, "active": True, "autoconnect": True, "resource": self.resource,
                    "default_workspace": "first"}
         settings = {"app": {"use_keyring": False, "check_for_update": False, "is_window_visible": True},
                     "plugins": {"omemo": {"active": True}}, "workspaces": {"first": {}},
@@ -38,6 +39,21 @@ class Gajim(Windowed):
                                      [(row, json.dumps(value)) for row, value in rows.items()])
             database.execute("PRAGMA user_version = 5")
         database.close()
+
+    def choose(self, address):
+        """It asks if there is no such chat yet. The first one in its list is chosen."""
+        def asks(field):
+            return field.get_state_set().contains(State.FOCUSED) and Atspi.Text.get_text(field, 0, -1) == address
+        if self.find("text", asks):
+            self.press("Return")
+
+    def ended(self):
+        """It asks first if something has not been read."""
+        def gone():
+            self.act(self.find("push button", lambda button: button.get_name() == "Quit"))
+            return self.process.poll() is not None
+        until("Gajim has ended", gone)
+        super().ended()
 
     def encrypts(self, address):
         for (settings,) in self.query(SETTINGS, "SELECT settings FROM account_settings"):

@@ -23,7 +23,7 @@ ACCOUNT = """\
 [{address}]
 enabled=true
 jid={address}
-resource=profanity
+resource={resource}
 password={password}
 server={server}
 port=5222
@@ -38,10 +38,9 @@ class Profanity(Program):
 
     def __init__(self, home, given):
         super().__init__(home, given)
-        words = {"address": self.address, "password": self.password, "server": self.server}
         for name, text in (("config/profanity/profrc", SETTINGS), ("data/profanity/accounts", ACCOUNT)):
             (home / name).parent.mkdir(parents=True)
-            (home / name).write_text(text.format(**words))
+            (home / name).write_text(text.format(**vars(self)))
         self.folder = self.address.replace("@", "_at_")
         self.encrypts = False
 
@@ -71,16 +70,6 @@ class Profanity(Program):
             self.shows("the chat is encrypted", "[OMEMO]")
             self.encrypts = True
         self.type(body)
-
-    def knows(self, address, devices):
-        """Profanity asks for keys after signing in only: whoever's device is new gets nothing before, unless it wrote
-        first."""
-        try:
-            super().knows(address, devices, limit=5)
-        except TimeoutError:
-            self.stop()
-            self.start()
-            super().knows(address, devices)
 
     def devices_of(self, address):
         known = configparser.ConfigParser()

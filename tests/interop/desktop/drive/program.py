@@ -1,6 +1,7 @@
 """What all messengers have in common: a process, a home with its files, a database with what was received."""
 
 import contextlib
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -8,6 +9,8 @@ import time
 
 # For what takes a blink on an idle machine.
 LIMIT = 60
+# For what happens by itself, or not at all.
+SOON = 10
 
 
 def until(what, look, limit=LIMIT):
@@ -30,6 +33,8 @@ class Program:
         self.address = given.address
         self.password = given.password
         self.server = given.server
+        # Somebody may have it on several devices.
+        self.resource = secrets.token_hex(4)
         self.process = None
         self.last_row = 0
 
@@ -45,9 +50,17 @@ class Program:
         self.process.wait(timeout=LIMIT)
         self.process = None
 
-    def knows(self, address, devices, limit=LIMIT):
-        """Waits until it has the keys of these devices."""
-        until(f"{devices} are known", lambda: set(devices) <= set(self.devices_of(address)), limit)
+    def knows(self, address, devices):
+        """Waits until it has the keys of these devices. Profanity asks for those of a new device after signing in only,
+        and Dino not soon again if it was asked before they were there: then a restart helps."""
+        def known():
+            return set(devices) <= set(self.devices_of(address))
+        try:
+            until(f"{devices} are known", known, SOON)
+        except TimeoutError:
+            self.stop()
+            self.start()
+            until(f"{devices} are known after a restart", known)
 
     def announce(self):
         """Makes the list of the account's devices, where that does not happen by itself."""
