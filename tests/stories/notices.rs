@@ -48,7 +48,7 @@ async fn what_comes_is_told_until_it_is_read_here_or_elsewhere() {
     let account = desk.account.clone();
     assert_eq!(
         told["notice"],
-        json!({ "account": account, "chat": chat, "title": BOB, "text": "hello", "messages": 1, "chats": 1 })
+        json!({ "account": account, "chat": chat, "title": BOB, "text": "hello", "messages": 1, "chats": 1, "file": null })
     );
     bob.send(ALICE, "are you there?", "none").await;
     let told = next(&mut desk).await;
@@ -142,7 +142,7 @@ async fn what_was_missed_is_one_summary_without_what_was_read_elsewhere() {
     let account = desk.account.clone();
     assert_eq!(
         told["notice"],
-        json!({ "account": account, "chat": null, "title": null, "text": null, "messages": 5, "chats": 2 })
+        json!({ "account": account, "chat": null, "title": null, "text": null, "messages": 5, "chats": 2, "file": null })
     );
     in_silence_but(&mut desk, &mut bob).await;
     for address in [BOB, CAROL] {
