@@ -13,7 +13,7 @@ async function openConnection(there: string, account = 0): Promise<void> {
 type Screen = { name: string; scene: string; steps?: () => Promise<unknown> };
 
 const screens: Screen[] = [
-  { name: "onboarding", scene: "empty" },
+  { name: "onboarding", scene: "empty", steps: async () => void (await see("onboarding-address")) },
   {
     name: "onboarding with an error",
     scene: "empty",

@@ -15,7 +15,8 @@ describe("signing in", () => {
   test("asks for an address and a password only, and leads to the lists", async () => {
     const core = new FakeCore();
     await openWindow(core);
-    expect(document.activeElement).toBe(one("onboarding-address"));
+    const address = await see("onboarding-address");
+    await expect.poll(() => document.activeElement).toBe(address);
     expect(one("onboarding-host")).toBeNull();
     await signIn("anna@a.example", "secret");
     await gone("onboarding");
