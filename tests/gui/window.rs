@@ -2,7 +2,7 @@
 
 use waxwing_tests::web::{Web, seal};
 use waxwing_tests::window::{Window, id};
-use waxwing_tests::{Authority, PASSWORD, Peer, Profile, Prosody, Tls, root};
+use waxwing_tests::{Authority, LONG, PASSWORD, Peer, Profile, Prosody, Tls, root, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const WORK: &str = "alice.work@heron.test";
@@ -235,7 +235,10 @@ async fn an_encrypted_picture_is_fetched_on_a_click_and_shown() {
     window.picture("2-shown").await;
     window.click(&id("file-save")).await;
     window.find(&id("notice")).await;
-    let saved = std::fs::read(folder.path().join("downloads/waxwing.png")).expect("saved");
-    assert_eq!(saved, picture);
+    let saved = folder.path().join("downloads/waxwing.png");
+    until("the picture is saved", LONG, async || {
+        (std::fs::read(&saved).ok()? == picture).then_some(())
+    })
+    .await;
     window.close().await;
 }
