@@ -48,8 +48,15 @@ const PERSON: &str = "
         await painted();
         answers.typed.push((performance.now() - due) / 1000);
     };
+    const clear = () => {
+        const input = find('composer-input');
+        input.value = '';
+        input.dispatchEvent(new InputEvent('input', { bubbles: true }));
+    };
     const open = async ({ title, row, says }) => {
         const due = await at(20 + 80 * Math.random());
+        // A draft would stand in the list in place of the last message.
+        clear();
         [...document.querySelectorAll('[data-testid=chat-row]')].find(chat => chat.textContent.includes(row)).click();
         do await painted();
         while (!find('chat-title')?.textContent.includes(title) || !find('message')?.textContent.includes(says));
