@@ -2,7 +2,6 @@
 //! that broke, devices that came later; with another implementation of OMEMO on the other side, in both generations.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 use waxwing_tests::{Peer, Person, Prosody, items};
@@ -37,14 +36,6 @@ async fn talk(alice: &mut Person, bob: &mut Peer, when: &str, encryption: &str) 
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).expect("a folder");
-    for file in fs::read_dir(from).expect("the folder").flatten() {
-        fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
-    }
-}
-
 /// The account as it is shown.
 async fn account(alice: &mut Person) -> Value {
     let id = alice.account.clone();
@@ -65,15 +56,14 @@ async fn an_older_copy_is_restored(encryption: &'static str) {
     let (_server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "at first", encryption).await;
     alice.stop().await;
-    let copy = alice.profile.home().join("copy");
-    copy_folder(&alice.profile.directory(), &copy);
+    alice.profile.back_up();
     alice.start_again().await;
     alice.wait_online().await;
     talk(&mut alice, &mut bob, "later", encryption).await;
     let device = bob.devices(ALICE).await[0]["device"].clone();
 
     alice.stop().await;
-    copy_folder(&copy, &alice.profile.directory());
+    alice.profile.restore();
     alice.start_again().await;
     alice.wait_online().await;
     let of_account = json!({ "account": alice.account.clone() });

@@ -2,28 +2,33 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
-use tokio::process::Command;
-use waxwing_tests::program;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use waxwing_tests::{Peer, Person, Profile, Prosody, Tls, items, program, within_keychain};
 
-/// Starts a keychain whose entries lie in the folder `entries`, and the program in it with nothing to do.
+/// Starts the program in a keychain whose entries lie in the folder, with one question and nothing more to do.
 async fn open_with_keychain(entries: &Path, profile: &Path) -> Output {
-    // The daemon goes into the background once it is unlocked, and ends with its bus.
-    let script = r#"printf pass | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1 &&
-        printf '{"jsonrpc":"2.0","id":1,"method":"list_accounts"}\n' | "$1" --profile "$2" --keychain"#;
-    let mut session = Command::new("dbus-run-session");
+    let mut session = within_keychain(entries, &program("waxwing-headless"));
     session
-        .args(["--", "sh", "-c", script, "sh"])
-        .arg(program("waxwing-headless"))
+        .arg("--profile")
         .arg(profile)
-        .env("XDG_DATA_HOME", entries)
-        .env("XDG_RUNTIME_DIR", entries)
+        .arg("--keychain")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true);
-    tokio::time::timeout(waxwing_tests::LONG, session.output())
+    let mut child = session.spawn().expect("dbus-run-session is installed");
+    let question = br#"{"jsonrpc":"2.0","id":1,"method":"list_accounts"}"#;
+    let mut input = child.stdin.take().expect("its input");
+    input.write_all(question).await.expect("it listens");
+    input.write_all(b"\n").await.expect("it listens");
+    drop(input);
+    tokio::time::timeout(waxwing_tests::LONG, child.wait_with_output())
         .await
         .expect("the keychain answers in time")
-        .expect("dbus-run-session is installed")
+        .expect("it runs")
 }
 
 fn said(output: &Output) -> String {
@@ -78,4 +83,79 @@ async fn a_lost_keychain_is_told_and_never_taken_for_a_first_run() {
     assert_eq!(before, fs::read(profile.join("waxwing.db")).expect("still there"));
     let found = open_with_keychain(&entries, &profile).await;
     assert!(found.status.success(), "{}", said(&found));
+}
+
+const ALICE: &str = "alice@waxwing.test";
+const BOB: &str = "bob@waxwing.test";
+
+/// Why the account's device began anew, if it did and the person has not seen it yet.
+async fn renewed(alice: &mut Person) -> Value {
+    let list = alice.get("list_accounts", json!({})).await;
+    items(&list)[0]["renewed"].clone()
+}
+
+/// Kills the program, which runs as a child of what gives it its keychain.
+async fn crash(alice: &mut Person) {
+    let session = alice.process_id().expect("it runs");
+    let children = fs::read_to_string(format!("/proc/{session}/task/{session}/children")).expect("Linux");
+    let is_waxwing = |id: &&str| {
+        fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with("waxwing"))
+    };
+    let program = children
+        .split_whitespace()
+        .find(is_waxwing)
+        .expect("it is the child");
+    assert!(waxwing_tests::process::signal("-KILL", program).await);
+    alice.ended().await;
+    alice.kill().await;
+}
+
+/// Nothing on the server tells that this profile is an older copy: what the device received since has no trace there.
+#[tokio::test]
+async fn a_profile_that_was_put_back_is_noticed_by_the_keychain_alone() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut profile = Profile::trusting(&server);
+    profile.use_keychain();
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "at first").await;
+    bob.message("at first").await;
+    bob.send(ALICE, "an answer", "omemo1").await;
+    alice.hears("an answer").await;
+
+    // Restarts are no reason to begin anew, orderly ones or not.
+    alice.restart().await;
+    crash(&mut alice).await;
+    alice.start_again().await;
+    alice.wait_online().await;
+    alice.stop().await;
+    alice.profile.back_up();
+    alice.start_again().await;
+    alice.wait_online().await;
+    assert_eq!(renewed(&mut alice).await, Value::Null);
+    alice.stop().await;
+
+    alice.profile.restore();
+    alice.start_again().await;
+    alice.wait_online().await;
+    let told = |list: &Value| items(list)[0]["renewed"] == "restored";
+    alice
+        .until("the person is told", "list_accounts", json!({}), told)
+        .await;
+    bob.event("an empty message in a new session", |e| e["event"] == "empty")
+        .await;
+    bob.send(ALICE, "in the new session", "omemo1").await;
+    alice.hears("in the new session").await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "from the new session").await;
+    bob.message("from the new session").await;
+
+    // Once is enough.
+    let of_account = json!({ "account": alice.account.clone() });
+    alice.get("renewal_seen", of_account).await;
+    alice.restart().await;
+    bob.send(ALICE, "and on", "omemo1").await;
+    alice.hears("and on").await;
+    assert_eq!(renewed(&mut alice).await, Value::Null);
 }

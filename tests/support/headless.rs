@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::process::{Lines, brief};
-use crate::{Clock, LONG, PASSWORD, Prosody, SHORT, Tls, root};
+use crate::{Clock, LONG, PASSWORD, Prosody, SHORT, Tls, root, within_keychain};
 
 /// The passphrase of the test profiles.
 pub const PASSPHRASE: &str = "a passphrase for tests";
@@ -33,6 +33,8 @@ pub struct Profile {
     downloads: Option<PathBuf>,
     log: &'static str,
     clock: Option<Clock>,
+    /// The folder of the keychain with the key, instead of a passphrase.
+    keychain: Option<PathBuf>,
 }
 
 impl Profile {
@@ -53,6 +55,7 @@ impl Profile {
             downloads: None,
             log: "debug,sqlx=warn",
             clock: None,
+            keychain: None,
         };
         profile.set_passphrase(PASSPHRASE);
         profile
@@ -61,6 +64,30 @@ impl Profile {
     /// Sets what goes to the log, in the words of `WAXWING_LOG`, instead of all that helps to understand a failure.
     pub fn log_only(&mut self, filter: &'static str) {
         self.log = filter;
+    }
+
+    /// Has the key lie in a keychain, which is not in the profile's folder; before the program first runs.
+    pub fn use_keychain(&mut self) {
+        let folder = self.home.path().join("keychain");
+        fs::create_dir(&folder).expect("a folder for the keychain");
+        self.keychain = Some(folder);
+    }
+
+    /// Keeps a copy of the profile's folder, as a backup does.
+    pub fn back_up(&self) {
+        copy_folder(&self.directory(), &self.home.path().join("backup"));
+    }
+
+    /// Puts the copy back in place of what there is.
+    pub fn restore(&self) {
+        copy_folder(&self.home.path().join("backup"), &self.directory());
+    }
+
+    /// Another profile with the same in it, as somebody has who copied the folder to another computer.
+    pub fn copied(&self) -> Self {
+        let copy = Self::with_ca(self.ca_file.clone());
+        copy_folder(&self.directory(), &copy.directory());
+        copy
     }
 
     /// Sets where the program saves files.
@@ -113,7 +140,11 @@ impl Profile {
     pub fn arguments(&self) -> Vec<String> {
         let text = |path: &Path| path.to_str().expect("temporary paths are UTF-8").to_owned();
         let mut arguments = vec!["--profile".to_owned(), text(&self.directory())];
-        arguments.extend(["--passphrase-file".to_owned(), text(&self.passphrase_file())]);
+        if self.keychain.is_some() {
+            arguments.push("--keychain".to_owned());
+        } else {
+            arguments.extend(["--passphrase-file".to_owned(), text(&self.passphrase_file())]);
+        }
         if let Some(file) = &self.ca_file {
             arguments.extend(["--ca-file".to_owned(), text(file)]);
         }
@@ -130,7 +161,10 @@ impl Profile {
 
     /// Starts one of the programs, which ends at a fail point if `fail` names one and it has them.
     pub fn launch_program(&self, name: &str, fail: &str) -> Headless {
-        let mut command = Command::new(program(name));
+        let mut command = match &self.keychain {
+            Some(entries) => within_keychain(entries, &program(name)),
+            None => Command::new(program(name)),
+        };
         command
             .env("WAXWING_FAIL", fail)
             .args(self.arguments())
@@ -147,6 +181,23 @@ impl Profile {
     /// Starts the program and waits for its first line, which must be `ready`.
     pub async fn start(&self) -> Headless {
         self.launch().ready().await
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    match fs::remove_dir_all(to) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => panic!("the folder that is replaced: {error}"),
+    }
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("the folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
     }
 }
 

@@ -41,6 +41,18 @@ impl Person {
         }
     }
 
+    /// The same person with a copy of the profile, on which another program is started; the one on the profile does not run.
+    pub async fn twin(&self) -> Self {
+        assert!(self.app.is_none(), "the program still runs");
+        let profile = self.profile.copied();
+        Self {
+            app: Some(profile.start().await),
+            profile,
+            account: self.account.clone(),
+            address: self.address.clone(),
+        }
+    }
+
     /// Ends the program in good order.
     pub async fn stop(&mut self) {
         self.app.take().expect("the program runs").stop().await;

@@ -29,6 +29,7 @@ mod notices;
 pub mod profile;
 mod publish;
 pub mod request;
+mod rollback;
 pub mod secret;
 mod store;
 mod verification;
@@ -122,6 +123,7 @@ impl Core {
         if let Err(error) = files::begin(&core).await {
             log_failure("clearing away files", &error);
         }
+        rollback::opened(&core.profile, &core.store).await?;
         account::start_all(&core).await?;
         let watch = tokio::spawn(wake::watch(Arc::downgrade(&core)));
         core.watch.get_or_init(|| watch);
@@ -157,6 +159,9 @@ impl Core {
         let _one_at_a_time = self.lifecycle.lock().await;
         account::stop_all(self).await;
         files::end(self).await;
+        if let Err(error) = rollback::closing(&self.profile, &self.store).await {
+            log_failure("noting that the profile was closed", &error);
+        }
         self.store.close().await;
     }
 

@@ -100,6 +100,14 @@ impl Profile {
             .map(|file| matches!(file, KeyFile::Passphrase { .. })))
     }
 
+    /// The keychain that has the profile's key; none if the key comes from a passphrase.
+    pub(crate) fn keychain(&self) -> Result<Option<Keychain>> {
+        Ok(match self.key_file()? {
+            Some(KeyFile::Keychain { entry }) => Some(Keychain { entry }),
+            Some(KeyFile::Passphrase { .. }) | None => None,
+        })
+    }
+
     /// The database's key: found, or made if the profile is new. Takes about half a second with a passphrase; not for
     /// an async thread. Errors: `passphrase_needed`, `keychain_unavailable`, `key_missing`, `storage`.
     pub fn key(&self, source: &KeySource) -> Result<DatabaseKey> {
@@ -126,7 +134,9 @@ impl Profile {
                 Ok(key)
             }
             (Some(KeyFile::Keychain { entry }), KeySource::Keychain) => {
-                let stored = Zeroizing::new(keychain::load(&entry)?);
+                let stored = keychain::load(&entry)?.map(Zeroizing::new).ok_or_else(|| {
+                    Error::new(Code::KeyMissing, "the keychain has no key for this profile")
+                })?;
                 unhex(&stored).map(DatabaseKey).ok_or_else(|| {
                     Error::new(
                         Code::KeyMissing,
@@ -184,6 +194,28 @@ impl Profile {
         let mut name = [0; 8];
         fill(&mut name)?;
         Ok(hex(&name).to_string())
+    }
+}
+
+/// The keychain with this profile's key in it. Each call waits for the system; not for an async thread.
+pub(crate) struct Keychain {
+    entry: String,
+}
+
+impl Keychain {
+    /// The count that was last stored. Errors: `keychain_unavailable`.
+    pub(crate) fn epoch(&self) -> Result<Option<i64>> {
+        Ok(keychain::load(&self.epoch_entry())?.and_then(|text| text.parse().ok()))
+    }
+
+    /// Errors: `keychain_unavailable`.
+    pub(crate) fn set_epoch(&self, epoch: i64) -> Result<()> {
+        keychain::store(&self.epoch_entry(), &epoch.to_string())
+    }
+
+    /// An entry of its own, so that the one with the key is never written again.
+    fn epoch_entry(&self) -> String {
+        format!("{}.epoch", self.entry)
     }
 }
 

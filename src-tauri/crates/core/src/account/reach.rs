@@ -17,6 +17,10 @@ use crate::store::outbox::Encrypt;
 
 /// A bundle that could not be had is asked for again after so long.
 const BUNDLE_RETRY: Duration = Duration::from_secs(600);
+/// And after so long while the device is new: some publish the list first and the bundle behind it.
+const NEW_BUNDLE_RETRY: Duration = Duration::from_secs(20);
+/// For so long after it was first heard of a device is new.
+const NEW_FOR: Duration = Duration::from_secs(300);
 
 /// What the next message does with one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +69,14 @@ pub(super) fn next(row: &DeviceRow, this: Option<DeviceId>, preferred: Profile, 
 
 /// When a bundle that could not be had is asked for again.
 fn asked_again(row: &DeviceRow, profile: Profile) -> Option<Timestamp> {
-    row.fault(profile)
-        .and_then(|(_, at)| at.checked_add(BUNDLE_RETRY).ok())
+    let (_, at) = row.fault(profile)?;
+    let new_until = row.first_seen.and_then(|seen| seen.checked_add(NEW_FOR).ok());
+    let retry = if new_until.is_some_and(|until| at < until) {
+        NEW_BUNDLE_RETRY
+    } else {
+        BUNDLE_RETRY
+    };
+    at.checked_add(retry).ok()
 }
 
 /// Whether a bundle may be asked for: one that could not be had a short while ago may not.
@@ -380,6 +390,16 @@ mod tests {
         ] {
             row.faults = [Some((BundleFault::Missing, at(NOW - ago))), None];
             assert_eq!(decide(&row), wanted, "{ago} seconds ago");
+        }
+        for (seen_ago, failed_ago, wanted) in [
+            (30, 19, Next::WithoutKeys),
+            (30, 20, Next::Begins(Profile::Legacy)),
+            (330, 31, Next::Begins(Profile::Legacy)),
+            (330, 30, Next::WithoutKeys),
+        ] {
+            row.first_seen = Some(at(NOW - seen_ago));
+            row.faults = [Some((BundleFault::Missing, at(NOW - failed_ago))), None];
+            assert_eq!(decide(&row), wanted, "new {seen_ago} seconds ago, {failed_ago}");
         }
         // The other generation is a way round.
         row.faults = [Some((BundleFault::Missing, at(NOW))), None];

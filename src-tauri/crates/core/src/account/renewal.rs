@@ -113,7 +113,15 @@ impl Online<'_> {
         if bundle.identity() != own.identity.public() {
             return Ok(Some((Renewed::Copied, highest)));
         }
-        if !omemo::ever_made(&mut batch.write, self.account, highest.0, highest.1).await? {
+        if !omemo::ever_made(
+            &mut batch.write,
+            self.account,
+            bundle.profile(),
+            highest.0,
+            highest.1,
+        )
+        .await?
+        {
             return Ok(Some((Renewed::Restored, highest)));
         }
         // Two copies that went on from the same place give the same ids to keys of their own.

@@ -13,12 +13,13 @@ pub(super) fn store(name: &str, secret: &str) -> Result<()> {
         .map_err(|error| unavailable(&error))
 }
 
-/// Finds a secret. Errors: `keychain_unavailable`; `key_missing` if there is none by that name.
-pub(super) fn load(name: &str) -> Result<String> {
-    entry(name)?.get_password().map_err(|error| match error {
-        KeychainError::NoEntry => Error::new(Code::KeyMissing, "the keychain has no key for this profile"),
-        other => unavailable(&other),
-    })
+/// Finds a secret; none if there is none by that name. Errors: `keychain_unavailable`.
+pub(super) fn load(name: &str) -> Result<Option<String>> {
+    match entry(name)?.get_password() {
+        Ok(secret) => Ok(Some(secret)),
+        Err(KeychainError::NoEntry) => Ok(None),
+        Err(error) => Err(unavailable(&error)),
+    }
 }
 
 fn entry(name: &str) -> Result<Entry> {

@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod archive;
 pub(crate) mod chats;
 pub(crate) mod contacts;
+pub(crate) mod epoch;
 pub(crate) mod files;
 pub(crate) mod messages;
 pub(crate) mod omemo;

@@ -59,25 +59,43 @@ pub(crate) async fn own(db: &mut Connection, account: AccountId) -> Result<Optio
     .transpose()
 }
 
-/// Whether ids as high as these were ever given to prekeys of ours.
+/// Whether the database was found to be an older copy of itself, and our device has not begun anew since.
+pub(crate) async fn is_rolled_back(db: &mut Connection, account: AccountId) -> Result<bool> {
+    let flag = sqlx::query_scalar("SELECT rolled_back FROM omemo_own WHERE account = ?")
+        .bind(account)
+        .fetch_optional(db)
+        .await?;
+    Ok(flag.unwrap_or_default())
+}
+
+/// Whether we can have published a bundle with this signed prekey and no higher one-time prekey than this: we gave out ids
+/// as high, and no others since the server took what we began anew with.
 pub(crate) async fn ever_made(
     db: &mut Connection,
     account: AccountId,
+    of: Profile,
     signed: PreKeyId,
     one_time: PreKeyId,
 ) -> Result<bool> {
     Ok(sqlx::query_scalar(
-        "SELECT next_signed_prekey > ? AND next_prekey > ? FROM omemo_own WHERE account = ?",
+        "SELECT next_signed_prekey > ?2 AND next_prekey > ?3 AND (first_signed_prekey <= ?2 OR NOT EXISTS
+             (SELECT 1 FROM omemo_published WHERE account = ?1 AND profile = ?4))
+         FROM omemo_own WHERE account = ?1",
     )
+    .bind(account)
     .bind(i64::from(signed.0))
     .bind(i64::from(one_time.0))
-    .bind(account)
+    .bind(encryption(of))
     .fetch_optional(db)
     .await?
     .unwrap_or_default())
 }
 
-/// Forgets all prekeys and all sessions. New prekeys get ids above these, which another copy of this device has given out.
+/// Ids that are left out for what another copy of this device has given out unseen.
+const LEFT_OUT: (i64, i64) = (100, 10_000);
+
+/// Forgets all prekeys and all sessions. New prekeys get ids far above these, which another copy of this device has given
+/// out.
 pub(crate) async fn forget_keys(
     write: &mut Write,
     account: AccountId,
@@ -93,11 +111,15 @@ pub(crate) async fn forget_keys(
         sqlx::query(sql).bind(account).execute(&mut **write).await?;
     }
     sqlx::query(
-        "UPDATE omemo_own SET next_signed_prekey = max(next_signed_prekey, ? + 1), next_prekey = max(next_prekey, ? + 1)
-         WHERE account = ?",
+        "UPDATE omemo_own SET next_signed_prekey = max(next_signed_prekey, ?1) + ?2,
+             first_signed_prekey = max(next_signed_prekey, ?1) + ?2, next_prekey = max(next_prekey, ?3) + ?4,
+             rolled_back = 0
+         WHERE account = ?5",
     )
     .bind(i64::from(signed.0))
+    .bind(LEFT_OUT.0)
     .bind(i64::from(one_time.0))
+    .bind(LEFT_OUT.1)
     .bind(account)
     .execute(&mut **write)
     .await?;

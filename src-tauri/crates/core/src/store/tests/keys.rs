@@ -3,6 +3,7 @@
 use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
+use crate::account::show_devices;
 use crate::model::{BundleFault, DeviceFailure, Reach, UndecryptableReason};
 use crate::store::omemo::{Due, What};
 
@@ -189,11 +190,12 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
     async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> crate::model::Device {
         let row = omemo::device(write, scene.account, of, device).await;
         let row = row.expect("asked").expect("known");
-        // What sending makes of it is decided, and tested, in `account/reach.rs`.
-        row.show(Reach::Untried)
+        let mut all = show_devices(vec![row], None, at(7));
+        all.pop().expect("the device")
     }
     let first = shown(&mut write, &scene, &juliet, device).await;
     assert_eq!((first.active, first.first_seen), (true, Some(at(0))));
+    assert_eq!(first.reach, Reach::Untried);
 
     let fault = Some((BundleFault::Missing, at(1)));
     let noted = omemo::set_bundle_fault(&mut write, account, &juliet, of_device, fault).await;
@@ -217,6 +219,7 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
         let now = shown(&mut write, &scene, &juliet, device).await;
         assert_eq!(now.last_failure.map(|failure| failure.reason), Some(kept));
         assert_eq!((now.active, now.bundle_fault), (true, Some(BundleFault::Missing)));
+        assert_eq!(now.reach, Reach::NoKeys);
     }
     omemo::forget_faults(&mut write, account, &juliet)
         .await
@@ -224,9 +227,12 @@ async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reache
     omemo::take_off_lists(&mut write, account, &juliet, device)
         .await
         .expect("taken off");
+    let gone = shown(&mut write, &scene, &juliet, device).await;
+    assert_eq!((gone.active, gone.reach), (false, Reach::Inactive));
     list(&mut write, &scene, &juliet, [device]).await;
     let again = shown(&mut write, &scene, &juliet, device).await;
     assert_eq!((again.active, again.bundle_fault), (true, None));
+    assert_eq!(again.reach, Reach::Untried);
 }
 
 #[tokio::test]
