@@ -151,6 +151,39 @@ async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_omemo_2() {
     the_other_side_lost_its_keys("omemo2").await;
 }
 
+/// His disk comes back from yesterday, and his program does not notice: what he writes uses keys that Alice has used up.
+async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "at first", encryption).await;
+    bob.stop().await;
+    let copy = bob.state_file().with_extension("copy");
+    fs::copy(bob.state_file(), &copy).expect("a copy of Bob's keys");
+    bob.start_again().await;
+    to_alice(&mut alice, &mut bob, "with the next key", encryption).await;
+    talk(&mut alice, &mut bob, "later", encryption).await;
+    bob.stop().await;
+    fs::copy(&copy, bob.state_file()).expect("Bob's keys are there");
+    bob.start_again().await;
+
+    bob.send(ALICE, "that cannot be read", encryption).await;
+    bob.event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    let rows = unread_for(&mut alice, "no_session").await;
+    assert_eq!(rows.len(), 1, "what was lost is one row");
+    assert_eq!(rows[0]["undecryptable"]["repaired"], true);
+    talk(&mut alice, &mut bob, "at last", encryption).await;
+}
+
+#[tokio::test]
+async fn the_other_side_put_back_an_older_copy_and_that_is_mended_at_once_in_the_legacy_namespace() {
+    the_other_side_puts_back_an_older_copy("omemo1").await;
+}
+
+#[tokio::test]
+async fn the_other_side_put_back_an_older_copy_and_that_is_mended_at_once_in_omemo_2() {
+    the_other_side_puts_back_an_older_copy("omemo2").await;
+}
+
 async fn sessions_are_reset_while_something_is_under_way(encryption: &'static str) {
     let (_server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "at first", encryption).await;

@@ -5,7 +5,7 @@ CREATE TABLE epoch (
 ) STRICT;
 INSERT INTO epoch VALUES (1, 0);
 
--- This device is to begin anew at its next session, since the database was found to be an older copy.
-ALTER TABLE omemo_own ADD COLUMN rolled_back INTEGER NOT NULL DEFAULT 0;
+-- Why this device is to begin anew at its next session, 'copied' or 'restored'.
+ALTER TABLE omemo_own ADD COLUMN renewal TEXT;
 -- The first id of a signed prekey that was given out since it last began anew.
 ALTER TABLE omemo_own ADD COLUMN first_signed_prekey INTEGER NOT NULL DEFAULT 0;

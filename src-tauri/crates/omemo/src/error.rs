@@ -13,6 +13,9 @@ pub enum DecryptError {
     /// This message was opened before: ignore in silence, never heal.
     #[error("this message was received before")]
     Duplicate,
+    /// Another message was opened with the key of this one: the sender's disk was set back, or somebody made this up.
+    #[error("another message was received with the same key")]
+    KeyReused,
     /// So many messages were missing that the key of this one was given up; or it is one of those around it that were
     /// opened long ago. Never heal.
     #[error("the key of this late message was given up")]
@@ -54,6 +57,7 @@ impl DecryptError {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate",
+            Self::KeyReused => "key-reused",
             Self::GivenUp => "given-up",
             Self::NoSession => "no-session",
             Self::UnknownPreKey => "unknown-prekey",
@@ -73,6 +77,7 @@ impl DecryptError {
         matches!(
             self,
             Self::NoSession
+                | Self::KeyReused
                 | Self::UnknownPreKey
                 | Self::UnknownSignedPreKey
                 | Self::BadMac

@@ -37,7 +37,7 @@ pub use prekey::{
     SIGNED_PREKEY_ROTATE_SECONDS, SignedPreKey, generate_prekeys,
 };
 pub use profile::{DEVICE_LIST_ITEM, Profile};
-pub use ratchet::{HEARTBEAT_AFTER, MAX_CHAINS, MAX_SKIP, MAX_STORED_KEYS};
+pub use ratchet::{HEARTBEAT_AFTER, MAX_CHAINS, MAX_OPENED, MAX_SKIP, MAX_STORED_KEYS};
 pub use session::{
     Decrypted, Effects, KeyElement, LocalPreKeys, MAX_ARCHIVED, MAX_STEPS_PER_MESSAGE, PreKeyIds,
     SessionRecord, decrypt_key, encrypt_key, prekey_ids, start_session,

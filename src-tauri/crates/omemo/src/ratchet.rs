@@ -16,6 +16,8 @@ pub const MAX_SKIP: u32 = 1_000;
 pub const MAX_STORED_KEYS: usize = 2_000;
 /// How many receiving chains of one session are kept.
 pub const MAX_CHAINS: usize = 5;
+/// Of how many messages of a chain that were opened last it is known which they were.
+pub const MAX_OPENED: usize = 64;
 /// From this receive counter on a heartbeat is wanted, once per ratchet key of the peer (XEP-0384 §6).
 pub const HEARTBEAT_AFTER: u32 = 53;
 
@@ -77,6 +79,20 @@ struct ReceivingChain {
     given_up: u32,
     /// Rising.
     skipped: Vec<SkippedKey>,
+    /// How many messages it has, as the peer said when the next chain began. Two C libraries tell one too few, so nothing
+    /// is given up for it; a message beyond that was not overtaken is a sign that the peer's disk was set back.
+    end: Option<u32>,
+    /// The messages that were opened last.
+    #[zeroize(skip)]
+    opened: Vec<OpenedMessage>,
+}
+
+/// What tells a message that came again from another one under the same key.
+#[derive(Clone, Copy)]
+struct OpenedMessage {
+    n: u32,
+    /// The beginning of its tag.
+    tag: [u8; 8],
 }
 
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -89,6 +105,8 @@ struct SkippedKey {
 pub(crate) struct Received {
     pub(crate) plaintext: Zeroizing<Vec<u8>>,
     pub(crate) heartbeat_wanted: bool,
+    /// The peer sends on a chain that it had left behind.
+    pub(crate) peer_went_back: bool,
 }
 
 /// The active side's session (X3DH §3.3).
@@ -216,6 +234,19 @@ impl SendingChain {
 }
 
 impl ReceivingChain {
+    const fn new(ratchet_key: &[u8; 32], chain: &[u8; 32]) -> Self {
+        Self {
+            ratchet_key: *ratchet_key,
+            chain: *chain,
+            n: 0,
+            heartbeat_reported: false,
+            given_up: 0,
+            skipped: Vec::new(),
+            end: None,
+            opened: Vec::new(),
+        }
+    }
+
     /// The seed of message `n`, with the keys skipped on the way kept. `budget` bounds the steps.
     fn seed(&mut self, n: u32, budget: &mut u32) -> Result<Zeroizing<[u8; 32]>, DecryptError> {
         let Some(missing) = n.checked_sub(self.n) else {
@@ -244,6 +275,24 @@ impl ReceivingChain {
             Err(_) if n < self.given_up => Err(DecryptError::GivenUp),
             Err(_) => Err(DecryptError::Duplicate),
         }
+    }
+
+    /// Whether an error says that another message was opened with this one's key.
+    fn used_otherwise(&self, message: &RatchetMessage<'_>) -> bool {
+        let opened = self.opened.iter().find(|opened| opened.n == message.n);
+        opened.is_some_and(|opened| !message.tag.starts_with(&opened.tag))
+    }
+
+    /// Notes which message was opened.
+    fn note(&mut self, message: &RatchetMessage<'_>) {
+        if let Some(tag) = message.tag.first_chunk() {
+            self.opened.push(OpenedMessage {
+                n: message.n,
+                tag: *tag,
+            });
+        }
+        let surplus = self.opened.len().saturating_sub(MAX_OPENED);
+        self.opened.drain(..surplus);
     }
 
     /// Gives up the oldest `count` keys of missing messages.
@@ -324,13 +373,21 @@ impl Session {
             .iter()
             .position(|chain| chain.ratchet_key == message.ratchet_key);
         if known.is_none() {
+            if let Some(before) = self.receiving.last_mut() {
+                before.end = Some(message.previous);
+            }
             self.open_receiving_chain(profile, &message.ratchet_key)?;
         }
         let newest = self.receiving.len().saturating_sub(1);
         let at = known.unwrap_or(newest);
         let associated = self.associated(profile, identity, false);
         let chain = self.receiving.get_mut(at).ok_or(DecryptError::NoSession)?;
-        let seed = chain.seed(message.n, budget)?;
+        let seed = match chain.seed(message.n, budget) {
+            Err(DecryptError::Duplicate) if chain.used_otherwise(message) => {
+                return Err(DecryptError::KeyReused);
+            }
+            seed => seed?,
+        };
         let keys = SealingKeys::derive(seed.as_slice(), constants(profile).message);
         if !keys.tag_fits(&[&associated, message.authenticated], message.tag) {
             return Err(DecryptError::BadMac);
@@ -338,6 +395,8 @@ impl Session {
         let plaintext = keys.decrypt(message.ciphertext).ok_or(Malformed("ciphertext"))?;
         let heartbeat_wanted = at == newest && message.n >= HEARTBEAT_AFTER && !chain.heartbeat_reported;
         chain.heartbeat_reported |= heartbeat_wanted;
+        let peer_went_back = chain.end.is_some_and(|end| message.n >= end);
+        chain.note(message);
         if known.is_none() {
             self.open_sending_chain(profile, &message.ratchet_key, rng)?;
         }
@@ -346,6 +405,7 @@ impl Session {
         Ok(Received {
             plaintext,
             heartbeat_wanted,
+            peer_went_back,
         })
     }
 
@@ -353,14 +413,7 @@ impl Session {
         let (root, chain) = root_step(profile, &self.root, &self.sending.secret, ratchet_key)?;
         self.root = *root;
         wipe::reserve(&mut self.receiving, 1);
-        self.receiving.push(ReceivingChain {
-            ratchet_key: *ratchet_key,
-            chain: *chain,
-            n: 0,
-            heartbeat_reported: false,
-            given_up: 0,
-            skipped: Vec::new(),
-        });
+        self.receiving.push(ReceivingChain::new(ratchet_key, &chain));
         Ok(())
     }
 
@@ -427,6 +480,13 @@ impl Session {
                 out.number(key.n);
                 out.bytes(&key.seed);
             }
+            out.byte(u8::from(chain.end.is_some()));
+            chain.end.into_iter().for_each(|end| out.number(end));
+            out.count(chain.opened.len());
+            for opened in &chain.opened {
+                out.number(opened.n);
+                out.bytes(&opened.tag);
+            }
         }
     }
 
@@ -479,6 +539,14 @@ impl ReceivingChain {
             let (n, seed) = (input.number()?, input.array()?);
             Ok::<_, Malformed>(SkippedKey { n, seed })
         })?;
+        let (mut end, mut opened) = (None, Vec::new());
+        if version >= 3 {
+            end = input.flag()?.then(|| input.number()).transpose()?;
+            for _ in 0..input.count(MAX_OPENED)? {
+                let (n, tag) = (input.number()?, input.array()?);
+                opened.push(OpenedMessage { n, tag });
+            }
+        }
         Ok(Self {
             ratchet_key,
             chain,
@@ -486,6 +554,8 @@ impl ReceivingChain {
             heartbeat_reported,
             given_up,
             skipped,
+            end,
+            opened,
         })
     }
 }

@@ -18,8 +18,9 @@ pub const MAX_ARCHIVED: usize = 40;
 /// How many chain steps one message may cost over all sessions of a record.
 pub const MAX_STEPS_PER_MESSAGE: u32 = 4_000;
 
-/// The version of the stored form. Version 1 did not know up to where keys were given up.
-const RECORD_VERSION: u8 = 2;
+/// The version of the stored form. Version 1 did not know up to where keys were given up, version 2 not which messages were
+/// opened last.
+const RECORD_VERSION: u8 = 3;
 
 /// All sessions with one remote device in one generation, and the identity key they are pinned to. Stored by
 /// (remote address, device, profile). Cloning is cheap.
@@ -172,6 +173,9 @@ pub struct Effects {
     pub new_session: bool,
     /// The peer sent long without an answer: send an empty message. Reported once per ratchet key.
     pub heartbeat_wanted: bool,
+    /// The peer sent on a chain that it had left behind: unless this message was overtaken on its way, the peer's disk was
+    /// set back and it cannot open what we send. A new session helps, if the message is live and certainly no replay.
+    pub peer_went_back: bool,
 }
 
 /// Starts a session as the active side (X3DH) with a randomly picked prekey. An older record's sessions are kept
@@ -328,6 +332,7 @@ impl Inbound<'_> {
             key_material: received.plaintext,
             effects: Effects {
                 heartbeat_wanted: received.heartbeat_wanted,
+                peer_went_back: received.peer_went_back,
                 ..Effects::default()
             },
         })
@@ -357,6 +362,7 @@ impl Inbound<'_> {
                 consumed_prekey: Some(one_time),
                 new_session: true,
                 heartbeat_wanted: received.heartbeat_wanted,
+                peer_went_back: false,
             },
         })
     }

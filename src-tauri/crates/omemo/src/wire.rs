@@ -21,6 +21,8 @@ pub(crate) struct RatchetMessage<'a> {
     pub(crate) ratchet_key: [u8; 32],
     /// The number of this message in its chain, from 0.
     pub(crate) n: u32,
+    /// How many messages the sender says that the chain before had; two C libraries in wide use tell one too few.
+    pub(crate) previous: u32,
     pub(crate) ciphertext: &'a [u8],
     /// What the tag covers, besides the associated data.
     pub(crate) authenticated: &'a [u8],
@@ -132,12 +134,10 @@ pub(crate) fn read_message(profile: Profile, bytes: &[u8]) -> Result<RatchetMess
         Profile::Legacy => (one, two, three),
         Profile::Omemo2 => (three, one, two),
     };
-    // The length of the previous chain is checked for form only. Two C libraries in wide use tell one too few, so
-    // nothing may be concluded from it; old chains are kept instead.
-    pn.number("previous counter")?;
     Ok(RatchetMessage {
         ratchet_key: primitives::read_public_key(key.bytes("ratchet key")?)?,
         n: n.number("counter")?,
+        previous: pn.number("previous counter")?,
         ciphertext: four.bytes("ciphertext")?,
         authenticated,
         tag,

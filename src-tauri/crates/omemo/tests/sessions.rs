@@ -10,8 +10,8 @@ mod support;
 
 use support::{Device, Repeatable, acquaint, acquainted, both};
 use waxwing_omemo::{
-    DecryptError, HEARTBEAT_AFTER, KeyElement, MAX_ARCHIVED, MAX_CHAINS, MAX_SKIP, MAX_STORED_KEYS, PreKeyId,
-    Profile, SessionRecord, seal_empty,
+    DecryptError, HEARTBEAT_AFTER, KeyElement, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_SKIP,
+    MAX_STORED_KEYS, PreKeyId, Profile, SessionRecord, seal_empty,
 };
 
 #[test]
@@ -23,6 +23,57 @@ fn a_message_opens_once_and_its_repetition_is_a_duplicate() {
         let before = bob.stored.clone();
         assert_eq!(bob.read(&key), Err(DecryptError::Duplicate));
         assert_eq!(bob.stored, before);
+    });
+}
+
+#[test]
+fn a_peer_whose_disk_was_set_back_is_told_from_one_that_repeats_itself() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        let yesterday = alice.stored.clone();
+        let before: Vec<_> = (0..3).map(|number| alice.send(&number.to_string())).collect();
+        for key in &before {
+            assert!(!bob.open(key).unwrap().effects.peer_went_back);
+        }
+        let answer = bob.send("answer");
+        alice.read(&answer).unwrap();
+        let next = alice.send("in the next chain");
+        assert!(!bob.open(&next).unwrap().effects.peer_went_back);
+
+        // What she sends then uses keys that are used up; what he had is a repetition still.
+        alice.stored = yesterday;
+        for old in &before {
+            let stored = bob.stored.clone();
+            let key = alice.send("after she went back");
+            assert_eq!(bob.read(&key), Err(DecryptError::KeyReused));
+            assert!(DecryptError::KeyReused.healing_helps());
+            assert_eq!(bob.read(old), Err(DecryptError::Duplicate));
+            assert_eq!(bob.stored, stored);
+        }
+        // Then keys that nobody used.
+        let key = alice.send("farther than she came");
+        assert!(bob.open(&key).unwrap().effects.peer_went_back);
+    });
+}
+
+#[test]
+fn of_a_long_chain_so_many_messages_are_told_apart_as_the_limit_says() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        let yesterday = alice.stored.clone();
+        for _ in 0..=MAX_OPENED {
+            let key = alice.send("x");
+            bob.read(&key).unwrap();
+        }
+        let size = bob.stored.as_ref().unwrap().len();
+        alice.stored = yesterday;
+        assert_eq!(bob.read(&alice.send("y")), Err(DecryptError::Duplicate));
+        assert_eq!(bob.read(&alice.send("y")), Err(DecryptError::KeyReused));
+        for _ in 1..MAX_OPENED {
+            alice.send("y");
+        }
+        bob.read(&alice.send("z")).unwrap();
+        assert_eq!(bob.stored.unwrap().len(), size);
     });
 }
 

@@ -72,18 +72,31 @@ impl Online<'_> {
         if !live || !helps {
             return Ok(());
         }
+        let of_device = (device, omemo::profile(encryption)?);
+        self.heal(batch, chat, text, of_device, now).await
+    }
+
+    /// The session with the device that sent this is replaced, unless that was tried just before.
+    pub(super) async fn heal(
+        &self,
+        batch: &mut Batch,
+        chat: ChatId,
+        text: &Text,
+        of_device: (DeviceId, Profile),
+        now: Timestamp,
+    ) -> Result<()> {
+        let (sender, device) = (&text.sender, of_device.0);
         let row = omemo::device(&mut batch.write, self.account, sender, device).await?;
         let Some(row) = row.filter(|row| row.trust != Some(Trust::Untrusted)) else {
             return Ok(());
         };
         let just_before = row
             .healed_at
-            .is_some_and(|healed| at <= healed || now.duration_since(healed) < HEAL_AFTER);
+            .is_some_and(|healed| text.sent_at <= healed || now.duration_since(healed) < HEAL_AFTER);
         if just_before || !batch.acquainted(self.account, &self.own, chat, sender).await? {
             return Ok(());
         }
         omemo::healed(&mut batch.write, self.account, sender, device, now).await?;
-        let of_device = (device, omemo::profile(encryption)?);
         self.owe(batch, sender, of_device, What::Heal).await
     }
 

@@ -45,6 +45,8 @@ pub(super) enum Opened {
 pub(super) struct Wanted {
     /// The device is to be answered with an empty message.
     pub(super) answer: Option<(DeviceId, Profile)>,
+    /// The device cannot open what it is sent in the session that there is.
+    pub(super) heal: Option<(DeviceId, Profile)>,
     /// A prekey is gone that was offered in this generation.
     pub(super) bundle_behind: Option<Profile>,
     /// Whose keys are trusted otherwise than before, by what the device said.
@@ -295,6 +297,9 @@ async fn after(
     Ok(Wanted {
         answer: (effects.new_session || effects.heartbeat_wanted)
             .then_some((element.sender, element.profile)),
+        heal: effects
+            .peer_went_back
+            .then_some((element.sender, element.profile)),
         bundle_behind,
         trust_of: BTreeSet::new(),
     })
@@ -350,9 +355,10 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
     Some(match error {
         DecryptError::Duplicate => return None,
         DecryptError::NotForThisDevice => UndecryptableReason::NotForThisDevice,
-        DecryptError::NoSession | DecryptError::TooManySkipped | DecryptError::BadMac => {
-            UndecryptableReason::NoSession
-        }
+        DecryptError::NoSession
+        | DecryptError::KeyReused
+        | DecryptError::TooManySkipped
+        | DecryptError::BadMac => UndecryptableReason::NoSession,
         DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey | DecryptError::GivenUp => {
             UndecryptableReason::KeyGone
         }

@@ -276,6 +276,9 @@ impl Online<'_> {
                 {
                     self.owe(batch, &text.sender, of_device, What::Answer).await?;
                 }
+                if let Some(of_device) = wanted.heal.filter(|_| !arrival.catching_up) {
+                    self.heal(batch, chat, text, of_device, now).await?;
+                }
                 match opened {
                     Opened::Nothing | Opened::Duplicate => return Ok(None),
                     // What devices tell each other is for some of them only, and nothing for people.

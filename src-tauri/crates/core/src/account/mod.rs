@@ -516,6 +516,21 @@ impl Task {
         accounts::get(&mut *self.core.store.read().await?, self.account).await
     }
 
+    /// Another program bears our resource's name, which is random, so that it uses a copy of this profile: this one becomes
+    /// another device. Not twice in a row: then it is a server that lets everybody in only once.
+    async fn part_from_copy(&mut self) -> bool {
+        match renewal::part_from_copy(&self.core, self.account, jiff::Timestamp::now()).await {
+            Ok(parted) => {
+                self.left = Left::default();
+                parted
+            }
+            Err(error) => {
+                log_failure("parting from a copy of the profile", &error);
+                false
+            }
+        }
+    }
+
     async fn lost(&mut self, lost: &Disconnected, failures: &mut Failures) -> Retry {
         tracing::warn!(
             account = self.account.0,
@@ -535,6 +550,11 @@ impl Task {
                 condition: StreamCondition::Conflict,
                 ..
             } if self.given_up.take().is_some_and(|at| at.elapsed() < LATE) => Retry::BackOff,
+            // Or by one that goes on with a copy of this profile.
+            Disconnected::Stream {
+                condition: StreamCondition::Conflict,
+                ..
+            } if self.part_from_copy().await => Retry::Soon,
             // Not the network: the server lets us in and throws us out.
             other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),

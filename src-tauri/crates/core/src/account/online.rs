@@ -139,10 +139,10 @@ pub(super) struct Session {
 impl Session {
     /// A session of which nothing is known yet but what the server said in earlier ones.
     pub(super) async fn begin(db: &mut crate::store::Connection, account: AccountId) -> Result<Self> {
-        let rolled_back = omemo::is_rolled_back(db, account).await?;
+        let renewal = omemo::renewal(db, account).await?;
         Ok(Self {
             stanza_ids: archive::stanza_ids(db, account).await?,
-            renewal: rolled_back.then_some((Renewed::Restored, (PreKeyId(0), PreKeyId(0)))),
+            renewal: renewal.map(|why| (why, (PreKeyId(0), PreKeyId(0)))),
             ..Self::default()
         })
     }

@@ -13,20 +13,40 @@ use super::iq::Ask;
 use super::keys;
 use super::online::Online;
 use super::publishing::Step;
+use crate::Core;
 use crate::error::Result;
-use crate::model::Renewed;
+use crate::model::{AccountId, Renewed};
 use crate::store::omemo::{self, Due, What};
-use crate::store::{archive, chats};
+use crate::store::{accounts, archive, chats, sessions};
 use crate::xep::pubsub;
 
 /// So often the signed prekey's age is looked at while the account is online.
 pub(super) const LOOK_AFTER_KEYS: Duration = Duration::from_secs(6 * 3600);
 /// A device that is found to be an older copy of itself twice within this time is used by two programs.
 const AGAIN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// What was parted from a copy is not parted again within this time.
+const PARTED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Who sent something within this time hears by itself that the session with it began anew.
 const LIVELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Ids that we give out stay far below this; what is above was never ours, whatever a server says.
 const HIGHEST_ID: u32 = 1 << 30;
+
+/// Another program was seen to use a copy of this profile: our next session bears another name, and our device begins anew
+/// in it. False if that was done lately.
+pub(super) async fn part_from_copy(core: &Core, account: AccountId, now: Timestamp) -> Result<bool> {
+    let mut write = core.store.write().await?;
+    let last = omemo::renewed_at(&mut write, account).await?;
+    let lately = last.is_some_and(|at| now.duration_since(at) < PARTED_FOR);
+    if lately || omemo::renewal(&mut write, account).await? == Some(Renewed::Copied) {
+        return Ok(false);
+    }
+    accounts::rename_user_agent(&mut write, account, &crate::secret::random_uuid()?).await?;
+    omemo::set_renewal(&mut write, account, Renewed::Copied).await?;
+    sessions::end(&mut write, account).await?;
+    write.commit().await?;
+    tracing::warn!("another program uses a copy of this profile");
+    Ok(true)
+}
 
 impl Online<'_> {
     /// A signed prekey that is a week old is replaced, also while the program stays online for longer.

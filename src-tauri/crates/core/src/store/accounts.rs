@@ -365,6 +365,17 @@ pub(crate) async fn set_token(write: &mut Write, account: AccountId, token: Opti
     Ok(())
 }
 
+/// Gives the program another id, and with it another name to its sessions. What the server knows under the old one is
+/// another program's from now on.
+pub(crate) async fn rename_user_agent(write: &mut Write, account: AccountId, user_agent: &str) -> Result<()> {
+    sqlx::query("UPDATE account SET user_agent = ? WHERE id = ?")
+        .bind(user_agent)
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    set_token(write, account, None).await
+}
+
 /// Names this installation of the account for good.
 pub(crate) async fn set_user_agent(write: &mut Write, account: AccountId, user_agent: &str) -> Result<()> {
     sqlx::query("UPDATE account SET user_agent = coalesce(user_agent, ?) WHERE id = ?")

@@ -20,7 +20,10 @@ pub(crate) async fn set(write: &mut Write, epoch: i64) -> Result<()> {
 /// The database is an older copy of itself: every device of ours is to begin anew, and what is stored of sessions with
 /// servers is not where they are.
 pub(crate) async fn set_rolled_back(write: &mut Write) -> Result<()> {
-    for sql in ["UPDATE omemo_own SET rolled_back = 1", "DELETE FROM session"] {
+    for sql in [
+        "UPDATE omemo_own SET renewal = 'restored' WHERE renewal IS NULL",
+        "DELETE FROM session",
+    ] {
         sqlx::query(sql).execute(&mut **write).await?;
     }
     Ok(())

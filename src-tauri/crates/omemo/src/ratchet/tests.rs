@@ -93,13 +93,10 @@ fn a_chain_steps_as_recorded_and_its_seed_gives_the_recorded_keys() {
 
 #[test]
 fn counters_end_before_they_wrap() {
-    let chain = |n| ReceivingChain {
-        ratchet_key: [1; 32],
-        chain: [2; 32],
-        n,
-        heartbeat_reported: false,
-        given_up: 0,
-        skipped: Vec::new(),
+    let chain = |n| {
+        let mut chain = ReceivingChain::new(&[1; 32], &[2; 32]);
+        chain.n = n;
+        chain
     };
     let open = |from: u32, n: u32| chain(from).seed(n, &mut 4_000).map(|_| ());
     assert_eq!(open(u32::MAX - 1, u32::MAX - 1), Ok(()));
@@ -133,14 +130,7 @@ fn counters_end_before_they_wrap() {
 
 #[test]
 fn no_more_steps_are_gone_than_the_budget_holds() {
-    let mut chain = ReceivingChain {
-        ratchet_key: [1; 32],
-        chain: [2; 32],
-        n: 0,
-        heartbeat_reported: false,
-        given_up: 0,
-        skipped: Vec::new(),
-    };
+    let mut chain = ReceivingChain::new(&[1; 32], &[2; 32]);
     let mut budget = 10;
     assert_eq!(
         chain.seed(10, &mut budget).err(),

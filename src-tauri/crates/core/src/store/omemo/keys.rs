@@ -59,13 +59,24 @@ pub(crate) async fn own(db: &mut Connection, account: AccountId) -> Result<Optio
     .transpose()
 }
 
-/// Whether the database was found to be an older copy of itself, and our device has not begun anew since.
-pub(crate) async fn is_rolled_back(db: &mut Connection, account: AccountId) -> Result<bool> {
-    let flag = sqlx::query_scalar("SELECT rolled_back FROM omemo_own WHERE account = ?")
+/// Why our device is to begin anew with its keys, if it is.
+pub(crate) async fn renewal(db: &mut Connection, account: AccountId) -> Result<Option<Renewed>> {
+    let renewal: Option<Option<Renewed>> =
+        sqlx::query_scalar("SELECT renewal FROM omemo_own WHERE account = ?")
+            .bind(account)
+            .fetch_optional(db)
+            .await?;
+    Ok(renewal.flatten())
+}
+
+/// Our device is to begin anew with its keys at the next session.
+pub(crate) async fn set_renewal(write: &mut Write, account: AccountId, why: Renewed) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET renewal = ? WHERE account = ?")
+        .bind(why)
         .bind(account)
-        .fetch_optional(db)
+        .execute(&mut **write)
         .await?;
-    Ok(flag.unwrap_or_default())
+    Ok(())
 }
 
 /// Whether we can have published a bundle with this signed prekey and no higher one-time prekey than this: we gave out ids
@@ -113,7 +124,7 @@ pub(crate) async fn forget_keys(
     sqlx::query(
         "UPDATE omemo_own SET next_signed_prekey = max(next_signed_prekey, ?1) + ?2,
              first_signed_prekey = max(next_signed_prekey, ?1) + ?2, next_prekey = max(next_prekey, ?3) + ?4,
-             rolled_back = 0
+             renewal = NULL
          WHERE account = ?5",
     )
     .bind(i64::from(signed.0))
