@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, items};
+use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -97,6 +97,58 @@ async fn an_older_copy_of_a_profile_begins_anew_by_itself_in_the_legacy_namespac
 #[tokio::test]
 async fn an_older_copy_of_a_profile_begins_anew_by_itself_in_omemo_2() {
     an_older_copy_is_restored("omemo2").await;
+}
+
+async fn a_profile_is_used_twice(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = scene(encryption).await;
+    talk(&mut alice, &mut bob, "at first", encryption).await;
+    alice.stop().await;
+    let mut twin = alice.twin().await;
+    twin.wait_online().await;
+    alice.start_again().await;
+    alice.wait_online().await;
+
+    // What one of them writes the other one sees as its own, and becomes a device of its own.
+    to_bob(&mut alice, &mut bob, "from the first computer", encryption).await;
+    let copied = |list: &Value| items(list).iter().any(|account| account["renewed"] == "copied");
+    twin.until("the copy is noticed", "list_accounts", json!({}), copied)
+        .await;
+    let account = alice.account.clone();
+    let of_alice = json!({ "account": account, "address": ALICE });
+    let two = |list: &Value| items(list).iter().filter(|d| d["active"] == true).count() == 2;
+    for person in [&mut alice, &mut twin] {
+        person
+            .until("two devices", "list_devices", of_alice.clone(), two)
+            .await;
+    }
+    until("Bob knows both devices", LONG, async || {
+        (bob.devices(ALICE).await.len() == 2).then_some(())
+    })
+    .await;
+    // Both read all that is written from then on, by Bob and by each other.
+    for round in 0..3 {
+        let body = format!("from Bob to both {round}");
+        bob.send(ALICE, &body, encryption).await;
+        assert_eq!(alice.hears(&body).await["encryption"], encryption);
+        assert_eq!(twin.hears(&body).await["encryption"], encryption);
+        let (mut writing, mut reading) = (&mut alice, &mut twin);
+        for who in ["first", "second"] {
+            let body = format!("from the {who} computer {round}");
+            to_bob(writing, &mut bob, &body, encryption).await;
+            assert_eq!(reading.hears(&body).await["encryption"], encryption, "{body}");
+            (writing, reading) = (reading, writing);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_profile_that_two_programs_use_becomes_two_devices_in_the_legacy_namespace() {
+    a_profile_is_used_twice("omemo1").await;
+}
+
+#[tokio::test]
+async fn a_profile_that_two_programs_use_becomes_two_devices_in_omemo_2() {
+    a_profile_is_used_twice("omemo2").await;
 }
 
 async fn a_database_is_gone(encryption: &'static str) {

@@ -108,6 +108,17 @@ impl Client {
         self.reads(&address, body).await;
     }
 
+    /// The same, whatever the messenger stores of earlier times meanwhile.
+    pub async fn say_at_last(&mut self, to: &str, body: &str) {
+        self.ask("say", json!({ "to": to, "body": body })).await;
+        let own = |e: &Value| e["event"] == "message" && e["body"] == body;
+        if self.lines.take(own, LONG).await.is_none() {
+            self.lines
+                .fail(&format!("did not store {body:?} within {LONG:?}"));
+        }
+        self.lines.forget_events();
+    }
+
     /// Waits until the messenger has stored its next message, which must be this one, and encrypted.
     pub async fn reads(&mut self, from: &str, body: &str) {
         let Some(message) = self.lines.take(|e| e["event"] == "message", LONG).await else {
@@ -131,6 +142,16 @@ impl Client {
     /// Throws away the keys and sessions of the messenger, which must not run.
     pub async fn lose_keys(&mut self) {
         self.ask("lose_keys", json!({})).await;
+    }
+
+    /// Keeps a copy of all files of the messenger, which must not run.
+    pub async fn back_up(&mut self) {
+        self.ask("back_up", json!({})).await;
+    }
+
+    /// Goes back to the copy. The messenger must not run.
+    pub async fn restore(&mut self) {
+        self.ask("restore", json!({})).await;
     }
 
     async fn ask(&mut self, what: &str, params: Value) {

@@ -33,6 +33,8 @@ macro_rules! every_story_with {
             all_devices_of_both_read_everything
             bob_goes_on_after_losing_his_keys
             alice_goes_on_after_losing_her_profile
+            bob_goes_on_after_putting_back_an_old_copy
+            alice_goes_on_after_putting_back_an_old_copy
         }
     )*};
 }

@@ -274,3 +274,60 @@ pub async fn alice_goes_on_after_losing_her_profile(program: &'static str) {
     scene.alice.restart().await;
     scene.talk("after a restart").await;
 }
+
+/// Alice's row of a message that she could not read, once the session that it was written in has been replaced.
+async fn repaired(person: &mut Person) {
+    let repaired = |list: &Value| {
+        let unread = items(list).iter().filter(|row| !row["undecryptable"].is_null());
+        unread.clone().count() == 1 && unread.clone().all(|row| row["undecryptable"]["repaired"] == true)
+    };
+    let chat = person.chat_with(BOB).await;
+    let params = json!({ "chat": chat, "limit": 50 });
+    person
+        .until("the session has been replaced", "list_messages", params, repaired)
+        .await;
+}
+
+/// Bob puts back an old copy of all his files. His program does nothing about it; hers does when he writes.
+pub async fn bob_goes_on_after_putting_back_an_old_copy(program: &'static str) {
+    let mut scene = Scene::with(program).await;
+    scene.talk("before").await;
+    scene.bob.stop().await;
+    scene.bob.back_up().await;
+    scene.bob.start().await;
+    scene.talk("that the copy does not know").await;
+    scene.bob.stop().await;
+    scene.bob.restore().await;
+    scene.bob.start().await;
+    scene
+        .bob
+        .say_at_last(ALICE, &format!("{MARK} that cannot be read"))
+        .await;
+    repaired(&mut scene.alice).await;
+    scene.talk("afterwards").await;
+    scene.bob.restart().await;
+    scene.talk("after a restart").await;
+}
+
+/// Alice puts back an old copy of her profile, whose key is in no keychain: what the server has tells her.
+pub async fn alice_goes_on_after_putting_back_an_old_copy(program: &'static str) {
+    let mut scene = Scene::with(program).await;
+    scene.talk("before").await;
+    scene.alice.stop().await;
+    scene.alice.profile.back_up();
+    scene.alice.start_again().await;
+    scene.alice.wait_online().await;
+    scene.talk("that the copy does not know").await;
+    scene.alice.stop().await;
+    scene.alice.profile.restore();
+    scene.alice.start_again().await;
+    scene.alice.wait_online().await;
+    let told = |list: &Value| items(list)[0]["renewed"] == "restored";
+    scene
+        .alice
+        .until("the person is told", "list_accounts", json!({}), told)
+        .await;
+    scene.talk("afterwards").await;
+    scene.alice.restart().await;
+    scene.talk("after a restart").await;
+}

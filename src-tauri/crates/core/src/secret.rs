@@ -53,6 +53,12 @@ pub(crate) fn random_id() -> Result<String> {
     Ok(hex(&bytes).to_string())
 }
 
+/// The name of this installation's sessions with a server, which no other installation bears.
+pub(crate) fn random_resource() -> Result<String> {
+    let id: String = random_id()?.chars().take(8).collect();
+    Ok(format!("waxwing-{id}"))
+}
+
 /// A random UUID (RFC 9562 §5.4).
 pub(crate) fn random_uuid() -> Result<String> {
     let mut bytes = [0_u8; 16];

@@ -37,6 +37,8 @@ class Program:
         self.resource = secrets.token_hex(4)
         self.process = None
         self.last_row = 0
+        # How far it was when its files were copied.
+        self.kept_row = 0
 
     def runs(self):
         return self.process is not None
@@ -94,3 +96,16 @@ class Program:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+    def back_up(self):
+        """Keeps a copy of all its files."""
+        self.kept_row = self.last_row
+        for name in ("config", "data"):
+            shutil.copytree(self.home / name, self.home / "backup" / name)
+
+    def restore(self):
+        """Goes back to the copy."""
+        self.last_row = self.kept_row
+        for name in ("config", "data"):
+            shutil.rmtree(self.home / name)
+            shutil.copytree(self.home / "backup" / name, self.home / name)

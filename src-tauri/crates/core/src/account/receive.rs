@@ -145,6 +145,7 @@ impl Online<'_> {
             None => batch.changes.contacts.insert(of.clone()),
         };
         if *of == self.own {
+            batch.changes.account = true;
             self.repair_list(batch, profile).await?;
         }
         Ok(())

@@ -16,6 +16,7 @@ use super::publishing::Step;
 use crate::Core;
 use crate::error::Result;
 use crate::model::{AccountId, Renewed};
+use crate::secret::{random_resource, random_uuid};
 use crate::store::omemo::{self, Due, What};
 use crate::store::{accounts, archive, chats, sessions};
 use crate::xep::pubsub;
@@ -40,7 +41,7 @@ pub(super) async fn part_from_copy(core: &Core, account: AccountId, now: Timesta
     if lately || omemo::renewal(&mut write, account).await? == Some(Renewed::Copied) {
         return Ok(false);
     }
-    accounts::rename_user_agent(&mut write, account, &crate::secret::random_uuid()?).await?;
+    accounts::rename(&mut write, account, &random_uuid()?, &random_resource()?).await?;
     omemo::set_renewal(&mut write, account, Renewed::Copied).await?;
     sessions::end(&mut write, account).await?;
     write.commit().await?;

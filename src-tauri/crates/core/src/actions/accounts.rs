@@ -30,10 +30,7 @@ pub(crate) async fn add(core: &Arc<Core>, params: AddAccount) -> Result<AddedAcc
         connection::port(params.port)?,
     );
     let proxy = params.proxy.as_ref().map(connection::read_proxy).transpose()?;
-    let resource = format!(
-        "waxwing-{}",
-        crate::secret::random_id()?.chars().take(8).collect::<String>()
-    );
+    let resource = crate::secret::random_resource()?;
     let new = NewAccount {
         address: &params.address,
         password: &params.password,

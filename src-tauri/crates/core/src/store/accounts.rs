@@ -365,11 +365,17 @@ pub(crate) async fn set_token(write: &mut Write, account: AccountId, token: Opti
     Ok(())
 }
 
-/// Gives the program another id, and with it another name to its sessions. What the server knows under the old one is
-/// another program's from now on.
-pub(crate) async fn rename_user_agent(write: &mut Write, account: AccountId, user_agent: &str) -> Result<()> {
-    sqlx::query("UPDATE account SET user_agent = ? WHERE id = ?")
+/// Gives this installation another id and its sessions another name. What the server knows under the old ones is another
+/// program's from now on.
+pub(crate) async fn rename(
+    write: &mut Write,
+    account: AccountId,
+    user_agent: &str,
+    resource: &str,
+) -> Result<()> {
+    sqlx::query("UPDATE account SET user_agent = ?, resource = ? WHERE id = ?")
         .bind(user_agent)
+        .bind(resource)
         .bind(account)
         .execute(&mut **write)
         .await?;
