@@ -84,6 +84,7 @@ impl Profile {
     }
 
     /// Another profile with the same in it, as somebody has who copied the folder to another computer.
+    #[must_use]
     pub fn copied(&self) -> Self {
         let copy = Self::with_ca(self.ca_file.clone());
         copy_folder(&self.directory(), &copy.directory());

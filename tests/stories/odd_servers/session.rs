@@ -239,12 +239,12 @@ fn forgetful(honest: Honest) -> Honest {
 }
 
 fn endings() -> Vec<Row> {
-    let mut rows = ended("ends the session", |honest, ending| {
+    let mut rows = ended("ends the session", 2, |honest, ending| {
         forgetful(honest).at(Point::Presence, Act::end(ending))
     });
-    for (again, sees, connections) in [(1..=1, Tries("conflict"), 3), (1..=2, Asks("conflict"), 3)] {
+    for (again, sees, connections) in [(1..=1, Tries("conflict"), 3), (1..=3, Asks("conflict"), 4)] {
         let times = if again.end() > &1 {
-            "and the next one too"
+            "and the next two too"
         } else {
             "once"
         };

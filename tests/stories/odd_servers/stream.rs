@@ -20,10 +20,20 @@ const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
     ("no-such-condition", "stream_failed", None),
 ];
 
-/// A server that does this with each of the stream errors; the script is given the stream's end.
-pub(crate) fn ended(what: &str, script: impl Fn(Honest, &str) -> Honest + Copy + 'static) -> Vec<Row> {
+/// A server that does this with each of the stream errors; the script is given the stream's end. So many connections it
+/// takes until a conflict stops the account: where there was a session, the program comes once more as another device.
+pub(crate) fn ended(
+    what: &str,
+    conflicts: usize,
+    script: impl Fn(Honest, &str) -> Honest + Copy + 'static,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     for (condition, code, attempts) in CONDITIONS {
+        let attempts = if code == "conflict" {
+            Some(conflicts)
+        } else {
+            attempts
+        };
         let sees = if attempts.is_some() {
             Asks(code)
         } else {
@@ -116,7 +126,7 @@ pub(crate) fn rows() -> Vec<Row> {
             .unheard("<auth"),
         );
     }
-    let early = ended("ends the stream before the login", |honest, ending| {
+    let early = ended("ends the stream before the login", 1, |honest, ending| {
         let text = header(&honest.domain) + ending;
         honest.at(Point::Header, Act::end(text))
     });

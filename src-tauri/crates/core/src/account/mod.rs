@@ -402,6 +402,7 @@ impl Task {
             session,
             since: jiff::Timestamp::now(),
             active: !login.inactive,
+            burst_at: None,
         };
         let (end, left) = online.run(&mut self.commands, &self.outbox, restored).await;
         self.left = left;

@@ -1,6 +1,6 @@
 //! An account while it is online.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ use crate::{Core, log_failure};
 const BATCH: usize = 512;
 /// And after this time no further one is taken into it: large stanzas take long, and all accounts share one writer.
 const BATCH_TIME: Duration = Duration::from_millis(50);
+/// A message that comes this soon behind one that was stored is part of a burst: all that comes in this time is stored with
+/// it. A transaction costs as much as many messages.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -158,6 +161,12 @@ pub(super) struct Online<'a> {
     pub(super) since: Timestamp,
     /// Whether the server thinks that the person is looking.
     pub(super) active: bool,
+    /// When messages were last stored.
+    pub(super) burst_at: Option<Instant>,
+}
+
+fn is_message(incoming: &Incoming) -> bool {
+    matches!(incoming, Incoming::Stanza(stanza) if stanza.name() == "message")
 }
 
 impl Online<'_> {
@@ -308,10 +317,12 @@ impl Online<'_> {
         let Some(first) = self.hold_results(first, now) else {
             return Ok(());
         };
+        let mut gathered = self.gather(first).await;
+        let burst = gathered.iter().any(is_message);
         let mut batch = Batch::begin(&self.core.store).await?;
         let until = Instant::now() + BATCH_TIME;
         let mut handled = self.session.archive.take_held();
-        let mut next = Some(first);
+        let mut next = gathered.pop_front();
         let mut count = 0;
         while let Some(incoming) = next.take() {
             if matches!(incoming, Incoming::Stanza(_)) {
@@ -319,7 +330,8 @@ impl Online<'_> {
             }
             self.apply(&mut batch, incoming, now).await?;
             count += 1;
-            if count < BATCH && Instant::now() < until {
+            next = gathered.pop_front();
+            if next.is_none() && count < BATCH && Instant::now() < until {
                 // A disconnection is repeated by the next call, after this batch is stored.
                 next = self.connection.try_next().and_then(std::result::Result::ok);
             }
@@ -327,7 +339,29 @@ impl Online<'_> {
         if !batch.bundles_behind.is_empty() {
             self.refill(&mut batch, now).await?;
         }
-        self.finish_handled(batch, handled).await
+        self.finish_handled(batch, handled).await?;
+        if burst {
+            self.burst_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Waits for more if this is part of a burst. What was read must not wait for the database meanwhile, nor the database
+    /// for it.
+    async fn gather(&mut self, first: Incoming) -> VecDeque<Incoming> {
+        let mut gathered = VecDeque::from([first]);
+        let until = Instant::now() + GATHER;
+        if !gathered.iter().any(is_message) || self.burst_at.is_none_or(|at| at.elapsed() > GATHER) {
+            return gathered;
+        }
+        while gathered.len() < BATCH {
+            // A disconnection is repeated by the next call.
+            let Ok(Ok(next)) = tokio::time::timeout_at(until, self.connection.next()).await else {
+                break;
+            };
+            gathered.push_back(next);
+        }
+        gathered
     }
 
     /// Takes in what the archive tells of the page under way, which is stored when it has ended, and all of it that came

@@ -137,7 +137,7 @@ pub(crate) fn time(millis: i64) -> Timestamp {
 pub(crate) type Connection = SqliteConnection;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 async fn test_store() -> (tempfile::TempDir, Store) {

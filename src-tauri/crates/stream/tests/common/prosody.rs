@@ -1,12 +1,15 @@
 //! A real Prosody in a folder of its own.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{DOMAIN, LIMIT, PASSWORD};
 use waxwing_scripted::Authority;
+
+const CONFIGURATION: &str = "prosody.cfg.lua";
+const LOG: &str = "log";
 
 pub(crate) struct Prosody {
     child: Child,
@@ -18,43 +21,62 @@ pub(crate) struct Prosody {
 impl Prosody {
     /// Serves [`DOMAIN`] with a certificate for `name` and the accounts `alice` and `bob`.
     pub(crate) fn start(authority: &Authority, name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut folder = tempfile::tempdir().unwrap();
         let (certificate, key) = authority.sign(name);
         std::fs::write(folder.path().join("server.crt"), certificate).unwrap();
         std::fs::write(folder.path().join("server.key"), key).unwrap();
-        let (starttls, direct) = (free_port(), free_port());
         accounts(folder.path());
-        let config = folder.path().join("prosody.cfg.lua");
-        std::fs::write(&config, configuration(folder.path(), starttls, direct)).unwrap();
-        let child = spawn(&config);
-        let mut prosody = Self {
-            child,
-            folder,
-            starttls,
-            direct,
-        };
-        prosody.wait();
-        prosody
+        for _ in 0..5 {
+            let (starttls, direct) = free_ports();
+            let config = configuration(folder.path(), starttls, direct);
+            std::fs::write(folder.path().join(CONFIGURATION), config).unwrap();
+            let child = spawn(folder.path());
+            let mut prosody = Self {
+                child,
+                folder,
+                starttls,
+                direct,
+            };
+            if prosody.has_its_ports() {
+                return prosody;
+            }
+            prosody.stop();
+            folder = std::mem::replace(&mut prosody.folder, tempfile::tempdir().unwrap());
+        }
+        panic!("each time somebody else took Prosody's ports");
     }
 
     /// As after a crash: what it held in memory is gone.
     pub(crate) fn kill_and_start_again(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = spawn(&self.folder.path().join("prosody.cfg.lua"));
-        self.wait();
+        self.stop();
+        self.child = spawn(self.folder.path());
+        assert!(self.has_its_ports(), "somebody else took Prosody's ports");
     }
 
-    fn wait(&mut self) {
+    /// Waits until it listens. False if one of its ports was taken meanwhile, where another server may answer.
+    fn has_its_ports(&mut self) -> bool {
         let deadline = Instant::now() + LIMIT;
-        for port in [self.starttls, self.direct] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-                assert!(self.child.try_wait().unwrap().is_none(), "Prosody ended:\n{log}");
-                assert!(Instant::now() < deadline, "Prosody does not answer:\n{log}");
-                std::thread::sleep(Duration::from_millis(20));
+        loop {
+            let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+            let opened = |service: &str, port| {
+                log.contains(&format!("Activated service '{service}' on [127.0.0.1]:{port}"))
+            };
+            if opened("c2s", self.starttls) && opened("c2s_direct_tls", self.direct) {
+                return true;
             }
+            if log.contains("Failed to open server port") {
+                return false;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "Prosody ended:\n{log}");
+            assert!(Instant::now() < deadline, "Prosody does not answer:\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::fs::remove_file(self.folder.path().join(LOG)).ok();
     }
 }
 
@@ -65,10 +87,10 @@ impl Drop for Prosody {
     }
 }
 
-fn spawn(config: &Path) -> Child {
+fn spawn(folder: &Path) -> Child {
     Command::new("prosody")
         .args(["-F", "--config"])
-        .arg(config)
+        .arg(folder.join(CONFIGURATION))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -76,12 +98,11 @@ fn spawn(config: &Path) -> Child {
         .expect("these tests need the program `prosody` (Debian package prosody) on the PATH")
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+/// Two ports that were free a moment ago.
+fn free_ports() -> (u16, u16) {
+    let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let [first, second] = listeners.map(|listener| listener.local_addr().unwrap().port());
+    (first, second)
 }
 
 fn accounts(folder: &Path) {
@@ -112,7 +133,7 @@ fn configuration(folder: &Path, starttls: u16, direct: u16) -> String {
         authentication = "internal_plain"
         c2s_require_encryption = true
         ssl = {{ key = "{folder}/server.key", certificate = "{folder}/server.crt" }}
-        log = {{ debug = "{folder}/log" }}
+        log = {{ debug = "{folder}/{LOG}" }}
         VirtualHost "{DOMAIN}"
         "#
     )

@@ -3,12 +3,15 @@
 use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
-use crate::account::show_devices;
-use crate::model::{BundleFault, DeviceFailure, Reach, UndecryptableReason};
 use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
-async fn list(write: &mut Write, scene: &Scene, of: &BareJid, ids: impl IntoIterator<Item = DeviceId>) {
+pub(crate) async fn list(
+    write: &mut Write,
+    scene: &Scene,
+    of: &BareJid,
+    ids: impl IntoIterator<Item = DeviceId>,
+) {
     let devices: Vec<xml::Device> = ids
         .into_iter()
         .map(|id| xml::Device {
@@ -177,62 +180,6 @@ async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while(
         let found = omemo::is_published(&mut write, account, profile, keys, at(since)).await;
         assert_eq!(found, Ok(published), "{profile:?} {keys} {since}");
     }
-}
-
-#[tokio::test]
-async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reaches_it() {
-    let scene = scene().await;
-    let juliet = jid("juliet@capulet.lit");
-    let device = DeviceId::random(&mut OsEntropy);
-    let (account, of_device) = (scene.account, (device, Profile::Legacy));
-    let mut write = scene.store.write().await.expect("a write");
-    list(&mut write, &scene, &juliet, [device]).await;
-    async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> crate::model::Device {
-        let row = omemo::device(write, scene.account, of, device).await;
-        let row = row.expect("asked").expect("known");
-        let mut all = show_devices(vec![row], None, at(7));
-        all.pop().expect("the device")
-    }
-    let first = shown(&mut write, &scene, &juliet, device).await;
-    assert_eq!((first.active, first.first_seen), (true, Some(at(0))));
-    assert_eq!(first.reach, Reach::Untried);
-
-    let fault = Some((BundleFault::Missing, at(1)));
-    let noted = omemo::set_bundle_fault(&mut write, account, &juliet, of_device, fault).await;
-    assert_eq!(noted, Ok(()));
-    for (at, reason, kept) in [
-        (5, UndecryptableReason::NoSession, UndecryptableReason::NoSession),
-        // What the archive tells of an earlier time is no news.
-        (4, UndecryptableReason::Malformed, UndecryptableReason::NoSession),
-        (6, UndecryptableReason::KeyGone, UndecryptableReason::KeyGone),
-    ] {
-        let at = super::at(at);
-        let noted = omemo::failed(
-            &mut write,
-            account,
-            &juliet,
-            device,
-            &DeviceFailure { reason, at },
-        )
-        .await;
-        assert_eq!(noted, Ok(()));
-        let now = shown(&mut write, &scene, &juliet, device).await;
-        assert_eq!(now.last_failure.map(|failure| failure.reason), Some(kept));
-        assert_eq!((now.active, now.bundle_fault), (true, Some(BundleFault::Missing)));
-        assert_eq!(now.reach, Reach::NoKeys);
-    }
-    omemo::forget_faults(&mut write, account, &juliet)
-        .await
-        .expect("forgotten");
-    omemo::take_off_lists(&mut write, account, &juliet, device)
-        .await
-        .expect("taken off");
-    let gone = shown(&mut write, &scene, &juliet, device).await;
-    assert_eq!((gone.active, gone.reach), (false, Reach::Inactive));
-    list(&mut write, &scene, &juliet, [device]).await;
-    let again = shown(&mut write, &scene, &juliet, device).await;
-    assert_eq!((again.active, again.bundle_fault), (true, None));
-    assert_eq!(again.reach, Reach::Untried);
 }
 
 #[tokio::test]

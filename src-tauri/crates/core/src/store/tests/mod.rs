@@ -5,7 +5,7 @@ mod connection;
 mod files;
 mod full;
 mod history;
-mod keys;
+pub(crate) mod keys;
 mod older;
 mod people;
 mod reading;
@@ -56,7 +56,7 @@ fn jid(text: &str) -> BareJid {
     text.parse().expect("an address")
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
 }
 
@@ -126,15 +126,15 @@ async fn say(write: &mut Write, chat: ChatId, id: &str, at: Timestamp) -> Messag
     stored.expect("stored").expect("new")
 }
 
-struct Scene {
+pub(crate) struct Scene {
     // Deleted with the scene.
     folder: tempfile::TempDir,
-    store: Store,
-    account: AccountId,
+    pub(crate) store: Store,
+    pub(crate) account: AccountId,
     chat: ChatId,
 }
 
-async fn scene() -> Scene {
+pub(crate) async fn scene() -> Scene {
     let (folder, store) = test_store().await;
     let mut write = store.write().await.expect("a write");
     let account = account(&mut write, "romeo@montague.lit").await;
