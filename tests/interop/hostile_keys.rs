@@ -291,7 +291,8 @@ async fn a_list_of_ten_thousand_devices_holds_nothing_up() {
     let mut scene = Scene::set().await;
     scene.bob_says("before").await;
     let real = scene.bob.devices(BOB).await[0]["device"].clone();
-    let invented: String = (1..=10_000).map(|id| format!("<device id='{id}'/>")).collect();
+    let invented: Vec<String> = (1..=10_000).map(|id| format!("<device id='{id}'/>")).collect();
+    let invented = invented.concat();
     let list = format!("<list xmlns='{LEGACY}'><device id='{real}'/>{invented}</list>");
     publish(&mut scene.bob, &format!("{LEGACY}.devicelist"), &list).await;
     let params = json!({ "account": scene.alice.account.clone(), "address": BOB });

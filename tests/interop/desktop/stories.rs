@@ -32,7 +32,7 @@ impl Scene {
     }
 
     /// Alice writes and Bob reads.
-    async fn to_bob(&mut self, words: &str) {
+    async fn alice_writes(&mut self, words: &str) {
         let body = format!("{MARK} {words}");
         let chat = self.alice.chat_with(BOB).await;
         let written = self.alice.send(&chat, &body).await;
@@ -42,7 +42,7 @@ impl Scene {
     }
 
     /// Bob writes and Alice reads.
-    async fn to_alice(&mut self, words: &str) {
+    async fn bob_writes(&mut self, words: &str) {
         let body = format!("{MARK} {words}");
         self.bob.say(ALICE, &body).await;
         heard(&mut self.alice, &body, BOB, "in").await;
@@ -50,10 +50,10 @@ impl Scene {
 
     /// Both ways, and back again.
     async fn talk(&mut self, when: &str) {
-        self.to_bob(&format!("from Alice {when}")).await;
-        self.to_alice(&format!("from Bob {when}")).await;
-        self.to_bob(&format!("from Alice again {when}")).await;
-        self.to_alice(&format!("from Bob again {when}")).await;
+        self.alice_writes(&format!("from Alice {when}")).await;
+        self.bob_writes(&format!("from Bob {when}")).await;
+        self.alice_writes(&format!("from Alice again {when}")).await;
+        self.bob_writes(&format!("from Bob again {when}")).await;
     }
 
     /// Nothing came that was not waited for, nothing is a row without words, and the server could read nothing.
@@ -100,16 +100,16 @@ async fn heard(person: &mut Person, body: &str, from: &str, direction: &str) {
 
 pub async fn alice_begins_and_bob_answers(program: &'static str) {
     let mut scene = Scene::with(program).await;
-    scene.to_bob("the first one").await;
-    scene.to_alice("the answer").await;
+    scene.alice_writes("the first one").await;
+    scene.bob_writes("the answer").await;
     scene.talk("later").await;
     scene.end().await;
 }
 
 pub async fn bob_begins_and_alice_answers(program: &'static str) {
     let mut scene = Scene::with(program).await;
-    scene.to_alice("the first one").await;
-    scene.to_bob("the answer").await;
+    scene.bob_writes("the first one").await;
+    scene.alice_writes("the answer").await;
     scene.talk("later").await;
     scene.end().await;
 }
@@ -154,12 +154,14 @@ pub async fn five_of_each_in_a_row_are_read_in_order(program: &'static str) {
 
 pub async fn a_restart_of_either_side_harms_nothing(program: &'static str) {
     let mut scene = Scene::with(program).await;
-    scene.to_bob("before any restart").await;
+    scene.alice_writes("before any restart").await;
     scene.alice.restart().await;
-    scene.to_bob("after Alice's restart, before any answer").await;
+    scene
+        .alice_writes("after Alice's restart, before any answer")
+        .await;
     scene.bob.restart().await;
-    scene.to_bob("after Bob's restart, before any answer").await;
-    scene.to_alice("after both restarts").await;
+    scene.alice_writes("after Bob's restart, before any answer").await;
+    scene.bob_writes("after both restarts").await;
     scene.alice.restart().await;
     scene.talk("after Alice's second restart").await;
     scene.bob.restart().await;
@@ -269,7 +271,7 @@ pub async fn alice_goes_on_after_losing_her_profile(program: &'static str) {
     let hers = devices(&mut scene.alice, ALICE, 2).await;
     devices(&mut scene.alice, BOB, 1).await;
     scene.bob.knows(ALICE, &hers).await;
-    scene.to_alice("afterwards, from Bob at first").await;
+    scene.bob_writes("afterwards, from Bob at first").await;
     scene.talk("afterwards").await;
     scene.alice.restart().await;
     scene.talk("after a restart").await;

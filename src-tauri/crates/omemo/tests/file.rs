@@ -47,8 +47,10 @@ const DIGESTS: [(&str, &str); 6] = [
 ];
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2)
-        .map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap())
+    let digit = |digit: &u8| u8::try_from(char::from(*digit).to_digit(16).unwrap()).unwrap();
+    let pairs = text.as_bytes().chunks_exact(2);
+    pairs
+        .map(|pair| pair.iter().fold(0, |byte, next| byte << 4 | digit(next)))
         .collect()
 }
 

@@ -233,7 +233,7 @@ impl Online<'_> {
             Ask::ForReport(part) => self.reported(part, None),
             Ask::OwnBundle(profile) => {
                 self.own_bundle_read(batch, profile, None, Timestamp::now())
-                    .await?
+                    .await?;
             }
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");

@@ -531,6 +531,13 @@ mod tests {
         }
     }
 
+    async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> Device {
+        let row = omemo::device(write, scene.account, of, device).await;
+        let row = row.expect("asked").expect("known");
+        let mut all = show_devices(vec![row], None, after(7));
+        all.pop().expect("the device")
+    }
+
     #[tokio::test]
     async fn of_a_device_it_is_known_what_failed_and_whether_the_next_message_reaches_it() {
         let scene = scene().await;
@@ -539,12 +546,6 @@ mod tests {
         let (account, of_device) = (scene.account, (device, Profile::Legacy));
         let mut write = scene.store.write().await.expect("a write");
         list(&mut write, &scene, &juliet, [device]).await;
-        async fn shown(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> Device {
-            let row = omemo::device(write, scene.account, of, device).await;
-            let row = row.expect("asked").expect("known");
-            let mut all = show_devices(vec![row], None, after(7));
-            all.pop().expect("the device")
-        }
         let first = shown(&mut write, &scene, &juliet, device).await;
         assert_eq!((first.active, first.first_seen), (true, Some(after(0))));
         assert_eq!(first.reach, Reach::Untried);

@@ -33,7 +33,7 @@ const HEAD: usize = 32 * 1024;
 pub(super) struct Body {
     /// How large it will be, in bytes, if the server says so.
     pub(super) length: Option<u64>,
-    body: Incoming,
+    rest: Incoming,
     // The connection; it ends with the body.
     _connection: JoinSet<()>,
     since: Instant,
@@ -143,7 +143,7 @@ fn body(answer: Response<Incoming>, connection: JoinSet<()>) -> Result<Body, Fai
         .and_then(|length| length.to_str().ok()?.parse().ok());
     Ok(Body {
         length,
-        body: answer.into_body(),
+        rest: answer.into_body(),
         _connection: connection,
         since: Instant::now(),
         in_minute: 0,
@@ -154,7 +154,7 @@ impl Body {
     /// The next piece; none at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
-            let frame = timeout(PATIENCE, self.body.frame())
+            let frame = timeout(PATIENCE, self.rest.frame())
                 .await
                 .map_err(|_| FileFailure::Unreachable)?;
             let Some(frame) = frame else { return Ok(None) };

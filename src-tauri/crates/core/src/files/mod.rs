@@ -18,7 +18,7 @@ use waxwing_omemo::{FileError, FileKey, FileOpener};
 use self::disk::NotOpened;
 use crate::account::{self, Route};
 use crate::error::{Code, Error, Result};
-use crate::model::{AccountId, Direction, FileFailure, FileId, FileState, Picture};
+use crate::model::{AccountId, Direction, FileFailure, FileId, FileState};
 use crate::publish::{Changes, publish};
 use crate::secret::random_id;
 use crate::store::files::{self, Sealed};
@@ -101,7 +101,7 @@ struct Kept {
     unfinished: disk::Unfinished,
     stored: String,
     size: u64,
-    picture: Option<(&'static str, Picture)>,
+    picture: Option<picture::Known>,
 }
 
 /// Clears away what an end in disorder left behind.
@@ -177,7 +177,7 @@ fn plan(sealed: &Sealed, acquainted: bool, agreed: &Agreed) -> Result<Plan> {
         ));
     }
     let told = sealed.size.into_iter().chain(key.size()).max();
-    let allowed = agreed.size.unwrap_or(UNASKED).max(UNASKED).min(MOST);
+    let allowed = agreed.size.unwrap_or(UNASKED).clamp(UNASKED, MOST);
     match told {
         Some(told) if told > MOST => return Err(Error::new(Code::TooLarge, "no file is as large as this")),
         Some(told) if told > allowed => {
@@ -302,7 +302,7 @@ impl Opening {
         Ok(())
     }
 
-    fn finish(mut self) -> std::result::Result<(u64, Option<(&'static str, Picture)>), FileError> {
+    fn finish(mut self) -> std::result::Result<(u64, Option<picture::Known>), FileError> {
         self.opened.clear();
         let size = self.opener.finish(&mut self.opened)?;
         look(&mut self.picture, &self.opened);
@@ -311,11 +311,9 @@ impl Opening {
 }
 
 fn look(picture: &mut Option<Vec<u8>>, opened: &[u8]) {
-    /// Fewer bytes tell nothing.
-    const ENOUGH: usize = 4;
     let Some(file) = picture else { return };
     file.extend_from_slice(opened);
-    if file.len() > picture::LARGEST || file.len() >= ENOUGH && !picture::begins(file) {
+    if file.len() > picture::LARGEST || file.len() >= picture::ENOUGH && picture::kind(file).is_none() {
         *picture = None;
     }
 }

@@ -1,5 +1,7 @@
 //! Which pictures the window may show: of a kind that every web view knows, and small enough to be decoded.
 
+use imagesize::ImageType;
+
 use crate::model::Picture;
 
 /// No larger files are shown, in bytes.
@@ -7,153 +9,28 @@ pub(super) const LARGEST: usize = 20 << 20;
 /// No more pixels are decoded.
 const PIXELS: u64 = 64_000_000;
 
-/// Type and size of a picture, by what the file holds and not by what it is called. None if it is none, or too large.
-pub(super) fn read(file: &[u8]) -> Option<(&'static str, Picture)> {
-    let (kind, (width, height)) = match file {
-        [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, rest @ ..] => ("image/png", png(rest)?),
-        [0xff, 0xd8, rest @ ..] => ("image/jpeg", jpeg(rest)?),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', rest @ ..] => ("image/gif", gif(rest)?),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            rest @ ..,
-        ] => ("image/webp", webp(rest)?),
-        _ => return None,
-    };
+/// So many bytes tell whether a file may be a picture.
+pub(super) const ENOUGH: usize = 16;
+
+/// Media type and size.
+pub(super) type Known = (&'static str, Picture);
+
+/// What picture it is, by what the file holds and not by what it is called. None if it is none, or too large.
+pub(super) fn read(file: &[u8]) -> Option<Known> {
+    let kind = kind(file)?;
+    let size = imagesize::blob_size(file).ok()?;
+    let (width, height) = (u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?);
     let pixels = u64::from(width) * u64::from(height);
     (pixels > 0 && pixels <= PIXELS && file.len() <= LARGEST).then_some((kind, Picture { width, height }))
 }
 
-/// Whether a file that begins like this may be a picture.
-pub(super) fn begins(file: &[u8]) -> bool {
-    matches!(
-        file,
-        [0x89, b'P', b'N', b'G', ..]
-            | [0xff, 0xd8, ..]
-            | [b'G', b'I', b'F', b'8', ..]
-            | [b'R', b'I', b'F', b'F', ..]
-    )
-}
-
-/// PNG (ISO/IEC 15948): the first chunk is IHDR.
-fn png(rest: &[u8]) -> Option<(u32, u32)> {
-    match rest {
-        [_, _, _, 13, b'I', b'H', b'D', b'R', a, b, c, d, e, f, g, h, ..] => Some((
-            u32::from_be_bytes([*a, *b, *c, *d]),
-            u32::from_be_bytes([*e, *f, *g, *h]),
-        )),
-        _ => None,
-    }
-}
-
-/// GIF89a §18.
-fn gif(rest: &[u8]) -> Option<(u32, u32)> {
-    match rest {
-        [a, b, c, d, ..] => Some((
-            u32::from(u16::from_le_bytes([*a, *b])),
-            u32::from(u16::from_le_bytes([*c, *d])),
-        )),
-        _ => None,
-    }
-}
-
-/// JPEG (ITU-T T.81 §B.2.2): the first frame header among the segments.
-fn jpeg(mut rest: &[u8]) -> Option<(u32, u32)> {
-    loop {
-        match rest {
-            // Bytes that fill up.
-            [0xff, 0xff, ..] => rest = rest.get(1..)?,
-            [
-                0xff,
-                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf,
-                _,
-                _,
-                _,
-                a,
-                b,
-                c,
-                d,
-                ..,
-            ] => {
-                return Some((
-                    u32::from(u16::from_be_bytes([*c, *d])),
-                    u32::from(u16::from_be_bytes([*a, *b])),
-                ));
-            }
-            // The picture itself, and no header before it.
-            [0xff, 0xda | 0xd9, ..] => return None,
-            [0xff, 0x01 | 0xd0..=0xd8, ..] => rest = rest.get(2..)?,
-            [0xff, _, a, b, ..] => rest = rest.get(2 + usize::from(u16::from_be_bytes([*a, *b]).max(2))..)?,
-            _ => return None,
-        }
-    }
-}
-
-/// WebP (RFC 9649): extended, lossless, lossy.
-fn webp(rest: &[u8]) -> Option<(u32, u32)> {
-    match rest {
-        [
-            b'V',
-            b'P',
-            b'8',
-            b'X',
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            ..,
-        ] => Some((
-            1 + u32::from_le_bytes([*a, *b, *c, 0]),
-            1 + u32::from_le_bytes([*d, *e, *f, 0]),
-        )),
-        [b'V', b'P', b'8', b'L', _, _, _, _, 0x2f, a, b, c, d, ..] => {
-            let bits = u32::from_le_bytes([*a, *b, *c, *d]);
-            Some((1 + (bits & 0x3fff), 1 + (bits >> 14 & 0x3fff)))
-        }
-        [
-            b'V',
-            b'P',
-            b'8',
-            b' ',
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            0x9d,
-            0x01,
-            0x2a,
-            a,
-            b,
-            c,
-            d,
-            ..,
-        ] => Some((
-            u32::from(u16::from_le_bytes([*a, *b]) & 0x3fff),
-            u32::from(u16::from_le_bytes([*c, *d]) & 0x3fff),
-        )),
+/// The media type by the file's first bytes.
+pub(super) fn kind(file: &[u8]) -> Option<&'static str> {
+    match imagesize::image_type(file).ok()? {
+        ImageType::Png => Some("image/png"),
+        ImageType::Jpeg => Some("image/jpeg"),
+        ImageType::Gif => Some("image/gif"),
+        ImageType::Webp => Some("image/webp"),
         _ => None,
     }
 }
@@ -195,7 +72,7 @@ mod tests {
                 "image/webp",
                 with(&[
                     b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f",
-                    &(299_u32 | 199 << 14).to_le_bytes(),
+                    &0x31_c12b_u32.to_le_bytes(),
                     b"\0",
                 ]),
             ),
@@ -218,7 +95,7 @@ mod tests {
                 height: 200,
             };
             assert_eq!(read(&head), Some((kind, expected)), "{kind}");
-            assert!(begins(&head));
+            assert_eq!(super::kind(head.get(..ENOUGH).expect("a head")), Some(kind));
             for length in 0..head.len().saturating_sub(2) {
                 let cut = head.get(..length).expect("within");
                 assert_eq!(

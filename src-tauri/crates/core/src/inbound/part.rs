@@ -223,7 +223,7 @@ fn leave_out_stand_in(parts: &mut Vec<Part>, content: &[Element]) {
             .iter()
             .any(|scheme| body.starts_with(scheme));
         match fallback::without(body, content, ns::FILE_SHARING) {
-            Some(left) if !(link && !left.contains(char::is_whitespace)) => {
+            Some(left) if !link || left.contains(char::is_whitespace) => {
                 *body = left;
                 true
             }

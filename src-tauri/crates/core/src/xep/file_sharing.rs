@@ -151,10 +151,11 @@ mod tests {
     }
 
     fn encrypted(cipher: &str, key: &str, iv: &str, places: &[&str]) -> String {
-        let places: String = places
+        let places: Vec<String> = places
             .iter()
             .map(|url| format!("<url-data xmlns='http://jabber.org/protocol/url-data' target='{url}'/>"))
             .collect();
+        let places = places.concat();
         format!(
             "<encrypted xmlns='urn:xmpp:esfs:0' cipher='urn:xmpp:ciphers:{cipher}:0'><key>{key}</key><iv>{iv}</iv>\
              <sources xmlns='urn:xmpp:sfs:0'>{places}</sources></encrypted>"
