@@ -56,7 +56,7 @@ mod tests {
             (
                 "image/jpeg",
                 with(&[
-                    &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xfe, 0, 2],
+                    &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xfe, 0, 2],
                     &[0xff, 0xc2, 0, 11, 8, 0, 200, 1, 44, 1],
                 ]),
             ),
@@ -95,7 +95,7 @@ mod tests {
                 height: 200,
             };
             assert_eq!(read(&head), Some((kind, expected)), "{kind}");
-            assert_eq!(super::kind(head.get(..ENOUGH).expect("a head")), Some(kind));
+            assert_eq!(super::kind(head.get(..ENOUGH).unwrap_or(&head)), Some(kind));
             for length in 0..head.len().saturating_sub(2) {
                 let cut = head.get(..length).expect("within");
                 assert_eq!(
