@@ -40,7 +40,7 @@ impl Headless {
         answer["result"].take()
     }
 
-    /// Asks until the answer is as wanted, at least every fiftieth of a second while something happens.
+    /// Asks until the answer is as wanted, every fiftieth of a second. What is measured meanwhile holds the answers too.
     pub async fn until(&mut self, method: &str, params: Value, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = tokio::time::Instant::now() + LONG * 4;
         loop {
@@ -73,23 +73,33 @@ impl Headless {
         account
     }
 
-    /// Waits until what the archive holds has been read, but for the past of a new device.
-    pub async fn caught_up(&mut self) {
-        let told = |line: &Value| line["params"]["type"] == "caught_up";
-        if self.lines.take(told, LONG).await.is_none() {
-            self.lines.fail("has not caught up");
+    /// Waits until it tells of something, without asking: that would cost more than what is measured.
+    pub async fn tells(&mut self, what: &str, fits: impl Fn(&Value) -> bool) {
+        let told = self.lines.take(|line| fits(&line["params"]), LONG * 4).await;
+        if told.is_none() {
+            self.lines.fail(&format!("has not told that {what}"));
         }
     }
 
-    /// Waits until so many are unread in a chat. Gives the time (Unix, milliseconds) at which that was answered.
-    pub async fn unread(&mut self, account: &Value, chat: &Value, count: usize) -> f64 {
-        self.until("list_chats", json!({ "account": account }), |list| {
-            items(list)
-                .iter()
-                .any(|c| c["chat"] == *chat && c["unread"].as_u64() >= Some(count as u64))
+    /// Waits until what the archive holds has been read, but for the past of a new device.
+    pub async fn caught_up(&mut self) {
+        self.tells("it has caught up", |event| event["type"] == "caught_up")
+            .await;
+    }
+
+    /// Waits until so many are unread in a chat. Gives the time (Unix, milliseconds) at which that was told.
+    pub async fn unread(&mut self, chat: &Value, count: usize) -> f64 {
+        self.tells("all are unread", |event| {
+            let told = &event["chat"];
+            told["chat"] == *chat && told["unread"].as_u64() >= Some(count as u64)
         })
         .await;
         now()
+    }
+
+    /// Throws away what was told so far.
+    pub fn forget(&mut self) {
+        self.lines.forget_events();
     }
 
     /// So many of the newest messages of a chat, oldest first.

@@ -184,10 +184,11 @@ async fn round(
         .await["chat"]
         .clone();
     headless.get("mark_read", json!({ "chat": chat })).await;
+    headless.forget();
     friend.skip();
     let before = machine::processor_time(headless.process());
     let begun = friend.write_all(stanzas).await;
-    let stored = headless.unread(account, &chat, bodies.len()).await;
+    let stored = headless.unread(&chat, bodies.len()).await;
     let acknowledged = friend.expect_all("urn:xmpp:receipts", bodies.len()).await;
     let processor = machine::processor_time(headless.process()) - before;
     let found = headless.newest(&chat, bodies.len()).await;

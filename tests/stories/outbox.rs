@@ -47,6 +47,11 @@ fn bodies(messages: &[Value]) -> Vec<String> {
 }
 
 /// Every message of the chat has at least reached the server.
+async fn switch(person: &mut Person, enabled: bool) {
+    let params = json!({ "account": person.account, "enabled": enabled });
+    person.get("set_account_enabled", params).await;
+}
+
 async fn all_sent(person: &mut Person, chat: &Value) {
     let sent = |list: &Value| {
         items(list)
@@ -98,13 +103,11 @@ async fn what_is_written_offline_outlives_a_crash() {
 #[tokio::test]
 async fn an_account_that_was_switched_off_sends_when_it_is_switched_on() {
     let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
-    let params = json!({ "account": alice.account, "enabled": false });
-    alice.get("set_account_enabled", params).await;
+    switch(&mut alice, false).await;
     let account = alice.account.clone();
     alice.account_until(&account, "offline").await;
     let written = write(&mut alice, &chat, 0..5).await;
-    let params = json!({ "account": alice.account, "enabled": true });
-    alice.get("set_account_enabled", params).await;
+    switch(&mut alice, true).await;
     assert_eq!(received(&mut bob, ALICE, "line 004").await, written);
 }
 
@@ -199,8 +202,8 @@ async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_ar
     );
 }
 
-#[tokio::test]
-async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_itself() {
+/// Bob sends the first message back, with an error of this type.
+async fn came_back(error: &str) -> (Prosody, Person, Peer, Value, String) {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
     let mut alice = Person::sign_in(&server, ALICE).await;
     let mut bob = Peer::sign_in(&server, BOB).await;
@@ -212,15 +215,23 @@ async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_i
     let device = heard["from"].as_str().expect("a sender").to_owned();
     alice.delivery(&message, "sent").await;
     bob.send_raw(&format!(
-        "<message xmlns='jabber:client' type='error' id='{id}' to='{device}'><error type='wait'>\
+        "<message xmlns='jabber:client' type='error' id='{id}' to='{device}'><error type='{error}'>\
          <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
     ))
     .await;
-    let waits = |list: &Value| items(list)[0]["delivery"] == "waiting";
+    let delivery = if error == "wait" { "waiting" } else { "failed" };
+    let told = |list: &Value| items(list)[0]["delivery"] == delivery;
     let params = json!({ "chat": chat, "limit": 1000 });
     alice
-        .until("the message waits", "list_messages", params, waits)
+        .until("it is told that it came back", "list_messages", params, told)
         .await;
+    (server, alice, bob, message, id)
+}
+
+#[tokio::test]
+async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_itself() {
+    let (_server, mut alice, mut bob, message, id) = came_back("wait").await;
+    let chat = message["chat"].clone();
     // What is written meanwhile stays behind it, and a restart changes nothing.
     alice.send(&chat, "second").await;
     alice.restart().await;
@@ -228,4 +239,32 @@ async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_i
     assert_eq!((&again["body"], &again["id"]), (&json!("first"), &json!(id)));
     assert_eq!(bob.next_message().await["body"], json!("second"));
     all_sent(&mut alice, &chat).await;
+}
+
+#[tokio::test]
+async fn a_message_that_came_back_and_has_come_nevertheless_is_not_sent_again() {
+    let (_server, mut alice, mut bob, message, id) = came_back("wait").await;
+    bob.send_raw(&format!(
+        "<message xmlns='jabber:client' to='{ALICE}'><received xmlns='urn:xmpp:receipts' id='{id}'/></message>"
+    ))
+    .await;
+    alice.delivery(&message, "delivered").await;
+    // It would stay behind the first one.
+    alice.send(&message["chat"], "second").await;
+    assert_eq!(bob.next_message().await["body"], json!("second"));
+}
+
+#[tokio::test]
+async fn a_failed_message_that_is_tried_again_offline_is_sent_though_the_archive_has_the_first_one() {
+    let (_server, mut alice, mut bob, message, id) = came_back("cancel").await;
+    switch(&mut alice, false).await;
+    let account = alice.account.clone();
+    alice.account_until(&account, "offline").await;
+    let params = json!({ "message": message["message"] });
+    let again = alice.get("retry_message", params).await;
+    assert_eq!(again["delivery"], "waiting");
+    switch(&mut alice, true).await;
+    let heard = bob.next_message().await;
+    assert_eq!((&heard["body"], &heard["id"]), (&json!("first"), &json!(id)));
+    alice.delivery(&message, "sent").await;
 }

@@ -160,24 +160,28 @@ impl Lines {
     /// Takes the first event that fits, waiting for it if need be. Events that do not fit stay.
     pub async fn take(&mut self, fits: impl Fn(&Value) -> bool, limit: Duration) -> Option<Value> {
         let deadline = tokio::time::Instant::now() + limit;
+        let mut looked_at = 0;
         loop {
             let count = self.events_so_far();
-            if let Some(event) = self.take_seen(&fits) {
+            if let Some(event) = self.take_seen(&fits, &mut looked_at) {
                 return Some(event);
             }
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if !self.more_events_than(count, left).await {
-                return self.take_seen(&fits);
+                return self.take_seen(&fits, &mut looked_at);
             }
         }
     }
 
-    fn take_seen(&self, fits: &impl Fn(&Value) -> bool) -> Option<Value> {
+    /// Takes the first event that fits behind those that were looked at.
+    fn take_seen(&self, fits: &impl Fn(&Value) -> bool, looked_at: &mut usize) -> Option<Value> {
         let mut seen = self.lock();
-        seen.events
-            .iter_mut()
-            .find(|slot| slot.as_ref().is_some_and(fits))?
-            .take()
+        let new = seen.events.iter_mut().skip(*looked_at);
+        let found = new
+            .filter(|slot| slot.as_ref().is_some_and(fits))
+            .find_map(Option::take);
+        *looked_at = seen.events.len();
+        found
     }
 
     /// All events that have come and were not taken.

@@ -125,15 +125,16 @@ fn meets(honest: Honest, archive: Archive, speaks_on: usize) -> Honest {
 
 /// Pages that lead nowhere.
 fn paging() -> Vec<Row> {
-    let endless = says(|question, kept| match question.number {
+    let of_another = |question: &Question| {
+        let part = |part: usize| {
+            let body = format!("{}.{part}", question.number);
+            Kept::message(&format!("endless {body}"), &stamp(0), ANOTHER, &body)
+        };
+        question.page(&[part(0), part(1)], false)
+    };
+    let endless = says(move |question, kept| match question.number {
         0 => question.page(&kept[4..], false),
-        number => {
-            let of_another = |part: usize| {
-                let body = format!("{number}.{part}");
-                Kept::message(&format!("endless {body}"), &stamp(0), ANOTHER, &body)
-            };
-            question.page(&[of_another(0), of_another(1)], false)
-        }
+        _ => of_another(question),
     });
     vec![
         odd(
@@ -191,9 +192,19 @@ fn paging() -> Vec<Row> {
             "always has one page more",
             &["five"],
             1,
-            (20, usize::MAX),
+            (20, 30),
             ALL,
             endless,
+        ),
+        holding(
+            all(),
+            Who::Back,
+            "always has one page more",
+            &["one"],
+            1,
+            (20, 30),
+            ALL,
+            says(move |question, _| of_another(question)),
         ),
         odd(
             Who::Back,

@@ -45,7 +45,7 @@ impl Online<'_> {
                 Ok(())
             }
             // It may say so later: what it has is not taken for nothing.
-            Ask::OwnFeatures if failed && stanza_error::read(answer).kind == "wait" => {
+            Ask::OwnFeatures if failed && !stanza_error::read(answer).is_unsupported() => {
                 self.unanswered(batch, ask).await
             }
             Ask::OwnFeatures => {
@@ -227,7 +227,11 @@ impl Online<'_> {
                 self.greet(batch).await?;
                 self.archive_unanswered(batch);
             }
-            Ask::Roster | Ask::Carbons | Ask::CaughtUp | Ask::Withdrawal | Ask::Fence { .. } => {
+            Ask::CaughtUp => {
+                tracing::warn!("the server does not say when all that waited has come");
+                batch.caught_up = true;
+            }
+            Ask::Roster | Ask::Carbons | Ask::Withdrawal | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),

@@ -28,6 +28,8 @@ use crate::xep::{mam, stanza_error};
 const PAGE: u32 = if cfg!(feature = "fail-points") { 4 } else { 250 };
 /// Receipts that are kept until we have caught up.
 const RECEIPTS: usize = 10_000;
+/// After so many pages on end that lead no further in time, a server is not believed to come to an end.
+const FRUITLESS: u32 = 20;
 /// After a failure the archive is left alone for so long.
 const AGAIN: Duration = Duration::from_secs(120);
 
@@ -44,6 +46,10 @@ pub(super) struct Archive {
     owed: HashMap<(ChatId, String), Text>,
     /// Where pages of this session ended: a server that comes back to one goes in circles.
     ends: HashSet<String>,
+    /// So many pages on end led no further in time.
+    fruitless: u32,
+    /// How far back in time the pages of this session have led.
+    earliest: Option<Timestamp>,
     /// When to try again after a failure.
     again: Option<Instant>,
     /// Stanzas with results of the page under way that the server has not been told to be here. They are, when the page
@@ -264,14 +270,16 @@ impl Online<'_> {
         self.archive_settled(batch);
     }
 
-    /// Whether a page of this session ended at this id before; the archive is then left alone.
-    fn in_circles(&mut self, batch: &mut Batch, end: &str) -> bool {
-        let new = self.session.archive.ends.insert(end.to_owned());
-        if !new {
-            tracing::warn!("the archive goes in circles");
+    /// Whether a page of this session ended at this id before, or too many led nowhere; the archive is then left alone.
+    fn in_circles(&mut self, batch: &mut Batch, end: &str, fruitful: bool) -> bool {
+        let archive = &mut self.session.archive;
+        archive.fruitless = if fruitful { 0 } else { archive.fruitless + 1 };
+        let circles = !archive.ends.insert(end.to_owned()) || archive.fruitless >= FRUITLESS;
+        if circles {
+            tracing::warn!("the archive does not come to an end");
             self.archive_unanswered(batch);
         }
-        !new
+        circles
     }
 
     /// Tries again after a failure.
@@ -281,6 +289,7 @@ impl Online<'_> {
         }
         self.session.archive.again = None;
         self.session.archive.ends.clear();
+        self.session.archive.fruitless = 0;
         self.next_gap(batch).await
     }
 
@@ -320,7 +329,11 @@ impl Online<'_> {
             batch.changes.account = true;
             return self.next_gap(batch).await;
         };
-        if self.in_circles(batch, &after) {
+        // What comes in after this session began comes by itself as well.
+        let advances =
+            |at: Timestamp| at < self.since && gap.after.as_ref().is_none_or(|(_, before)| at > *before);
+        let fruitful = last.as_ref().is_some_and(|(_, at)| advances(*at));
+        if self.in_circles(batch, &after, fruitful) {
             return Ok(());
         }
         let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
@@ -353,6 +366,9 @@ impl Online<'_> {
         }
         let last = place(messages.last(), now);
         let first = messages.first().map(|first| first.id.clone());
+        let began = messages.iter().find_map(|message| message.at);
+        let fruitful = began.is_some_and(|at| self.session.archive.earliest.is_none_or(|known| at < known));
+        self.session.archive.earliest = self.session.archive.earliest.into_iter().chain(began).min();
         let stood = self.store_page(batch, messages, &gap, now).await?;
         if let (Some((id, at)), None) = (last, &gap.before) {
             let position = stood.highest;
@@ -365,7 +381,7 @@ impl Online<'_> {
             fail::at(Point::GapClosed);
             return self.next_gap(batch).await;
         };
-        if self.in_circles(batch, &before) {
+        if self.in_circles(batch, &before, fruitful) {
             return Ok(());
         }
         gap.before = Some(before);
@@ -386,6 +402,8 @@ impl Online<'_> {
         let mut stood = Stood::default();
         let mut known = self.known_of(batch, &messages, now).await?;
         let (mut new, mut said) = (Vec::new(), Vec::new());
+        // The last message of ours in each chat, wherever it was written.
+        let mut answered = HashMap::new();
         let mut number = 0;
         for archived in messages {
             for inbound in archived.holds {
@@ -401,6 +419,9 @@ impl Online<'_> {
                 let chat = batch.chat(self.account, &text.chat, now).await?;
                 let low = stood.low(gap);
                 let position = if let Some(known) = known {
+                    if text.direction == Direction::Out {
+                        answered.insert(chat, known.message);
+                    }
                     self.known_text(batch, chat, &text, gap, known).await?
                 } else {
                     let between = (archived.at.unwrap_or(now).as_microsecond(), low, gap.high);
@@ -415,8 +436,14 @@ impl Online<'_> {
                 }
             }
         }
-        for position in self.store_texts(batch, new, gap).await? {
+        for position in self.store_texts(batch, new, gap, &mut answered).await? {
             stood.at(position, stood.low(gap), gap.high);
+        }
+        if gap.after.is_some() {
+            // Whoever answers, here or on another device, has read what stands before.
+            for (chat, message) in answered {
+                self.read_up_to(batch, chat, message).await?;
+            }
         }
         fail::when(Point::PageHalf, || number > 0);
         for inbound in said {
@@ -495,11 +522,12 @@ impl Online<'_> {
         batch: &mut Batch,
         new: Vec<(Placed, Text)>,
         gap: &Gap,
+        answered: &mut HashMap<ChatId, MessageId>,
     ) -> Result<Vec<i64>> {
         let missed = gap.after.is_some();
         let (placed, texts): (Vec<Placed>, Vec<Text>) = new.into_iter().unzip();
         let stored = messages::insert_all(&mut batch.write, &placed, gap.high).await?;
-        let (mut answered, mut before) = (HashMap::new(), HashMap::new());
+        let mut before = HashMap::new();
         let rows = placed.iter().zip(texts).zip(&stored);
         for ((placed, text), (message, _)) in rows.filter_map(|(text, row)| Some((text, (*row)?))) {
             batch.stored(placed.chat, message, placed.unread);
@@ -510,7 +538,7 @@ impl Online<'_> {
             if !missed && gap.before.is_some() {
                 batch.changes.messages.remove(&message);
             }
-            if missed && text.direction == Direction::Out {
+            if text.direction == Direction::Out {
                 answered.insert(placed.chat, message);
             } else if missed
                 && let Some((_, id)) = text.receipt()
@@ -523,10 +551,6 @@ impl Online<'_> {
         for (chat, position) in before {
             let standing = messages::standing_for(&mut batch.write, chat, position).await?;
             batch.changes.messages.extend(standing);
-        }
-        // Whoever answers on another device has read what stands before.
-        for (chat, message) in answered {
-            self.read_up_to(batch, chat, message).await?;
         }
         Ok(stored
             .into_iter()

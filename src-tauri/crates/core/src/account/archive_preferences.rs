@@ -38,9 +38,10 @@ impl Online<'_> {
 pub(super) fn answered(answer: &Element) -> Result<ArchivePreferences> {
     if answer.attr("type") == Some("error") {
         let error = stanza_error::read(answer);
-        return Err(match error.condition.as_str() {
-            "service-unavailable" | "feature-not-implemented" | "item-not-found" => none(),
-            _ => Error::new(Code::Rejected, error.sentence()),
+        return Err(if error.is_unsupported() {
+            none()
+        } else {
+            Error::new(Code::Rejected, error.sentence())
         });
     }
     let read = mam_prefs::read(answer).ok_or_else(none)?;

@@ -398,6 +398,7 @@ impl Online<'_> {
             let message = messages::get(&mut batch.write, message, 0).await?;
             let not_before = Timestamp::now() + *pause;
             outbox::queue_again(&mut batch.write, &message, Some(not_before)).await?;
+            outbox::put_behind(&mut batch.write, message.message).await?;
             batch.changes.messages.insert(message.message);
             batch.changes.chats.insert(chat);
             batch.outbox = true;
@@ -410,11 +411,7 @@ impl Online<'_> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
-        if messages::advance_delivery(&mut batch.write, message, Delivery::Delivered).await? {
-            batch.changes.messages.insert(message);
-            batch.changes.chats.insert(chat);
-        }
-        Ok(())
+        self.has_come(batch, (message, chat), Delivery::Delivered).await
     }
 
     /// They have seen this message, and with it all before it (XEP-0333 §2).
@@ -422,11 +419,27 @@ impl Online<'_> {
         let Some((message, chat)) = self.own_message(batch, from, id).await? else {
             return Ok(());
         };
+        self.has_come(batch, (message, chat), Delivery::Read).await?;
         let seen = messages::seen_up_to(&mut batch.write, chat, message).await?;
         if !seen.is_empty() {
             batch.changes.chats.insert(chat);
         }
         batch.changes.messages.extend(seen);
+        Ok(())
+    }
+
+    /// They have this message: it need not be sent again.
+    async fn has_come(
+        &self,
+        batch: &mut Batch,
+        (message, chat): (MessageId, ChatId),
+        delivery: Delivery,
+    ) -> Result<()> {
+        outbox::remove_message(&mut batch.write, message).await?;
+        if messages::advance_delivery(&mut batch.write, message, delivery).await? {
+            batch.changes.messages.insert(message);
+            batch.changes.chats.insert(chat);
+        }
         Ok(())
     }
 

@@ -42,6 +42,8 @@ const BATCH_TIME: Duration = Duration::from_millis(50);
 /// A message that comes this soon behind one that was stored is part of a burst: all that comes in this time is stored with
 /// it. A transaction costs as much as many messages.
 const GATHER: Duration = Duration::from_millis(50);
+/// No more than so many are gathered.
+const GATHERED: usize = 128;
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -311,7 +313,7 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Takes in what came and all that came right behind it, in one transaction.
+    /// Takes in what came and all that came right behind it.
     async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
         let now = Timestamp::now();
         let Some(first) = self.hold_results(first, now) else {
@@ -319,6 +321,21 @@ impl Online<'_> {
         };
         let mut gathered = self.gather(first).await;
         let burst = gathered.iter().any(is_message);
+        while !gathered.is_empty() {
+            self.store(&mut gathered, now).await?;
+        }
+        if burst {
+            self.burst_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Takes in as much as one transaction may hold, and what comes meanwhile.
+    async fn store(
+        &mut self,
+        gathered: &mut VecDeque<Incoming>,
+        now: Timestamp,
+    ) -> std::result::Result<(), Stop> {
         let mut batch = Batch::begin(&self.core.store).await?;
         let until = Instant::now() + BATCH_TIME;
         let mut handled = self.session.archive.take_held();
@@ -330,20 +347,16 @@ impl Online<'_> {
             }
             self.apply(&mut batch, incoming, now).await?;
             count += 1;
-            next = gathered.pop_front();
-            if next.is_none() && count < BATCH && Instant::now() < until {
+            if count < BATCH && Instant::now() < until {
                 // A disconnection is repeated by the next call, after this batch is stored.
-                next = self.connection.try_next().and_then(std::result::Result::ok);
+                let more = || self.connection.try_next().and_then(std::result::Result::ok);
+                next = gathered.pop_front().or_else(more);
             }
         }
         if !batch.bundles_behind.is_empty() {
             self.refill(&mut batch, now).await?;
         }
-        self.finish_handled(batch, handled).await?;
-        if burst {
-            self.burst_at = Some(Instant::now());
-        }
-        Ok(())
+        self.finish_handled(batch, handled).await
     }
 
     /// Waits for more if this is part of a burst. What was read must not wait for the database meanwhile, nor the database
@@ -354,7 +367,7 @@ impl Online<'_> {
         if !gathered.iter().any(is_message) || self.burst_at.is_none_or(|at| at.elapsed() > GATHER) {
             return gathered;
         }
-        while gathered.len() < BATCH {
+        while gathered.len() < GATHERED {
             // A disconnection is repeated by the next call.
             let Ok(Ok(next)) = tokio::time::timeout_at(until, self.connection.next()).await else {
                 break;
@@ -620,7 +633,7 @@ impl Online<'_> {
 
     /// Gives the server a moment to confirm what was sent, so that it is not sent twice.
     async fn farewell(&mut self) {
-        if !self.connection.acknowledges() || self.session.pump.is_idle() {
+        if self.session.pump.is_idle() {
             return;
         }
         let wait = async {

@@ -87,7 +87,8 @@ pub(crate) async fn retry(core: &Arc<Core>, params: OfMessage) -> Result<Message
     messages::wait_again(&mut write, params.message).await?;
     let (account, address) = chats::place(&mut write, message.chat).await?;
     omemo::forget_faults(&mut write, account, &address).await?;
-    outbox::queue_again(&mut write, &message, None).await?;
+    // From now on: what the archive has of it is the one that failed.
+    outbox::queue_again(&mut write, &message, Some(Timestamp::now())).await?;
     write.commit().await?;
     queued(core, message.account, params.message, message.chat).await
 }

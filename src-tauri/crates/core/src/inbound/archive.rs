@@ -50,6 +50,10 @@ fn message(inner: &Element, context: &Context<'_>) -> Vec<Inbound> {
     let from = attribute(inner, "from").and_then(Sender::read);
     let to = attribute(inner, "to").and_then(Sender::read);
     match (from, to) {
+        // An error that we answered with is nothing that anybody wrote.
+        (Some(from), Some(_)) if from.bare == *context.own && inner.attr("type") == Some("error") => {
+            Vec::new()
+        }
         (Some(from), Some(to)) if from.bare == *context.own => sent(inner, &from, &to, context),
         // Somebody's word to us.
         (Some(from), to) if to.as_ref().is_none_or(|to| to.bare == *context.own) => {

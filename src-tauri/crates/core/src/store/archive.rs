@@ -152,9 +152,10 @@ async fn before_unconfirmed(db: &mut Connection, account: AccountId) -> Result<O
     Ok(row.map(|(id, at, position)| Some(Place::from((id?, at?, position?)))))
 }
 
-/// The server has no archive: nothing is missing that could be had.
+/// The server has no archive now. What was missed since the last session is looked for again when it has one; what lies
+/// before something known stays missing.
 pub(crate) async fn absent(write: &mut Write, account: AccountId) -> Result<()> {
-    sqlx::query("DELETE FROM gap WHERE account = ?")
+    sqlx::query("DELETE FROM gap WHERE account = ? AND before_id IS NULL")
         .bind(account)
         .execute(&mut **write)
         .await?;

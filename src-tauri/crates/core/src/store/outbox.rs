@@ -87,6 +87,21 @@ pub(crate) async fn queue_again(
     push_message(write, message.account, message.message, encrypt, not_before).await
 }
 
+/// What was written after a message in the same chat, and has not been out, goes behind it.
+pub(crate) async fn put_behind(write: &mut Write, message: MessageId) -> Result<()> {
+    sqlx::query(
+        "UPDATE outbox SET id = behind.id FROM (
+             SELECT outbox.id AS was, (SELECT max(id) FROM outbox) + row_number() OVER (ORDER BY outbox.id) AS id
+             FROM outbox JOIN message ON message.id = outbox.message JOIN message AS first ON first.id = ?
+             WHERE message.chat = first.chat AND message.position > first.position AND outbox.stanza IS NULL
+         ) AS behind WHERE outbox.id = behind.was",
+    )
+    .bind(message)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 /// Queues a ready stanza that no message stands behind.
 pub(crate) async fn push_stanza(write: &mut Write, account: AccountId, stanza: &[u8]) -> Result<()> {
     sqlx::query("INSERT INTO outbox (account, encrypt, stanza) VALUES (?, 'none', ?)")

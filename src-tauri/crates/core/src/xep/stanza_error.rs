@@ -26,6 +26,12 @@ impl StanzaError {
             None => self.condition.clone(),
         }
     }
+
+    /// Whether whoever was asked does not know such questions (RFC 6120 §8.3.3); anything else may pass.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        ["service-unavailable", "feature-not-implemented", "item-not-found"]
+            .contains(&self.condition.as_str())
+    }
 }
 
 /// The error in a stanza of type `error`; something usable even if it is malformed.

@@ -216,6 +216,40 @@ async fn the_outbox_keeps_order_and_the_ready_stanza() {
 }
 
 #[tokio::test]
+async fn what_was_written_after_a_message_that_came_back_stays_behind_it() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut written = Vec::new();
+    for (id, second) in [("1", 1), ("2", 2), ("3", 3), ("4", 4)] {
+        let message = say(&mut write, scene.chat, id, at(second)).await;
+        outbox::push_message(&mut write, scene.account, message, Encrypt::Must, None)
+            .await
+            .expect("queued");
+        written.push(message);
+    }
+    // The first two have been out, and come back.
+    for message in &written[..2] {
+        outbox::remove_message(&mut write, *message)
+            .await
+            .expect("taken out");
+        let message = messages::get(&mut write, *message, 0).await.expect("there");
+        outbox::queue_again(&mut write, &message, Some(at(9)))
+            .await
+            .expect("queued");
+        outbox::put_behind(&mut write, message.message)
+            .await
+            .expect("put behind");
+    }
+    let queued = outbox::behind(&mut write, scene.account, 0, 10).await;
+    let order: Vec<_> = queued
+        .expect("the outbox")
+        .iter()
+        .filter_map(|row| Some(row.message.as_ref()?.message))
+        .collect();
+    assert_eq!(order, written);
+}
+
+#[tokio::test]
 async fn unread_counts_and_the_unread_line_follow_reading_and_writing() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
