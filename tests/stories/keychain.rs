@@ -159,3 +159,57 @@ async fn a_profile_that_was_put_back_is_noticed_by_the_keychain_alone() {
     alice.hears("and on").await;
     assert_eq!(renewed(&mut alice).await, Value::Null);
 }
+
+/// The ids of the person's active devices, as somebody else knows them.
+async fn active_devices(bob: &mut Peer) -> Vec<u64> {
+    let all = bob.devices(ALICE).await;
+    let active = all
+        .iter()
+        .filter(|d| d["active"].as_array().is_some_and(|protocols| !protocols.is_empty()));
+    let mut ids: Vec<u64> = active.filter_map(|d| d["device"].as_u64()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Starts the program on a profile, writes to Bob, is answered, and ends it. Gives why its device began anew.
+async fn one_run(person: &mut Person, bob: &mut Peer, round: &str) -> Value {
+    person.start_again().await;
+    person.wait_online().await;
+    let chat = person.chat_with(BOB).await;
+    let body = format!("from {round}");
+    person.send(&chat, &body).await;
+    bob.message(&body).await;
+    let body = format!("to {round}");
+    bob.send(ALICE, &body, "omemo1").await;
+    person.hears(&body).await;
+    let why = renewed(person).await;
+    let of_account = json!({ "account": person.account.clone() });
+    person.get("renewal_seen", of_account).await;
+    person.stop().await;
+    why
+}
+
+#[tokio::test]
+async fn two_copies_of_a_profile_beside_one_keychain_part_once_and_for_good() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut profile = Profile::trusting(&server);
+    profile.use_keychain();
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "at first").await;
+    bob.message("at first").await;
+    alice.stop().await;
+    let mut copy = alice.copied();
+
+    assert_eq!(one_run(&mut alice, &mut bob, "the profile").await, Value::Null);
+    assert_eq!(one_run(&mut copy, &mut bob, "the copy").await, "copied");
+    let devices = active_devices(&mut bob).await;
+    assert_eq!(devices.len(), 2, "the copy is a device of its own");
+    for round in ["the second run", "the third run"] {
+        assert_eq!(one_run(&mut alice, &mut bob, round).await, Value::Null, "{round}");
+        let round = format!("{round} of the copy");
+        assert_eq!(one_run(&mut copy, &mut bob, &round).await, Value::Null, "{round}");
+    }
+    assert_eq!(active_devices(&mut bob).await, devices, "no others came of it");
+}

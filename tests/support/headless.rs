@@ -83,10 +83,12 @@ impl Profile {
         copy_folder(&self.home.path().join("backup"), &self.directory());
     }
 
-    /// Another profile with the same in it, as somebody has who copied the folder to another computer.
+    /// Another profile with the same in it, as somebody has who copied the folder to another computer; or on the same one,
+    /// if there is a keychain, which lies in this one's folder.
     #[must_use]
     pub fn copied(&self) -> Self {
-        let copy = Self::with_ca(self.ca_file.clone());
+        let mut copy = Self::with_ca(self.ca_file.clone());
+        copy.keychain.clone_from(&self.keychain);
         copy_folder(&self.directory(), &copy.directory());
         copy
     }

@@ -43,11 +43,18 @@ impl Person {
 
     /// The same person with a copy of the profile, on which another program is started; the one on the profile does not run.
     pub async fn twin(&self) -> Self {
+        let mut twin = self.copied();
+        twin.start_again().await;
+        twin
+    }
+
+    /// The same person with a copy of the profile; no program runs on either.
+    #[must_use]
+    pub fn copied(&self) -> Self {
         assert!(self.app.is_none(), "the program still runs");
-        let profile = self.profile.copied();
         Self {
-            app: Some(profile.start().await),
-            profile,
+            app: None,
+            profile: self.profile.copied(),
             account: self.account.clone(),
             address: self.address.clone(),
         }

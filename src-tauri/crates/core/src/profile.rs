@@ -83,6 +83,13 @@ impl Profile {
         self.folder.join("waxwing.db")
     }
 
+    /// Where the folder lies, by which a copy of it is told from itself.
+    pub(crate) fn place(&self) -> String {
+        let folder = self.folder.canonicalize();
+        let folder = folder.as_ref().unwrap_or(&self.folder);
+        folder.to_string_lossy().into_owned()
+    }
+
     /// The folder of files that were fetched, encrypted as they came.
     pub(crate) fn files(&self) -> PathBuf {
         self.folder.join("files")
@@ -203,19 +210,19 @@ pub(crate) struct Keychain {
 }
 
 impl Keychain {
-    /// The count that was last stored. Errors: `keychain_unavailable`.
-    pub(crate) fn epoch(&self) -> Result<Option<i64>> {
-        Ok(keychain::load(&self.epoch_entry())?.and_then(|text| text.parse().ok()))
+    /// The count that was last stored under this name. Errors: `keychain_unavailable`.
+    pub(crate) fn epoch(&self, name: &str) -> Result<Option<i64>> {
+        Ok(keychain::load(&self.epoch_entry(name))?.and_then(|text| text.parse().ok()))
     }
 
     /// Errors: `keychain_unavailable`.
-    pub(crate) fn set_epoch(&self, epoch: i64) -> Result<()> {
-        keychain::store(&self.epoch_entry(), &epoch.to_string())
+    pub(crate) fn set_epoch(&self, name: &str, epoch: i64) -> Result<()> {
+        keychain::store(&self.epoch_entry(name), &epoch.to_string())
     }
 
     /// An entry of its own, so that the one with the key is never written again.
-    fn epoch_entry(&self) -> String {
-        format!("{}.epoch", self.entry)
+    fn epoch_entry(&self, name: &str) -> String {
+        format!("{}.epoch.{name}", self.entry)
     }
 }
 
