@@ -213,3 +213,80 @@ async fn two_copies_of_a_profile_beside_one_keychain_part_once_and_for_good() {
     }
     assert_eq!(active_devices(&mut bob).await, devices, "no others came of it");
 }
+
+async fn set_enabled(alice: &mut Person, enabled: bool) {
+    let params = json!({ "account": alice.account.clone(), "enabled": enabled });
+    alice.get("set_account_enabled", params).await;
+    let account = alice.account.clone();
+    let state = if enabled { "online" } else { "disabled" };
+    alice.account_until(&account, state).await;
+}
+
+/// Verifies the only key of somebody that is known and not this device's own.
+async fn verify(alice: &mut Person, of: &str) {
+    let params = json!({ "account": alice.account.clone(), "address": of });
+    let has_key = |d: &&Value| d["own"] == false && d["fingerprint"] != Value::Null;
+    let list = alice
+        .until("the key is known", "list_devices", params, |list| {
+            items(list).iter().any(|d| has_key(&d))
+        })
+        .await;
+    let device = items(&list).iter().find(has_key).expect("it was there");
+    let params = json!({ "account": alice.account.clone(), "address": of, "fingerprint": device["fingerprint"],
+                         "trust": "verified" });
+    alice.get("set_trust", params).await;
+}
+
+/// Nothing is sealed with the sessions of an older copy, also not what waits to be told to verified devices.
+#[tokio::test]
+async fn what_an_older_copy_still_had_to_tell_is_told_in_new_sessions() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo2").await;
+    let _phone = Peer::sign_in_with(&server, ALICE, "omemo2").await;
+    let mut profile = Profile::trusting(&server);
+    profile.use_keychain();
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let chat = alice.chat_with(BOB).await;
+    for body in ["one", "two"] {
+        alice.send(&chat, body).await;
+        assert_eq!(bob.message(body).await["encryption"], "omemo2");
+        bob.send(ALICE, body, "omemo2").await;
+        alice.hears(body).await;
+    }
+    verify(&mut alice, BOB).await;
+    set_enabled(&mut alice, false).await;
+    // Bob's device is to hear of this.
+    verify(&mut alice, ALICE).await;
+    alice.stop().await;
+    alice.profile.back_up();
+    alice.start_again().await;
+    set_enabled(&mut alice, true).await;
+    bob.send(ALICE, "and on", "omemo2").await;
+    alice.hears("and on").await;
+    alice.stop().await;
+
+    alice.profile.restore();
+    alice.start_again().await;
+    let of_account = json!({ "account": alice.account.clone() });
+    let console = json!({ "account": alice.account.clone(), "on": true });
+    alice.get("set_console", console).await;
+    set_enabled(&mut alice, true).await;
+    let with_keys = |entry: &Value| -> Option<String> {
+        let xml = entry["xml"].as_str().unwrap_or_default();
+        let sealed = entry["way"] == "out" && xml.contains("<message") && xml.contains("<encrypted");
+        sealed.then(|| xml.to_owned())
+    };
+    let told = alice
+        .until("Bob is told", "list_console", of_account, |list| {
+            let all = items(list).iter().filter_map(with_keys);
+            all.into_iter().any(|xml| xml.contains(BOB) && xml.contains("<payload"))
+        })
+        .await;
+    for xml in items(&told).iter().filter_map(with_keys) {
+        assert_eq!(
+            xml.matches("<key ").count(),
+            xml.matches("kex=").count(),
+            "it goes on with a session: {xml}"
+        );
+    }
+}

@@ -149,8 +149,8 @@ impl Online<'_> {
         begun: std::result::Result<(), BundleFault>,
         now: Timestamp,
     ) -> Result<()> {
-        // Tried again in the next session with the server.
-        if begun == Err(BundleFault::Unreachable) {
+        // Tried again in the next session with the server, or once this device has begun anew.
+        if begun == Err(BundleFault::Unreachable) || self.session.renewal.is_some() {
             return Ok(());
         }
         let due = Due {

@@ -219,8 +219,12 @@ async fn heed(
 }
 
 impl Online<'_> {
-    /// Makes messages of what verified devices are still to be told, and puts them into the outbox.
+    /// Makes messages of what verified devices are still to be told, and puts them into the outbox; not with sessions
+    /// that are about to be dropped.
     pub(super) async fn tell_trust(&mut self) -> std::result::Result<(), Stop> {
+        if self.session.renewal.is_some() {
+            return Ok(());
+        }
         let mut db = self.core.store.read().await?;
         let tellings = omemo::tellings(&mut db, self.account, MESSAGES).await?;
         drop(db);
