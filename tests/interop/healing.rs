@@ -427,3 +427,55 @@ async fn a_one_time_key_is_offered_in_one_generation_only_and_never_again() {
     .await;
     assert!(gone.len() >= 80, "there are enough left: {}", gone.len());
 }
+
+/// What went over Alice's wire with something encrypted in it, and nothing else.
+fn sealed(list: &Value) -> Vec<String> {
+    let out = items(list).iter().filter(|entry| entry["way"] == "out");
+    let all = out.filter_map(|entry| entry["xml"].as_str());
+    all.filter(|xml| xml.starts_with("<message") && xml.contains("<encrypted"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The server shows no more of what the device did since than that it offers one prekey less.
+#[tokio::test]
+async fn an_older_copy_encrypts_nothing_before_it_has_seen_what_the_server_has_of_it() {
+    let (server, mut alice, mut bob) = scene("omemo1").await;
+    talk(&mut alice, &mut bob, "at first", "omemo1").await;
+    let of_account = json!({ "account": alice.account.clone() });
+    let enabled = |on: bool| json!({ "account": alice.account.clone(), "enabled": on });
+    let (on, off) = (enabled(true), enabled(false));
+    let console = json!({ "account": alice.account.clone(), "on": true });
+    alice.get("set_account_enabled", off).await;
+    alice.stop().await;
+    alice.profile.back_up();
+    alice.start_again().await;
+    alice.get("set_account_enabled", on.clone()).await;
+    alice.wait_online().await;
+    let mut other = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    other.send(ALICE, "from another device", "omemo1").await;
+    alice.hears("from another device").await;
+    let device = bob.devices(ALICE).await[0]["device"].clone();
+    let node = format!("eu.siacs.conversations.axolotl.bundles:{device}");
+    until("one is offered no more", LONG, async || {
+        let xml = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
+        let count = xml.as_str().expect("XML").matches(":preKeyPublic ").count();
+        (count < 100).then_some(())
+    })
+    .await;
+    alice.stop().await;
+
+    alice.profile.restore();
+    alice.start_again().await;
+    alice.get("set_console", console).await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "in a new session").await;
+    alice.get("set_account_enabled", on).await;
+    assert_eq!(bob.message("in a new session").await["encryption"], "omemo1");
+    let told = alice.get("list_console", of_account).await;
+    for xml in sealed(&told) {
+        let exchanges = xml.matches("prekey=").count();
+        assert_eq!(xml.matches("<key ").count(), exchanges, "an old session: {xml}");
+    }
+    assert_eq!(account(&mut alice).await["renewed"], "restored");
+}

@@ -218,7 +218,7 @@ async fn set_enabled(alice: &mut Person, enabled: bool) {
     let params = json!({ "account": alice.account.clone(), "enabled": enabled });
     alice.get("set_account_enabled", params).await;
     let account = alice.account.clone();
-    let state = if enabled { "online" } else { "disabled" };
+    let state = if enabled { "online" } else { "offline" };
     alice.account_until(&account, state).await;
 }
 

@@ -123,7 +123,7 @@ impl Online<'_> {
             }
             None => {
                 self.list_read(of, profile, ListOutcome::Failed);
-                batch.outbox = true;
+                (batch.outbox, batch.due) = (true, true);
             }
         }
         Ok(())
@@ -209,7 +209,10 @@ impl Online<'_> {
                     "the server did not answer in time",
                 )));
             }
-            Ask::DeviceList { of, profile } => self.list_read(&of, profile, ListOutcome::Failed),
+            Ask::DeviceList { of, profile } => {
+                self.list_read(&of, profile, ListOutcome::Failed);
+                batch.due = true;
+            }
             Ask::Bundle { of, device, profile } => {
                 self.asked(&Want::Bundle {
                     of: of.clone(),

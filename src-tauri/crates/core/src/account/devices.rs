@@ -148,6 +148,8 @@ impl Online<'_> {
             profile,
         });
         if *of == self.own && outcome == ListOutcome::Failed {
+            // Nothing can be compared.
+            self.session.compared.insert(profile);
             self.cannot_publish(profile);
         }
         self.session.lists.insert(

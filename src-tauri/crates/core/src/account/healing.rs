@@ -149,8 +149,8 @@ impl Online<'_> {
         begun: std::result::Result<(), BundleFault>,
         now: Timestamp,
     ) -> Result<()> {
-        // Tried again in the next session with the server, or once this device has begun anew.
-        if begun == Err(BundleFault::Unreachable) || self.session.renewal.is_some() {
+        // Tried again in the next session with the server, or once it is known that sessions are ours alone.
+        if begun == Err(BundleFault::Unreachable) || !self.session.may_encrypt() {
             return Ok(());
         }
         let due = Due {

@@ -111,6 +111,11 @@ pub(super) struct Session {
     pub(super) asking: BTreeSet<Want>,
     /// The keys of the bundles that are being published.
     pub(super) publishing: HashMap<Profile, String>,
+    /// Namespaces in which it was compared what the server has of ours, as far as it can be found out: until then this
+    /// may be an older copy, and nothing is encrypted.
+    pub(super) compared: HashSet<Profile>,
+    /// The keys of our bundles when the session began.
+    pub(super) offered: HashMap<Profile, String>,
     /// Namespaces in which our bundle can be had.
     pub(super) bundles_out: HashSet<Profile>,
     /// Namespaces in which our device is on the list, or cannot be put there.
@@ -150,6 +155,11 @@ impl Session {
             renewal: renewal.map(|why| (why, (PreKeyId(0), PreKeyId(0)))),
             ..Self::default()
         })
+    }
+
+    /// Whether our sessions are ours alone, as far as can be known.
+    pub(super) fn may_encrypt(&self) -> bool {
+        self.renewal.is_none() && self.compared.len() == Profile::ALL.len()
     }
 }
 
@@ -466,7 +476,10 @@ impl Online<'_> {
         keys::ensure(&mut batch.write, self.account, now).await?;
         fail::at(Point::BundleRefilled);
         for profile in std::mem::take(&mut batch.bundles_behind) {
-            self.publish(batch, Step::bundle(profile)).await?;
+            // What the server has is compared first, and then what differs goes out.
+            if self.session.compared.contains(&profile) {
+                self.publish(batch, Step::bundle(profile)).await?;
+            }
         }
         self.delete_used_keys(batch, now).await
     }
@@ -492,7 +505,9 @@ impl Online<'_> {
         }
         if (batch.caught_up || batch.due) && self.session.caught_up {
             self.begin_anew(&mut batch, Timestamp::now()).await?;
-            self.pay_due(&mut batch).await?;
+            if self.session.may_encrypt() {
+                self.pay_due(&mut batch).await?;
+            }
         }
         let Batch {
             mut write,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use waxwing_stream::StanzaNumber;
 
 use super::batch::Batch;
-use super::devices::Want;
+use super::devices::{Want, lists_wanted};
 use super::encryption::{Outgoing, Prepared, prepare};
 use super::iq::Ask;
 use super::message::LONGEST_PAUSE;
@@ -223,6 +224,10 @@ impl Online<'_> {
                 _ => row.encrypt,
             },
         };
+        if outgoing.encrypt != Encrypt::None && !self.session.may_encrypt() {
+            let of = [outgoing.to, outgoing.own];
+            return Ok(Outcome::Waits(lists_wanted(&self.session.lists, of, Instant::now())));
+        }
         match prepare(
             write,
             self.account,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use minidom::Element;
 use tokio::time::Instant;
+use waxwing_omemo::Profile;
 
 use super::batch::Batch;
 use super::devices::lists_wanted;
@@ -13,7 +14,7 @@ use super::renewal::LOOK_AFTER_KEYS;
 use super::{ErrorChange, keys, set_state};
 use crate::error::Result;
 use crate::model::{ConnectionState, Show};
-use crate::store::accounts;
+use crate::store::{accounts, omemo};
 use crate::xep::element::{text, wrap};
 use crate::xep::{disco, ns};
 
@@ -24,6 +25,10 @@ impl Online<'_> {
         let mut batch = Batch::begin(&self.core.store).await?;
         keys::ensure(&mut batch.write, self.account, Timestamp::now()).await?;
         let listed = keys::listed_before(&mut batch.write, self.account, &self.own).await?;
+        for profile in Profile::ALL {
+            let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
+            self.session.offered.insert(profile, keys);
+        }
         let own = self.own.clone();
         for (to, kind, payload, ask) in [
             (None, "get", Element::bare("query", ns::ROSTER), Ask::Roster),

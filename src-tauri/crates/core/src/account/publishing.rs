@@ -163,6 +163,7 @@ impl Online<'_> {
     ) -> Result<()> {
         let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
         if !listed {
+            self.compared(batch, profile);
             return self.publish(batch, Step::bundle(profile)).await;
         }
         self.ask_own_bundle(batch, profile).await?;

@@ -1,6 +1,7 @@
 //! Our own keys over time: new ones while the program runs for weeks, used ones deleted; and the signs that this device is
 //! not what the others know any more, since its profile is an older copy of itself or is used by two programs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +38,7 @@ const HIGHEST_ID: u32 = 1 << 30;
 pub(super) async fn part_from_copy(core: &Core, account: AccountId, now: Timestamp) -> Result<bool> {
     let mut write = core.store.write().await?;
     let last = omemo::renewed_at(&mut write, account).await?;
-    let lately = last.is_some_and(|at| now.duration_since(at) < PARTED_FOR);
+    let lately = last.is_some_and(|at| within(at, now, PARTED_FOR));
     if lately || omemo::renewal(&mut write, account).await? == Some(Renewed::Copied) {
         return Ok(false);
     }
@@ -80,6 +81,7 @@ impl Online<'_> {
     /// Asks for what the server has of ours, to compare it with what it should have.
     pub(super) async fn ask_own_bundle(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
         let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            self.compared(batch, profile);
             return Ok(());
         };
         let item = profile.bundle_item(own.device);
@@ -92,6 +94,13 @@ impl Online<'_> {
         Ok(())
     }
 
+    /// What the server has of ours was looked at, or cannot be: what waits for that may be encrypted.
+    pub(super) fn compared(&mut self, batch: &mut Batch, profile: Profile) {
+        if self.session.compared.insert(profile) {
+            (batch.outbox, batch.due) = (true, true);
+        }
+    }
+
     /// What the server has of ours; none if it does not say.
     pub(super) async fn own_bundle_read(
         &mut self,
@@ -100,6 +109,7 @@ impl Online<'_> {
         answer: Option<&Element>,
         now: Timestamp,
     ) -> Result<()> {
+        self.compared(batch, profile);
         let items = answer.map(pubsub::answered_items).unwrap_or_default();
         let read = items.first().map(|(_, bundle)| xml::read_bundle(bundle));
         let Some(Ok(bundle)) = read else {
@@ -108,6 +118,10 @@ impl Online<'_> {
         };
         if let Some((why, beyond)) = self.foreign(batch, &bundle).await? {
             self.want_renewal(batch, why, beyond);
+            return self.bundle_is_out(batch, profile).await;
+        }
+        if self.used_elsewhere(batch, &bundle, now).await? {
+            self.want_renewal(batch, Renewed::Restored, (PreKeyId(0), PreKeyId(0)));
             return self.bundle_is_out(batch, profile).await;
         }
         let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
@@ -154,6 +168,22 @@ impl Online<'_> {
         Ok(differs.then_some((Renewed::Restored, highest)))
     }
 
+    /// Whether a later state of this device took prekeys out that were here when the session began: the server has nothing
+    /// but what it took last from us, as we know, and lacks some of it. A publication that broke off is none, since a key is
+    /// gone here before it is there; nor is a server that was put back, which has keys that are gone here. At most once in a
+    /// while, as there may be servers that lose keys.
+    async fn used_elsewhere(&self, batch: &mut Batch, bundle: &Bundle, now: Timestamp) -> Result<bool> {
+        let last = omemo::renewed_at(&mut batch.write, self.account).await?;
+        if last.is_some_and(|at| within(at, now, AGAIN)) {
+            return Ok(false);
+        }
+        let published = omemo::published(&mut batch.write, self.account, bundle.profile()).await?;
+        let here = self.session.offered.get(&bundle.profile());
+        Ok(published
+            .zip(here)
+            .is_some_and(|(published, here)| lacks_unused(&published, &ids(bundle), here)))
+    }
+
     /// A message of our own account came by itself, or out of the archive, that this very device is said to have written and
     /// that is not here.
     pub(super) async fn twin_wrote(&mut self, batch: &mut Batch, device: DeviceId, live: bool) -> Result<()> {
@@ -187,7 +217,7 @@ impl Online<'_> {
         };
         self.session.renewed = true;
         let last = omemo::renewed_at(&mut batch.write, self.account).await?;
-        let again = last.is_some_and(|at| now.duration_since(at) < AGAIN);
+        let again = last.is_some_and(|at| within(at, now, AGAIN));
         let why = if again { Renewed::Copied } else { why };
         tracing::warn!(why = why.word(), "this device begins anew with its keys");
         let lively = omemo::lively(&mut batch.write, self.account, now - LIVELY).await?;
@@ -237,10 +267,68 @@ impl Online<'_> {
     }
 }
 
+/// Whether the bundle on the server is the one that was published last but for keys that are still `here`. Ids as the store
+/// gives them.
+fn lacks_unused(published: &str, there: &str, here: &str) -> bool {
+    let all = [published, there, here].map(read_ids);
+    let [
+        Some((signed, published)),
+        Some((signed_there, there)),
+        Some((_, here)),
+    ] = all
+    else {
+        return false;
+    };
+    signed == signed_there
+        && there.is_subset(&published)
+        && published.difference(&there).any(|id| here.contains(id))
+}
+
+/// The ids of the signed prekey and of the others.
+pub(super) fn read_ids(ids: &str) -> Option<(&str, BTreeSet<u32>)> {
+    let (signed, one_time) = ids.split_once(':')?;
+    Some((signed, one_time.split(',').filter_map(|id| id.parse().ok()).collect()))
+}
+
+/// Whether something was done within this time; a time in the future is long ago, since the clock was wrong then.
+pub(super) fn within(at: Timestamp, now: Timestamp, time: SignedDuration) -> bool {
+    at <= now && now.duration_since(at) < time
+}
+
 /// The ids of a bundle's keys, as the store gives those of ours.
 fn ids(bundle: &Bundle) -> String {
     let mut one_time: Vec<u32> = bundle.prekeys().iter().map(|key| key.id.0).collect();
     one_time.sort_unstable();
     let one_time: Vec<String> = one_time.iter().map(u32::to_string).collect();
     format!("{}:{}", bundle.signed_prekey().id, one_time.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prekey_that_is_missing_on_the_server_alone_was_used_by_a_later_state_of_this_device() {
+        for (published, there, here, sign, why) in [
+            ("1:1,2,3", "1:1,2,3", "1:1,2,3", false, "all is as it was"),
+            ("1:1,2,3", "1:1,3", "1:1,2,3", true, "one was used there"),
+            ("1:1,2,3", "1:", "1:1,2,3", true, "all were used there"),
+            ("1:1,2,3", "1:1,3", "1:1,3", false, "the answer to a publication was not read"),
+            ("1:1,2,3", "1:1,2,3", "1:1,3", false, "a publication did not arrive"),
+            ("1:3,4,5", "1:1,2,3", "1:3,4,5", false, "the server was put back"),
+            ("2:1,2,3", "1:1,3", "2:1,2,3", false, "the server was put back before a new signed key"),
+            ("", "1:1", "1:1", false, "nothing is known"),
+        ] {
+            assert_eq!(lacks_unused(published, there, here), sign, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_time_in_the_future_is_long_ago() {
+        let (now, hour) = (Timestamp::UNIX_EPOCH, SignedDuration::from_hours(1));
+        assert!(within(now, now, hour));
+        assert!(within(now - hour / 2, now, hour));
+        assert!(!within(now - hour, now, hour));
+        assert!(!within(now + SignedDuration::from_secs(1), now, hour));
+    }
 }

@@ -222,7 +222,7 @@ impl Online<'_> {
     /// Makes messages of what verified devices are still to be told, and puts them into the outbox; not with sessions
     /// that are about to be dropped.
     pub(super) async fn tell_trust(&mut self) -> std::result::Result<(), Stop> {
-        if self.session.renewal.is_some() {
+        if !self.session.may_encrypt() {
             return Ok(());
         }
         let mut db = self.core.store.read().await?;

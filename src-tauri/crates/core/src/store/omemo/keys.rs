@@ -388,6 +388,21 @@ pub(crate) async fn set_published(
     Ok(())
 }
 
+/// The keys of the bundle that the server took last, as far as is known.
+pub(crate) async fn published(
+    db: &mut Connection,
+    account: AccountId,
+    profile: Profile,
+) -> Result<Option<String>> {
+    Ok(
+        sqlx::query_scalar("SELECT keys FROM omemo_published WHERE account = ? AND profile = ?")
+            .bind(account)
+            .bind(encryption(profile))
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
 /// When the server last took a bundle of ours, if it ever did.
 pub(crate) async fn published_at(
     db: &mut Connection,
