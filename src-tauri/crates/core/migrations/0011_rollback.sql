@@ -9,6 +9,9 @@ CREATE TABLE epoch (
 ) STRICT;
 INSERT INTO epoch (one, epoch) VALUES (1, 0);
 
+-- Whom it could not be told just now is told from this time on.
+ALTER TABLE omemo_telling ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
+
 -- Why this device is to begin anew at its next session, 'copied' or 'restored'.
 ALTER TABLE omemo_own ADD COLUMN renewal TEXT;
 -- The first id of a signed prekey that was given out since it last began anew.

@@ -16,7 +16,7 @@ use crate::store::omemo::{self, DeviceRow, Own};
 use crate::store::outbox::Encrypt;
 
 /// A bundle that could not be had is asked for again after so long.
-const BUNDLE_RETRY: Duration = Duration::from_secs(600);
+pub(super) const BUNDLE_RETRY: Duration = Duration::from_secs(600);
 /// And after so long while the device is new: some publish the list first and the bundle behind it.
 const NEW_BUNDLE_RETRY: Duration = Duration::from_secs(20);
 /// For so long after it was first heard of a device is new.

@@ -108,7 +108,15 @@ pub(crate) async fn decide(
         let verified = omemo::verified(write, account).await?;
         for tale in tales(&own, (of, key), trust == Trust::Verified, &verified) {
             let content = String::from(&trust_message::write(&tale.words));
-            omemo::put_telling(write, account, &tale.to, tale.only.as_ref(), &content).await?;
+            omemo::put_telling(
+                write,
+                account,
+                &tale.to,
+                tale.only.as_ref(),
+                &content,
+                None,
+            )
+            .await?;
         }
     }
     if trust == Trust::Verified {
@@ -226,7 +234,9 @@ impl Online<'_> {
             return Ok(());
         }
         let mut db = self.core.store.read().await?;
-        let tellings = omemo::tellings(&mut db, self.account, MESSAGES).await?;
+        let now = Timestamp::now();
+        let tellings =
+            omemo::tellings(&mut db, self.account, (now, reach::BUNDLE_RETRY), MESSAGES).await?;
         drop(db);
         if tellings.is_empty() {
             return Ok(());
@@ -234,50 +244,61 @@ impl Online<'_> {
         let mut write = self.core.store.write().await?;
         let mut wants = BTreeSet::new();
         for telling in &tellings {
-            wants.extend(self.tell(&mut write, telling).await?);
+            wants.extend(tell(&mut write, self.account, &self.own, telling, now).await?);
         }
         write.commit().await.map_err(Error::from)?;
         self.ask_for(wants).await
     }
+}
 
-    /// Makes a message, unless keys of devices must be known first: it names those.
-    async fn tell(&self, write: &mut Write, telling: &Telling) -> Result<BTreeSet<Want>> {
-        let now = Timestamp::now();
-        let mut wants = BTreeSet::new();
-        let mut keys: Vec<(DeviceId, _)> = Vec::new();
-        for row in omemo::devices(write, self.account, &telling.address).await? {
-            let meant = telling.only_key.is_none_or(|only| row.identity == Some(only));
-            if !meant || !row.omemo2 || row.trust != Some(Trust::Verified) {
-                continue;
+/// Makes a message, unless keys of devices must be known first: it names those. Devices whose keys cannot be had just now
+/// are told later.
+async fn tell(
+    write: &mut Write,
+    account: AccountId,
+    own: &BareJid,
+    telling: &Telling,
+    now: Timestamp,
+) -> Result<BTreeSet<Want>> {
+    let profile = Profile::Omemo2;
+    let (mut wants, mut later) = (BTreeSet::new(), Vec::new());
+    let mut keys: Vec<(DeviceId, _)> = Vec::new();
+    for row in omemo::devices(write, account, &telling.address).await? {
+        let meant = telling.only_key.is_none_or(|only| row.identity == Some(only));
+        if !meant || !row.listed(profile) || row.trust != Some(Trust::Verified) {
+            continue;
+        }
+        match omemo::session(write, account, &telling.address, row.device, profile).await? {
+            Some(record) => keys.push((row.device, record)),
+            None if reach::may_ask(&row, profile, now) => {
+                let (of, device) = (telling.address.clone(), row.device);
+                wants.insert(Want::Bundle { of, device, profile });
             }
-            let profile = Profile::Omemo2;
-            match omemo::session(write, self.account, &telling.address, row.device, profile).await? {
-                Some(record) => keys.push((row.device, record)),
-                None if reach::may_ask(&row, profile, now) => {
-                    let (of, device) = (telling.address.clone(), row.device);
-                    wants.insert(Want::Bundle { of, device, profile });
-                }
-                None => {}
-            }
+            None => later.extend(row.identity),
         }
-        if !wants.is_empty() {
-            return Ok(wants);
-        }
-        omemo::take_telling(write, telling.id).await?;
-        if let (false, Ok(content)) = (keys.is_empty(), telling.content.parse()) {
-            let to = &telling.address;
-            let message = content_message(write, self.account, (&self.own, to), &keys, content, now).await?;
-            let stanza = String::from(&message);
-            outbox::push_stanza(write, self.account, stanza.as_bytes()).await?;
-        }
-        Ok(wants)
     }
+    if !wants.is_empty() {
+        return Ok(wants);
+    }
+    omemo::take_telling(write, telling.id).await?;
+    let (to, again) = (&telling.address, now + reach::BUNDLE_RETRY);
+    for key in later {
+        omemo::put_telling(write, account, to, Some(&key), &telling.content, Some(again)).await?;
+    }
+    if let (false, Ok(content)) = (keys.is_empty(), telling.content.parse()) {
+        let message = content_message(write, account, (own, to), &keys, content, now).await?;
+        let stanza = String::from(&message);
+        outbox::push_stanza(write, account, stanza.as_bytes()).await?;
+    }
+    Ok(wants)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waxwing_omemo::{IdentityKeyPair, OsEntropy};
+    use crate::model::BundleFault;
+    use crate::store::tests::{at, scene};
+    use waxwing_omemo::{IdentityKeyPair, OsEntropy, xml};
 
     fn jid(text: &str) -> BareJid {
         text.parse().expect("an address")
@@ -379,5 +400,57 @@ mod tests {
             [],
             "there is nobody to tell"
         );
+    }
+
+    #[tokio::test]
+    async fn a_device_whose_keys_cannot_be_had_is_told_later_as_long_as_it_is_listed() {
+        let scene = scene().await;
+        let (account, own, juliet) = (scene.account, jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
+        let (device, hers) = (DeviceId::random(&mut OsEntropy), key());
+        let listed = |listed: bool| -> Vec<xml::Device> {
+            let all = listed.then_some(xml::Device {
+                id: device,
+                label: None,
+                label_signature: None,
+            });
+            all.into_iter().collect()
+        };
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let list = omemo::put_list(write, account, &juliet, Profile::Omemo2, &listed(true), at(0)).await;
+        assert_eq!(list, Ok(()));
+        let pinned = omemo::pin_identity(write, account, &juliet, device, &hers, at(0)).await;
+        assert_eq!(pinned, Ok(true));
+        let verified = (Trust::Verified, Decided::Person);
+        let trusted = omemo::put_trust(write, account, &juliet, &hers, verified).await;
+        assert_eq!(trusted, Ok(()));
+        let queued = omemo::put_telling(write, account, &juliet, None, "<a xmlns='b'/>", None).await;
+        assert_eq!(queued, Ok(()));
+        let pending = async |write: &mut Write, now: Timestamp| {
+            let all = omemo::tellings(write, account, (now, reach::BUNDLE_RETRY), 10).await;
+            all.expect("tellings")
+        };
+        let first = pending(write, at(0)).await;
+
+        let wants = tell(write, account, &own, &first[0], at(0)).await.expect("told");
+        assert_eq!(wants.len(), 1, "its keys are asked for");
+        assert_eq!(pending(write, at(0)).await.len(), 1);
+        let fault = Some((BundleFault::Unreachable, at(0)));
+        let of_device = (device, Profile::Omemo2);
+        let noted = omemo::set_bundle_fault(write, account, &juliet, of_device, fault).await;
+        assert_eq!(noted, Ok(()));
+        let wants = tell(write, account, &own, &first[0], at(1)).await.expect("told");
+        assert!(wants.is_empty(), "they cannot be had just now: {wants:?}");
+        assert_eq!(pending(write, at(2)).await.len(), 0, "it is not tried again and again");
+        let later = pending(write, at(700)).await;
+        assert_eq!(later.iter().map(|telling| telling.only_key).collect::<Vec<_>>(), [Some(hers)]);
+        assert_eq!(pending(write, at(-700)).await.len(), 1, "the clock was set back");
+        let wants = tell(write, account, &own, &later[0], at(700)).await.expect("told");
+        assert_eq!(wants.len(), 1, "its keys are asked for again");
+        let list = omemo::put_list(write, account, &juliet, Profile::Omemo2, &listed(false), at(0)).await;
+        assert_eq!(list, Ok(()));
+        let wants = tell(write, account, &own, &later[0], at(700)).await.expect("told");
+        assert!(wants.is_empty(), "it is gone: {wants:?}");
+        assert_eq!(pending(write, at(9_000)).await.len(), 0);
     }
 }

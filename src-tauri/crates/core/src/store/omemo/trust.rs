@@ -1,5 +1,8 @@
 //! How far keys are trusted, and who says so.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use sqlx::FromRow;
 use waxwing_omemo::IdentityKey;
 
@@ -7,7 +10,7 @@ use super::{damaged, identity};
 use crate::error::Result;
 use crate::model::{AccountId, BareJid, Trust};
 use crate::store::accounts::Address;
-use crate::store::{Connection, Write};
+use crate::store::{Connection, Write, millis};
 
 /// Who decided about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
@@ -210,19 +213,29 @@ pub(crate) async fn put_telling(
     address: &BareJid,
     only_key: Option<&IdentityKey>,
     content: &str,
+    not_before: Option<Timestamp>,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO omemo_telling (account, address, only_key, content) VALUES (?, ?, ?, ?)")
-        .bind(account)
-        .bind(address.as_str())
-        .bind(only_key.map(|key| key.to_bytes().to_vec()))
-        .bind(content)
-        .execute(&mut **write)
-        .await?;
+    sqlx::query(
+        "INSERT INTO omemo_telling (account, address, only_key, content, not_before) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(only_key.map(|key| key.to_bytes().to_vec()))
+    .bind(content)
+    .bind(not_before.map(millis).unwrap_or_default())
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 
-/// The oldest things that are still to be told.
-pub(crate) async fn tellings(db: &mut Connection, account: AccountId, limit: u32) -> Result<Vec<Telling>> {
+/// The oldest things that are still to be told and may be now. None waits longer than `longest`, unless the clock was set
+/// back.
+pub(crate) async fn tellings(
+    db: &mut Connection,
+    account: AccountId,
+    (now, longest): (Timestamp, Duration),
+    limit: u32,
+) -> Result<Vec<Telling>> {
     #[derive(FromRow)]
     struct Row {
         id: i64,
@@ -231,9 +244,12 @@ pub(crate) async fn tellings(db: &mut Connection, account: AccountId, limit: u32
         content: String,
     }
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT id, address, only_key, content FROM omemo_telling WHERE account = ? ORDER BY id LIMIT ?",
+        "SELECT id, address, only_key, content FROM omemo_telling
+         WHERE account = ? AND (not_before <= ? OR not_before > ?) ORDER BY id LIMIT ?",
     )
     .bind(account)
+    .bind(millis(now))
+    .bind(millis(now + longest))
     .bind(limit)
     .fetch_all(db)
     .await?;

@@ -132,20 +132,21 @@ async fn what_a_device_says_is_kept_within_limits_and_taken_out_once() {
 async fn what_is_to_be_told_waits_in_its_order() {
     let scene = scene().await;
     let (account, juliet, hers) = (scene.account, jid(JULIET), key());
+    let now = (at(0), std::time::Duration::ZERO);
     let mut write = scene.store.write().await.expect("a write");
     for (only, content) in [(None, "<a/>"), (Some(&hers), "<b/>")] {
-        omemo::put_telling(&mut write, account, &juliet, only, content)
+        omemo::put_telling(&mut write, account, &juliet, only, content, None)
             .await
             .expect("stored");
     }
-    let all = omemo::tellings(&mut write, account, 10).await.expect("tellings");
+    let all = omemo::tellings(&mut write, account, now, 10).await.expect("tellings");
     let shown: Vec<_> = all
         .iter()
         .map(|one| (one.only_key, one.content.as_str()))
         .collect();
     assert_eq!(shown, [(None, "<a/>"), (Some(hers), "<b/>")]);
     omemo::take_telling(&mut write, all[0].id).await.expect("told");
-    let left = omemo::tellings(&mut write, account, 10).await.expect("tellings");
+    let left = omemo::tellings(&mut write, account, now, 10).await.expect("tellings");
     assert_eq!(left.iter().map(|one| one.id).collect::<Vec<_>>(), [all[1].id]);
 }
 
