@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::devices::Want;
 use super::encryption::empty_message;
 use super::online::Online;
+use super::renewal::within;
 use crate::error::Result;
 use crate::fail::{self, Point};
 use crate::inbound::Text;
@@ -90,10 +91,7 @@ impl Online<'_> {
         let Some(row) = row.filter(|row| row.trust != Some(Trust::Untrusted)) else {
             return Ok(());
         };
-        let just_before = row
-            .healed_at
-            .is_some_and(|healed| text.sent_at <= healed || now.duration_since(healed) < HEAL_AFTER);
-        if just_before || !batch.acquainted(self.account, &self.own, chat, sender).await? {
+        if just_before(row.healed_at, text.sent_at, now) || !batch.acquainted(self.account, &self.own, chat, sender).await? {
             return Ok(());
         }
         omemo::healed(&mut batch.write, self.account, sender, device, now).await?;
@@ -188,5 +186,32 @@ impl Online<'_> {
             batch.outbox = true;
         }
         Ok(())
+    }
+}
+
+/// Whether the session that a message could not be read in was replaced since, or too short a time ago to do so again.
+fn just_before(healed_at: Option<Timestamp>, sent_at: Timestamp, now: Timestamp) -> bool {
+    // What was noted in the future is long ago: the clock was wrong then.
+    let healed_at = healed_at.filter(|healed| *healed <= now);
+    healed_at.is_some_and(|healed| sent_at <= healed || within(healed, now, HEAL_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::at;
+
+    #[test]
+    fn a_session_is_not_replaced_again_for_hours_unless_the_clock_was_ahead() {
+        let (now, hour) = (at(1_000_000), 3_600);
+        for (healed, sent, just, why) in [
+            (None, 1_000_000, false, "never"),
+            (Some(1_000_000 - 2 * hour), 1_000_000, true, "two hours ago"),
+            (Some(1_000_000 - 3 * hour), 1_000_000, false, "three hours ago"),
+            (Some(1_000_000 - 4 * hour), 1_000_000 - 5 * hour, true, "since it was sent"),
+            (Some(1_000_000 + 9 * hour), 1_000_000, false, "in the future"),
+        ] {
+            assert_eq!(just_before(healed.map(at), at(sent), now), just, "{why}");
+        }
     }
 }

@@ -79,9 +79,11 @@ fn asked_again(row: &DeviceRow, profile: Profile) -> Option<Timestamp> {
     at.checked_add(retry).ok()
 }
 
-/// Whether a bundle may be asked for: one that could not be had a short while ago may not.
+/// Whether a bundle may be asked for: one that could not be had a short while ago may not. What was noted in the future is
+/// long ago: the clock was wrong then.
 pub(super) fn may_ask(row: &DeviceRow, profile: Profile, now: Timestamp) -> bool {
-    asked_again(row, profile).is_none_or(|at| at <= now)
+    let is_ahead = row.fault(profile).is_some_and(|(_, at)| at > now);
+    is_ahead || asked_again(row, profile).is_none_or(|at| at <= now)
 }
 
 impl Next {
@@ -406,6 +408,12 @@ mod tests {
             row.faults = [Some((BundleFault::Missing, at(NOW - failed_ago))), None];
             assert_eq!(decide(&row), wanted, "new {seen_ago} seconds ago, {failed_ago}");
         }
+        row.faults = [Some((BundleFault::Missing, at(NOW + 1_000_000))), None];
+        assert_eq!(
+            decide(&row),
+            Next::Begins(Profile::Legacy),
+            "the clock was ahead"
+        );
         // The other generation is a way round.
         row.faults = [Some((BundleFault::Missing, at(NOW))), None];
         row.omemo2 = true;
