@@ -140,6 +140,10 @@ fn lists(known: &Known) -> Vec<Spoof> {
             &format!("<item id='current'><list xmlns='eu.siacs.conversations.axolotl'>{ids}</list></item>"),
         )
     };
+    let list_2 = event(
+        "urn:xmpp:omemo:2:devices",
+        "<item id='current'><devices xmlns='urn:xmpp:omemo:2'><device id='666'/></devices></item>",
+    );
     let read = format!(
         "<item id='{BOB}'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='{ALICE}' \
          id='{}'/></displayed></item>",
@@ -165,6 +169,21 @@ fn lists(known: &Known) -> Vec<Spoof> {
         ),
         asks("blocks Bob", &block),
         tells(Eve, "names devices of its own", &list("<device id='666'/>")),
+        tells(
+            Bob,
+            "names devices, and is a program and not the account",
+            &list("<device id='666'/>"),
+        ),
+        tells(
+            Bob,
+            "names devices of version 2, and is a program and not the account",
+            &list_2,
+        ),
+        tells(
+            Phone,
+            "names devices of Alice's in her account's name",
+            &list_2,
+        ),
         tells(Mallory, "names devices, and says that they are Bob's", &of_bob),
         spoof(
             Mallory,

@@ -162,6 +162,11 @@ fn event(stanza: &Element, from: Sender, context: &Context<'_>) -> Vec<Inbound> 
         return Vec::new();
     };
     if node != ns::DISPLAYED {
+        // XEP-0163 §4.3: it comes from the account itself. What comes from a program of it can be of anybody who uses it.
+        if from.resource.is_some() {
+            tracing::warn!("a program of somebody's sent an event in the account's name, and was refused");
+            return Vec::new();
+        }
         return device_list(node, &items, from).into_iter().collect();
     }
     // XEP-0490 §4: what we have read is for our own account to say, and for nobody else.

@@ -6,6 +6,7 @@ mod people;
 
 use jiff::Timestamp;
 use minidom::Element;
+use waxwing_omemo::xml;
 
 use super::*;
 use crate::error::Code;
@@ -245,6 +246,28 @@ fn a_device_list_speaks_only_for_whom_it_comes_from() {
         devices.iter().map(|device| device.id.get()).collect::<Vec<_>>(),
         [5]
     );
+}
+
+#[test]
+fn a_device_list_is_for_the_account_to_tell_and_not_for_a_program_of_it() {
+    for profile in Profile::ALL {
+        let (node, payload) = (profile.device_list_node(), xml::write_devices(profile, &[]));
+        let event = format!(
+            "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'><item id='current'>{}</item>\
+             </items></event>",
+            String::from(&payload)
+        );
+        for (from, believed) in [
+            ("juliet@capulet.lit", true),
+            ("juliet@capulet.lit/balcony", false),
+            ("romeo@montague.lit", true),
+            ("romeo@montague.lit/phone", false),
+        ] {
+            let read = read_xml(&format!("<message from='{from}' type='headline'>{event}</message>"));
+            let is_list = matches!(read.as_slice(), [Inbound::DeviceList { .. }]);
+            assert_eq!(is_list, believed, "{from} {node}: {read:?}");
+        }
+    }
 }
 
 #[test]
