@@ -57,6 +57,8 @@ pub(super) struct Wanted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) now: Timestamp,
+    /// When it was sent.
+    pub(super) sent_at: Timestamp,
     /// Prekeys that were used still count: messages of the time before may have used the same one (XEP-0384 §4.4).
     pub(super) catching_up: bool,
 }
@@ -174,9 +176,11 @@ async fn open_one(
         match open_key(write, account, &own.identity, envelope.from, (element, key), used).await? {
             Ok(decrypted) => {
                 let (opened, wanted) =
-                    accept(write, account, envelope, element, decrypted, arrival.now).await?;
+                    accept(write, account, envelope, element, decrypted, arrival).await?;
                 return Ok((opened, wanted));
             }
+            // What came before is no failure, whatever the other keys are.
+            Err(_) if error == DecryptError::Duplicate => {}
             Err(failure) => error = failure,
         }
     }
@@ -233,8 +237,9 @@ async fn accept(
     envelope: &Envelope<'_>,
     element: &Encrypted,
     decrypted: Decrypted,
-    now: Timestamp,
+    arrival: Arrival,
 ) -> Result<(Opened, Wanted)> {
+    let now = arrival.now;
     let encryption = omemo::encryption(element.profile);
     let device = element.sender;
     let undecryptable = |reason| Opened::Undecryptable {
@@ -250,7 +255,7 @@ async fn accept(
     }
     let trust = trust_in(write, account, envelope.from, &decrypted.identity).await?;
     omemo::put_session(write, account, envelope.from, device, &decrypted.record).await?;
-    omemo::seen(write, account, envelope.from, device, now).await?;
+    omemo::seen(write, account, envelope.from, device, arrival.sent_at).await?;
     let mut wanted = after(write, account, element, decrypted.effects, now).await?;
     let Some(payload) = &element.payload else {
         return Ok((Opened::Nothing, wanted));
@@ -366,4 +371,120 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
         DecryptError::NoOneTimePreKey | DecryptError::Malformed(_) => UndecryptableReason::Malformed,
         DecryptError::UnsupportedVersion(_) => UndecryptableReason::Unsupported,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_omemo::{Bundle, SessionRecord, xml, encrypt_key, seal_payload, start_session};
+
+    use super::*;
+    use crate::store::tests::{Scene, at, scene};
+
+    fn jid(text: &str) -> BareJid {
+        text.parse().expect("an address")
+    }
+
+    /// Juliet's device, in a session with ours.
+    struct Juliet {
+        identity: IdentityKeyPair,
+        device: DeviceId,
+        record: SessionRecord,
+        own: DeviceId,
+    }
+
+    impl Juliet {
+        async fn begin(write: &mut Write, scene: &Scene) -> Self {
+            ensure(write, scene.account, at(0)).await.expect("keys");
+            let own = omemo::own(write, scene.account).await.expect("asked");
+            let own = own.expect("a device");
+            let signed = omemo::signed_prekeys(write, scene.account).await.expect("keys");
+            let prekeys = omemo::prekeys(write, scene.account, Profile::Legacy).await;
+            let bundle = Bundle::of_own_keys(
+                Profile::Legacy,
+                &own.identity,
+                &signed[0],
+                &prekeys.expect("keys"),
+                &mut OsEntropy,
+            );
+            let identity = IdentityKeyPair::generate(&mut OsEntropy);
+            let device = DeviceId::random(&mut OsEntropy);
+            let record = start_session(None, &identity, device, &bundle, None, &mut OsEntropy);
+            Self {
+                identity,
+                device,
+                record: record.expect("a session"),
+                own: own.device,
+            }
+        }
+
+        fn writes(&mut self) -> Encrypted {
+            let sealed = seal_payload(Profile::Legacy, b"hello", &mut OsEntropy);
+            let sealed_key = encrypt_key(&self.record, &self.identity, &sealed.key_material);
+            let (record, key) = sealed_key.expect("a key");
+            self.record = record;
+            Encrypted {
+                profile: Profile::Legacy,
+                sender: self.device,
+                keys: vec![xml::AddressedKey {
+                    jid: None,
+                    device: self.own,
+                    key,
+                }],
+                iv: sealed.iv,
+                payload: sealed.payload,
+            }
+        }
+    }
+
+    async fn opened(write: &mut Write, scene: &Scene, encrypted: Encrypted, sent_at: Timestamp) -> Opened {
+        let (own, juliet) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
+        let envelope = Envelope {
+            own: &own,
+            from: &juliet,
+            to: &own,
+        };
+        let arrival = Arrival {
+            now: at(1_000),
+            sent_at,
+            catching_up: true,
+        };
+        let opened = open(write, scene.account, &envelope, &[encrypted], arrival).await;
+        opened.expect("tried").0
+    }
+
+    #[tokio::test]
+    async fn a_device_was_last_seen_when_it_wrote_and_not_when_that_was_read() {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let mut juliet = Juliet::begin(write, &scene).await;
+        let address = jid("juliet@capulet.lit");
+        for (sent, seen) in [(20, 20), (30, 30), (10, 30)] {
+            let encrypted = juliet.writes();
+            let content = opened(write, &scene, encrypted, at(sent)).await;
+            assert!(matches!(content, Opened::Content { .. }));
+            let row = omemo::device(write, scene.account, &address, juliet.device).await;
+            assert_eq!(row.expect("asked").expect("known").last_seen, Some(at(seen)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_is_a_repetition_also_beside_a_key_that_cannot_be_opened() {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let mut juliet = Juliet::begin(write, &scene).await;
+        let encrypted = juliet.writes();
+        let content = opened(write, &scene, encrypted.clone(), at(0)).await;
+        assert!(matches!(content, Opened::Content { .. }));
+        let mut spoiled = encrypted.keys[0].clone();
+        *spoiled.key.bytes.last_mut().expect("a MAC") ^= 1;
+        for at_first in [false, true] {
+            let mut again = encrypted.clone();
+            let place = if at_first { 0 } else { 1 };
+            again.keys.insert(place, spoiled.clone());
+            let repeated = opened(write, &scene, again, at(0)).await;
+            assert!(matches!(repeated, Opened::Duplicate), "spoiled first: {at_first}");
+        }
+    }
 }

@@ -263,6 +263,7 @@ impl Online<'_> {
                 };
                 let arrival = Arrival {
                     now,
+                    sent_at: text.sent_at,
                     catching_up: !live || !self.session.caught_up,
                 };
                 let (opened, wanted) =

@@ -346,16 +346,17 @@ pub(crate) async fn pin_identity(
     Ok(pinned == key.to_bytes())
 }
 
-/// A device wrote to us just now, and it could be read.
+/// A device wrote to us at this time, and it could be read. What the archive tells of an earlier time is no news.
 pub(crate) async fn seen(
     write: &mut Write,
     account: AccountId,
     address: &BareJid,
     device: DeviceId,
-    now: Timestamp,
+    at: Timestamp,
 ) -> Result<()> {
-    let sql = "UPDATE omemo_device SET last_seen = ? WHERE account = ? AND address = ? AND device = ?";
-    set_time(write, sql, now, account, address, device).await
+    let sql = "UPDATE omemo_device SET last_seen = max(coalesce(last_seen, 0), ?)
+               WHERE account = ? AND address = ? AND device = ?";
+    set_time(write, sql, at, account, address, device).await
 }
 
 /// A device's broken session was replaced just now.
