@@ -1,5 +1,7 @@
 //! Somebody who means harm and knows OMEMO: what Alice sees of each attempt, and that her chats go on all the same.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -307,7 +309,39 @@ async fn a_list_of_ten_thousand_devices_holds_nothing_up() {
         "{} devices are kept",
         items(&known).len()
     );
+    let of_account = json!({ "account": scene.alice.account.clone() });
+    let console = json!({ "account": scene.alice.account.clone(), "on": true });
+    scene.alice.get("set_console", console).await;
     scene.alice_says("to whom it may concern").await;
+    let entries = scene.alice.get("list_console", of_account).await;
+    let (asked, at_once) = questions_for_keys(items(&entries));
+    assert!((100..=500).contains(&asked), "{asked} questions");
+    assert!(at_once <= 20, "{at_once} questions at once");
     scene.bob_says_alone("still there").await;
     assert!(scene.alice.lives());
+}
+
+/// How many questions for keys went out, and how many of them were on their way at a time at most.
+fn questions_for_keys(entries: &[Value]) -> (usize, usize) {
+    let (mut asked, mut at_once) = (0, 0);
+    let mut open = HashSet::new();
+    for entry in entries {
+        let xml = entry["xml"].as_str().unwrap_or_default();
+        let id = xml.split(&['\'', '"']).collect::<Vec<_>>();
+        let id = id
+            .windows(2)
+            .find(|pair| pair[0].ends_with(" id="))
+            .map(|pair| pair[1].to_owned());
+        let Some(id) = id.filter(|_| xml.starts_with("<iq")) else {
+            continue;
+        };
+        if entry["way"] == "in" {
+            open.remove(&id);
+        } else if xml.contains(".bundles:") && xml.contains("type='get'") | xml.contains("type=\"get\"") {
+            asked += 1;
+            open.insert(id);
+            at_once = at_once.max(open.len());
+        }
+    }
+    (asked, at_once)
 }

@@ -163,9 +163,11 @@ async fn a_profile_that_was_put_back_is_noticed_by_the_keychain_alone() {
 /// The ids of the person's active devices, as somebody else knows them.
 async fn active_devices(bob: &mut Peer) -> Vec<u64> {
     let all = bob.devices(ALICE).await;
-    let active = all
-        .iter()
-        .filter(|d| d["active"].as_array().is_some_and(|protocols| !protocols.is_empty()));
+    let active = all.iter().filter(|d| {
+        d["active"]
+            .as_array()
+            .is_some_and(|protocols| !protocols.is_empty())
+    });
     let mut ids: Vec<u64> = active.filter_map(|d| d["device"].as_u64()).collect();
     ids.sort_unstable();
     ids
@@ -279,7 +281,8 @@ async fn what_an_older_copy_still_had_to_tell_is_told_in_new_sessions() {
     let told = alice
         .until("Bob is told", "list_console", of_account, |list| {
             let all = items(list).iter().filter_map(with_keys);
-            all.into_iter().any(|xml| xml.contains(BOB) && xml.contains("<payload"))
+            all.into_iter()
+                .any(|xml| xml.contains(BOB) && xml.contains("<payload"))
         })
         .await;
     for xml in items(&told).iter().filter_map(with_keys) {

@@ -179,11 +179,7 @@ fn lists(known: &Known) -> Vec<Spoof> {
             "names devices of version 2, and is a program and not the account",
             &list_2,
         ),
-        tells(
-            Phone,
-            "names devices of Alice's in her account's name",
-            &list_2,
-        ),
+        tells(Phone, "names devices of Alice's in her account's name", &list_2),
         tells(Mallory, "names devices, and says that they are Bob's", &of_bob),
         spoof(
             Mallory,

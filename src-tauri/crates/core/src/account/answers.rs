@@ -219,9 +219,13 @@ impl Online<'_> {
                     device,
                     profile,
                 });
-                let unreachable = Err(BundleFault::Unreachable);
-                self.bundle_outcome(batch, &of, (device, profile), unreachable, Timestamp::now())
-                    .await?;
+                let mut given_up = self.give_up_keys(&of);
+                given_up.push((device, profile));
+                for of_device in given_up {
+                    let unreachable = Err(BundleFault::Unreachable);
+                    self.bundle_outcome(batch, &of, of_device, unreachable, Timestamp::now())
+                        .await?;
+                }
             }
             Ask::Archive => self.archive_unanswered(batch),
             Ask::Displayed | Ask::PublishDisplayed => self.displayed_unanswered(),

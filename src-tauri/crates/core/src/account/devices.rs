@@ -23,6 +23,9 @@ const PUBLISH_AGAIN: Duration = Duration::from_secs(60);
 /// The keys of so many new devices are fetched at once.
 const AT_ONCE: u32 = 50;
 
+/// So many questions for the keys of one person's devices are on their way at a time.
+const IN_FLIGHT: usize = 20;
+
 /// Something that must be known before a message can be encrypted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Want {
@@ -35,6 +38,16 @@ pub(super) enum Want {
         device: DeviceId,
         profile: Profile,
     },
+}
+
+impl Want {
+    /// Whose device's keys are wanted, if it is keys.
+    fn whose_keys(&self) -> Option<&BareJid> {
+        match self {
+            Self::Bundle { of, .. } => Some(of),
+            Self::List { .. } => None,
+        }
+    }
 }
 
 /// What came of asking for a device list in this session.
@@ -92,12 +105,10 @@ fn bundle(profile: Profile, device: DeviceId) -> Element {
 }
 
 impl Online<'_> {
-    /// Asks for what is not being asked for already.
+    /// Asks for what is not being asked for already, or as soon as not too many questions are on their way.
     pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
-        for want in wants {
-            if !self.session.asking.insert(want.clone()) {
-                continue;
-            }
+        self.session.to_ask.extend(wants);
+        for want in self.next_wants() {
             let (of, payload, ask) = match want {
                 Want::List { of, profile } => {
                     let payload = pubsub::newest(profile.device_list_node());
@@ -113,6 +124,35 @@ impl Online<'_> {
             self.connection.send(&stanza).await?;
         }
         Ok(())
+    }
+
+    /// Takes out what may be asked for now, and notes that it is.
+    fn next_wants(&mut self) -> Vec<Want> {
+        let asking = &mut self.session.asking;
+        self.session.to_ask.retain(|want| !asking.contains(want));
+        let next = self.session.to_ask.extract_if(.., |want| {
+            let room = want.whose_keys().is_none_or(|of| {
+                let whose = asking.iter().filter_map(Want::whose_keys);
+                whose.filter(|asked| *asked == of).count() < IN_FLIGHT
+            });
+            room && asking.insert(want.clone())
+        });
+        next.collect()
+    }
+
+    /// A server left a question for somebody's keys without an answer: the others that wait for their turn would take as
+    /// long each.
+    pub(super) fn give_up_keys(&mut self, of: &BareJid) -> Vec<(DeviceId, Profile)> {
+        let given_up = self
+            .session
+            .to_ask
+            .extract_if(.., |want| want.whose_keys() == Some(of));
+        given_up
+            .filter_map(|want| match want {
+                Want::Bundle { device, profile, .. } => Some((device, profile)),
+                Want::List { .. } => None,
+            })
+            .collect()
     }
 
     /// Fetches the keys of new devices of people with a verified key, so that the decision they want is seen before the next

@@ -91,7 +91,9 @@ impl Online<'_> {
         let Some(row) = row.filter(|row| row.trust != Some(Trust::Untrusted)) else {
             return Ok(());
         };
-        if just_before(row.healed_at, text.sent_at, now) || !batch.acquainted(self.account, &self.own, chat, sender).await? {
+        if just_before(row.healed_at, text.sent_at, now)
+            || !batch.acquainted(self.account, &self.own, chat, sender).await?
+        {
             return Ok(());
         }
         omemo::healed(&mut batch.write, self.account, sender, device, now).await?;
@@ -208,7 +210,12 @@ mod tests {
             (None, 1_000_000, false, "never"),
             (Some(1_000_000 - 2 * hour), 1_000_000, true, "two hours ago"),
             (Some(1_000_000 - 3 * hour), 1_000_000, false, "three hours ago"),
-            (Some(1_000_000 - 4 * hour), 1_000_000 - 5 * hour, true, "since it was sent"),
+            (
+                Some(1_000_000 - 4 * hour),
+                1_000_000 - 5 * hour,
+                true,
+                "since it was sent",
+            ),
             (Some(1_000_000 + 9 * hour), 1_000_000, false, "in the future"),
         ] {
             assert_eq!(just_before(healed.map(at), at(sent), now), just, "{why}");

@@ -175,8 +175,7 @@ async fn open_one(
         let used = arrival.catching_up;
         match open_key(write, account, &own.identity, envelope.from, (element, key), used).await? {
             Ok(decrypted) => {
-                let (opened, wanted) =
-                    accept(write, account, envelope, element, decrypted, arrival).await?;
+                let (opened, wanted) = accept(write, account, envelope, element, decrypted, arrival).await?;
                 return Ok((opened, wanted));
             }
             // What came before is no failure, whatever the other keys are.
@@ -375,7 +374,7 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
 
 #[cfg(test)]
 mod tests {
-    use waxwing_omemo::{Bundle, SessionRecord, xml, encrypt_key, seal_payload, start_session};
+    use waxwing_omemo::{Bundle, SessionRecord, encrypt_key, seal_payload, start_session, xml};
 
     use super::*;
     use crate::store::tests::{Scene, at, scene};

@@ -109,6 +109,8 @@ pub(super) struct Session {
     pub(super) new_devices: bool,
     /// Questions about devices without an answer yet.
     pub(super) asking: BTreeSet<Want>,
+    /// Questions about devices that wait until others have been answered.
+    pub(super) to_ask: BTreeSet<Want>,
     /// The keys of the bundles that are being published.
     pub(super) publishing: HashMap<Profile, String>,
     /// Namespaces in which it was compared what the server has of ours, as far as it can be found out: until then this

@@ -226,7 +226,11 @@ impl Online<'_> {
         };
         if outgoing.encrypt != Encrypt::None && !self.session.may_encrypt() {
             let of = [outgoing.to, outgoing.own];
-            return Ok(Outcome::Waits(lists_wanted(&self.session.lists, of, Instant::now())));
+            return Ok(Outcome::Waits(lists_wanted(
+                &self.session.lists,
+                of,
+                Instant::now(),
+            )));
         }
         match prepare(
             write,

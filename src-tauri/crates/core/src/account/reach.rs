@@ -409,11 +409,7 @@ mod tests {
             assert_eq!(decide(&row), wanted, "new {seen_ago} seconds ago, {failed_ago}");
         }
         row.faults = [Some((BundleFault::Missing, at(NOW + 1_000_000))), None];
-        assert_eq!(
-            decide(&row),
-            Next::Begins(Profile::Legacy),
-            "the clock was ahead"
-        );
+        assert_eq!(decide(&row), Next::Begins(Profile::Legacy), "the clock was ahead");
         // The other generation is a way round.
         row.faults = [Some((BundleFault::Missing, at(NOW))), None];
         row.omemo2 = true;

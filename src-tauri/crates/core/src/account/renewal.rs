@@ -287,7 +287,10 @@ fn lacks_unused(published: &str, there: &str, here: &str) -> bool {
 /// The ids of the signed prekey and of the others.
 pub(super) fn read_ids(ids: &str) -> Option<(&str, BTreeSet<u32>)> {
     let (signed, one_time) = ids.split_once(':')?;
-    Some((signed, one_time.split(',').filter_map(|id| id.parse().ok()).collect()))
+    Some((
+        signed,
+        one_time.split(',').filter_map(|id| id.parse().ok()).collect(),
+    ))
 }
 
 /// Whether something was done within this time; a time in the future is long ago, since the clock was wrong then.
@@ -313,10 +316,28 @@ mod tests {
             ("1:1,2,3", "1:1,2,3", "1:1,2,3", false, "all is as it was"),
             ("1:1,2,3", "1:1,3", "1:1,2,3", true, "one was used there"),
             ("1:1,2,3", "1:", "1:1,2,3", true, "all were used there"),
-            ("1:1,2,3", "1:1,3", "1:1,3", false, "the answer to a publication was not read"),
-            ("1:1,2,3", "1:1,2,3", "1:1,3", false, "a publication did not arrive"),
+            (
+                "1:1,2,3",
+                "1:1,3",
+                "1:1,3",
+                false,
+                "the answer to a publication was not read",
+            ),
+            (
+                "1:1,2,3",
+                "1:1,2,3",
+                "1:1,3",
+                false,
+                "a publication did not arrive",
+            ),
             ("1:3,4,5", "1:1,2,3", "1:3,4,5", false, "the server was put back"),
-            ("2:1,2,3", "1:1,3", "2:1,2,3", false, "the server was put back before a new signed key"),
+            (
+                "2:1,2,3",
+                "1:1,3",
+                "2:1,2,3",
+                false,
+                "the server was put back before a new signed key",
+            ),
             ("", "1:1", "1:1", false, "nothing is known"),
         ] {
             assert_eq!(lacks_unused(published, there, here), sign, "{why}");

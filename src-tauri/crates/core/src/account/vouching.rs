@@ -108,15 +108,7 @@ pub(crate) async fn decide(
         let verified = omemo::verified(write, account).await?;
         for tale in tales(&own, (of, key), trust == Trust::Verified, &verified) {
             let content = String::from(&trust_message::write(&tale.words));
-            omemo::put_telling(
-                write,
-                account,
-                &tale.to,
-                tale.only.as_ref(),
-                &content,
-                None,
-            )
-            .await?;
+            omemo::put_telling(write, account, &tale.to, tale.only.as_ref(), &content, None).await?;
         }
     }
     if trust == Trust::Verified {
@@ -235,8 +227,7 @@ impl Online<'_> {
         }
         let mut db = self.core.store.read().await?;
         let now = Timestamp::now();
-        let tellings =
-            omemo::tellings(&mut db, self.account, (now, reach::BUNDLE_RETRY), MESSAGES).await?;
+        let tellings = omemo::tellings(&mut db, self.account, (now, reach::BUNDLE_RETRY), MESSAGES).await?;
         drop(db);
         if tellings.is_empty() {
             return Ok(());
@@ -405,7 +396,11 @@ mod tests {
     #[tokio::test]
     async fn a_device_whose_keys_cannot_be_had_is_told_later_as_long_as_it_is_listed() {
         let scene = scene().await;
-        let (account, own, juliet) = (scene.account, jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
+        let (account, own, juliet) = (
+            scene.account,
+            jid("romeo@montague.lit"),
+            jid("juliet@capulet.lit"),
+        );
         let (device, hers) = (DeviceId::random(&mut OsEntropy), key());
         let listed = |listed: bool| -> Vec<xml::Device> {
             let all = listed.then_some(xml::Device {
@@ -441,15 +436,26 @@ mod tests {
         assert_eq!(noted, Ok(()));
         let wants = tell(write, account, &own, &first[0], at(1)).await.expect("told");
         assert!(wants.is_empty(), "they cannot be had just now: {wants:?}");
-        assert_eq!(pending(write, at(2)).await.len(), 0, "it is not tried again and again");
+        assert_eq!(
+            pending(write, at(2)).await.len(),
+            0,
+            "it is not tried again and again"
+        );
         let later = pending(write, at(700)).await;
-        assert_eq!(later.iter().map(|telling| telling.only_key).collect::<Vec<_>>(), [Some(hers)]);
+        assert_eq!(
+            later.iter().map(|telling| telling.only_key).collect::<Vec<_>>(),
+            [Some(hers)]
+        );
         assert_eq!(pending(write, at(-700)).await.len(), 1, "the clock was set back");
-        let wants = tell(write, account, &own, &later[0], at(700)).await.expect("told");
+        let wants = tell(write, account, &own, &later[0], at(700))
+            .await
+            .expect("told");
         assert_eq!(wants.len(), 1, "its keys are asked for again");
         let list = omemo::put_list(write, account, &juliet, Profile::Omemo2, &listed(false), at(0)).await;
         assert_eq!(list, Ok(()));
-        let wants = tell(write, account, &own, &later[0], at(700)).await.expect("told");
+        let wants = tell(write, account, &own, &later[0], at(700))
+            .await
+            .expect("told");
         assert!(wants.is_empty(), "it is gone: {wants:?}");
         assert_eq!(pending(write, at(9_000)).await.len(), 0);
     }

@@ -263,7 +263,9 @@ fn a_device_list_is_for_the_account_to_tell_and_not_for_a_program_of_it() {
             ("romeo@montague.lit", true),
             ("romeo@montague.lit/phone", false),
         ] {
-            let read = read_xml(&format!("<message from='{from}' type='headline'>{event}</message>"));
+            let read = read_xml(&format!(
+                "<message from='{from}' type='headline'>{event}</message>"
+            ));
             let is_list = matches!(read.as_slice(), [Inbound::DeviceList { .. }]);
             assert_eq!(is_list, believed, "{from} {node}: {read:?}");
         }

@@ -90,7 +90,10 @@ pub(crate) async fn put_trust(
     Ok(())
 }
 
-/// Remembers a decision about a key that was not seen yet, by a name of it.
+/// So many decisions of devices about unseen keys of one person are kept.
+const EXPECTED: u32 = 200;
+
+/// Remembers a decision about a key that was not seen yet, by a name of it. Of what devices say only so much is kept.
 pub(crate) async fn put_expected(
     write: &mut Write,
     account: AccountId,
@@ -99,7 +102,9 @@ pub(crate) async fn put_expected(
     (trust, decided): (Trust, Decided),
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO omemo_expected (account, address, key, trust, decided) VALUES (?, ?, ?, ?, ?)
+        "INSERT INTO omemo_expected (account, address, key, trust, decided) SELECT ?1, ?2, ?3, ?4, ?5
+         WHERE ?5 <> 'device' OR EXISTS (SELECT 1 FROM omemo_expected WHERE account = ?1 AND address = ?2 AND key = ?3)
+             OR (SELECT count(*) FROM omemo_expected WHERE account = ?1 AND address = ?2) < ?6
          ON CONFLICT (account, address, key) DO UPDATE SET trust = excluded.trust, decided = excluded.decided",
     )
     .bind(account)
@@ -107,6 +112,7 @@ pub(crate) async fn put_expected(
     .bind(key.as_slice())
     .bind(trust)
     .bind(decided)
+    .bind(EXPECTED)
     .execute(&mut **write)
     .await?;
     Ok(())

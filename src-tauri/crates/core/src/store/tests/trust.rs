@@ -102,6 +102,36 @@ async fn a_key_that_was_named_in_either_form_is_known_at_first_sight_and_once() 
 }
 
 #[tokio::test]
+async fn of_what_devices_say_about_unseen_keys_only_so_much_is_kept_and_all_that_the_person_says() {
+    let scene = scene().await;
+    let (account, juliet) = (scene.account, jid(JULIET));
+    let mut write = scene.store.write().await.expect("a write");
+    let keys: Vec<IdentityKey> = (0..202).map(|_| key()).collect();
+    let word = (Trust::Verified, Decided::Device);
+    for key in &keys[..201] {
+        omemo::put_expected(&mut write, account, &juliet, &key.to_bytes(), word)
+            .await
+            .expect("stored");
+    }
+    let refused = (Trust::Untrusted, Decided::Device);
+    let own_word = (Trust::Verified, Decided::Person);
+    for (key, decision) in [(&keys[0], refused), (&keys[201], own_word)] {
+        omemo::put_expected(&mut write, account, &juliet, &key.to_bytes(), decision)
+            .await
+            .expect("stored");
+    }
+    for (at, expected) in [
+        (0, Some(refused)),
+        (199, Some(word)),
+        (200, None),
+        (201, Some(own_word)),
+    ] {
+        let taken = omemo::take_expected(&mut write, account, &juliet, &keys[at]).await;
+        assert_eq!(taken, Ok(expected), "{at}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_device_says_is_kept_within_limits_and_taken_out_once() {
     let scene = scene().await;
     let (account, juliet) = (scene.account, jid(JULIET));
@@ -139,14 +169,18 @@ async fn what_is_to_be_told_waits_in_its_order() {
             .await
             .expect("stored");
     }
-    let all = omemo::tellings(&mut write, account, now, 10).await.expect("tellings");
+    let all = omemo::tellings(&mut write, account, now, 10)
+        .await
+        .expect("tellings");
     let shown: Vec<_> = all
         .iter()
         .map(|one| (one.only_key, one.content.as_str()))
         .collect();
     assert_eq!(shown, [(None, "<a/>"), (Some(hers), "<b/>")]);
     omemo::take_telling(&mut write, all[0].id).await.expect("told");
-    let left = omemo::tellings(&mut write, account, now, 10).await.expect("tellings");
+    let left = omemo::tellings(&mut write, account, now, 10)
+        .await
+        .expect("tellings");
     assert_eq!(left.iter().map(|one| one.id).collect::<Vec<_>>(), [all[1].id]);
 }
 
