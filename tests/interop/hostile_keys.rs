@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, items};
+use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -344,4 +344,38 @@ fn questions_for_keys(entries: &[Value]) -> (usize, usize) {
         }
     }
     (asked, at_once)
+}
+
+#[tokio::test]
+async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server() {
+    let mut scene = Scene::set().await;
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        devices.push(Peer::sign_in_with(&scene.server, MALLORY, "omemo1").await);
+    }
+    let of_account = json!({ "account": scene.alice.account.clone() });
+    let console = json!({ "account": scene.alice.account.clone(), "on": true });
+    scene.alice.get("set_console", console).await;
+    for (number, device) in devices.iter_mut().enumerate() {
+        let body = format!("in a new session {number}");
+        device.send(ALICE, &body, "omemo1").await;
+        scene.alice.hears(&body).await;
+    }
+    let published = |entries: &Value| {
+        let out = items(entries).iter().filter(|entry| entry["way"] == "out");
+        let all = out.filter_map(|entry| entry["xml"].as_str());
+        all.filter(|xml| xml.contains("<publish ") && xml.contains(&format!("{LEGACY}.bundles:")))
+            .count()
+    };
+    let entries = scene.alice.get("list_console", of_account).await;
+    assert!(published(&entries) <= 1, "{} publications", published(&entries));
+    // A little later all of them are gone.
+    let node = format!("{LEGACY}.bundles:{}", scene.own);
+    let bob = &mut scene.bob;
+    until("none of them is offered any more", LONG, async || {
+        let xml = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
+        let count = xml.as_str().expect("XML").matches(":preKeyPublic ").count();
+        (count == 96).then_some(())
+    })
+    .await;
 }

@@ -118,6 +118,8 @@ pub(super) struct Session {
     pub(super) compared: HashSet<Profile>,
     /// The keys of our bundles when the session began.
     pub(super) offered: HashMap<Profile, String>,
+    /// When a bundle last went out since a prekey had been used.
+    pub(super) refilled_at: HashMap<Profile, Instant>,
     /// Namespaces in which our bundle can be had.
     pub(super) bundles_out: HashSet<Profile>,
     /// Namespaces in which our device is on the list, or cannot be put there.
@@ -478,10 +480,7 @@ impl Online<'_> {
         keys::ensure(&mut batch.write, self.account, now).await?;
         fail::at(Point::BundleRefilled);
         for profile in std::mem::take(&mut batch.bundles_behind) {
-            // What the server has is compared first, and then what differs goes out.
-            if self.session.compared.contains(&profile) {
-                self.publish(batch, Step::bundle(profile)).await?;
-            }
+            self.publish_refilled(batch, profile).await?;
         }
         self.delete_used_keys(batch, now).await
     }

@@ -1,8 +1,11 @@
 //! Our device list and bundles on the server, in both namespaces (XEP-0384 §5.3): readable by everybody, the bundle
 //! before the list, and the list never overwritten with only ourselves.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
+use tokio::time::Instant;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
 use super::batch::Batch;
@@ -20,6 +23,10 @@ const REPAIRS: u32 = 3;
 
 /// A server that lists us still has what it took so short a time ago; after that we are online only when it has said so.
 const RECENT: SignedDuration = SignedDuration::from_hours(24);
+
+/// After a prekey was used the bundle goes out at most this often, unless others find only a few in it.
+const REFILL_AFTER: Duration = Duration::from_secs(20);
+const FEW: usize = 25;
 
 /// One publication under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +158,25 @@ impl Online<'_> {
             .ask(None, "set", payload, Ask::Publish(step))?;
         batch.send.push(stanza);
         Ok(())
+    }
+
+    /// Publishes our bundle after a prekey was used: a little later if that was just done, so that nobody keeps us busy with
+    /// it by using one after the other.
+    pub(super) async fn publish_refilled(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        // What the server has is compared first, and then what differs goes out.
+        if !self.session.compared.contains(&profile) {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let last = self.session.refilled_at.get(&profile).copied();
+        let again = last.map_or(now, |last| last + REFILL_AFTER);
+        if again > now && omemo::offered(&mut batch.write, self.account, profile).await? >= FEW {
+            let keys_at = self.session.keys_at.map_or(again, |at| at.min(again));
+            self.session.keys_at = Some(keys_at);
+            return Ok(());
+        }
+        self.session.refilled_at.insert(profile, now);
+        self.publish(batch, Step::bundle(profile)).await
     }
 
     /// Publishes our bundle, or if our device is `listed` looks first whether the server has it as it should be.

@@ -1,5 +1,7 @@
 //! Our own device and its keys.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use waxwing_omemo::{DeviceId, IdentityKeyPair, PreKey, PreKeyId, Profile, SignedPreKey};
 use zeroize::Zeroizing;
@@ -401,6 +403,16 @@ pub(crate) async fn published(
             .fetch_optional(db)
             .await?,
     )
+}
+
+/// How many prekeys of the bundle that the server took last can still be used.
+pub(crate) async fn offered(db: &mut Connection, account: AccountId, profile: Profile) -> Result<usize> {
+    let published = published(db, account, profile).await?.unwrap_or_default();
+    let (_, published) = published.split_once(':').unwrap_or_default();
+    let published: HashSet<&str> = published.split(',').collect();
+    let here = prekeys(db, account, profile).await?;
+    let usable = |key: &&PreKey| published.contains(key.id().to_string().as_str());
+    Ok(here.iter().filter(usable).count())
 }
 
 /// When the server last took a bundle of ours, if it ever did.
