@@ -212,6 +212,7 @@ export const shots = [
   { name: "home-200-percent", scene: "home", width: 640, height: 400, scale: 2, steps: noor },
   { name: "fetching-light", scene: "fetching", steps: noor, height: 1_000 },
   { name: "fetching-dark", scene: "fetching", dark: true, width: 360, steps: noor },
+  ...thrice({ name: "missed", scene: "missed", steps: then(noor, wait("gap")) }),
   { name: "list-light", scene: "home" },
   { name: "list-dark", scene: "home", dark: true },
   { name: "contacts-light", scene: "home", steps: click("tab-contacts") },

@@ -20,6 +20,7 @@ const scenes: Record<string, () => FakeCore> = {
   passphrase,
   first_passphrase,
   fetching,
+  missed,
   rtl,
   files,
   alone,
@@ -65,6 +66,14 @@ function fetching(): FakeCore {
       { after: at(half - 1), before: at(half) },
     ],
   });
+  return core;
+}
+
+/** What was missed since the last session cannot be read yet. */
+function missed(): FakeCore {
+  const core = home();
+  const chat = [...core.chats.values()].find((one) => one.address === "noor@orchard.example");
+  core.changeAccount(chat?.account ?? -1, { gaps: [{ after: chat?.last?.position ?? 0, before: 9e15 }] });
   return core;
 }
 

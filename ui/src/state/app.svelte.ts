@@ -1,5 +1,5 @@
 import { getContext, setContext } from "svelte";
-import { SvelteMap } from "svelte/reactivity";
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
 
 import type { Core } from "../core/core";
 import type {
@@ -60,6 +60,8 @@ export class View {
   sought: MessageId | null = $state(null);
   /** A short word at the foot of the window. */
   notice: string | null = $state(null);
+  /** Accounts that take longer than usual to read what they missed. */
+  readonly behind = new SvelteSet<AccountId>();
   /** The window has the keyboard. */
   focused = $state(true);
   /** Moves on once a minute, so that "today" and times do not grow stale. */

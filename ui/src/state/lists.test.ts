@@ -78,24 +78,30 @@ describe("the timeline", () => {
     const [one = 0, two = 0, three = 0] = messages.map((message) => message.position);
     const marks = (...gaps: Gap[]) =>
       timeline(messages, null, gaps).map((row) =>
-        row.kind === "message" ? row.message.message : row.kind === "gap" ? row.older : row.kind,
+        row.kind === "message" ? row.message.message : row.kind === "gap" ? row.place : row.kind,
       );
-    expect(marks({ after: one, before: two })).toEqual(["day", 1, false, 2, 3, "tail"]);
-    expect(marks({ after: one + 1, before: two - 1 })).toEqual(["day", 1, false, 2, 3, "tail"]);
+    expect(marks({ after: one, before: two })).toEqual(["day", 1, "between", 2, 3, "tail"]);
+    expect(marks({ after: one + 1, before: two - 1 })).toEqual(["day", 1, "between", 2, 3, "tail"]);
     expect(marks({ after: 0, before: one }, { after: two, before: three })).toEqual([
-      true,
+      "older",
       "day",
       1,
       2,
-      false,
+      "between",
       3,
       "tail",
     ]);
-    // Behind all messages, before all but not from the beginning, or with a message in its midst: nothing to be marked.
-    expect(marks({ after: three, before: three + 9 }, { after: one - 9, before: one - 1 })).not.toContain(
-      true,
-    );
-    expect(marks({ after: one, before: three })).toEqual(["day", 1, 2, 3, "tail"]);
+    expect(marks({ after: one - 9, before: one - 1 }, { after: three, before: three + 9 })).toEqual([
+      "older",
+      "day",
+      1,
+      2,
+      3,
+      "newer",
+      "tail",
+    ]);
+    // With a message in its midst: what is missing may stand before that one as well as behind it.
+    expect(marks({ after: one, before: three })).toEqual(["day", 1, 2, "between", 3, "tail"]);
   });
 
   test("groups what one person writes within five minutes", () => {

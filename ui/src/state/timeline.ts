@@ -5,8 +5,8 @@ import { dayKey } from "../lib/time";
 export type TimelineRow =
   | { kind: "day"; key: string; at: string }
   | { kind: "unread"; key: string }
-  /** Messages may be missing here; `older` is true if these are all before the first one. */
-  | { kind: "gap"; key: string; older: boolean }
+  /** Messages may be missing here: before the first one, in between, or behind the last one. */
+  | { kind: "gap"; key: string; place: "older" | "between" | "newer" }
   /** So many messages from before this device stand here. */
   | { kind: "before"; key: string; count: number }
   | { kind: "tail"; key: string }
@@ -19,7 +19,7 @@ const GROUP_SPAN = 5 * 60_000;
 
 /**
  * Messages with day and unread lines between them and marks where some may be missing, and with those of one person
- * close together grouped.
+ * close together grouped. Each gap is drawn where it ends: in front of the first message behind it, or at the end.
  */
 export function timeline(
   messages: readonly Message[],
@@ -30,24 +30,29 @@ export function timeline(
   let passed = unreadAfter === "start";
   let drawn = unreadAfter === null;
   let prior: Message | undefined;
+  let open = gaps;
+  /** Draws the gaps that end up to a position, as one. */
+  function endGaps(position: number, place: "older" | "between" | "newer"): boolean {
+    const ended = open.filter((gap) => gap.before <= position);
+    const first = ended[0];
+    if (!first) return false;
+    open = open.filter((gap) => gap.before > position);
+    rows.push({ kind: "gap", key: `gap ${first.after}`, place });
+    return true;
+  }
   for (const [place, message] of messages.entries()) {
     if (isBeforeThisDevice(message)) {
       // The newest of those that follow each other counts them all.
       const next = messages[place + 1];
       if (next && isBeforeThisDevice(next)) continue;
+      endGaps(message.position, prior ? "between" : "older");
       rows.push({ kind: "before", key: `m ${message.message}`, count: message.undecryptable?.count ?? 1 });
       if (message.message === unreadAfter) passed = true;
       prior = message;
       continue;
     }
     let joins = prior !== undefined && !isBeforeThisDevice(prior) && belongTogether(prior, message);
-    const gap = gaps.find(
-      ({ after, before }) => before <= message.position && (prior ? after >= prior.position : after === 0),
-    );
-    if (gap) {
-      rows.push({ kind: "gap", key: `gap ${gap.after}`, older: prior === undefined });
-      joins = false;
-    }
+    if (endGaps(message.position, prior ? "between" : "older")) joins = false;
     const day = dayKey(message.sent_at);
     if (prior === undefined || dayKey(prior.sent_at) !== day) {
       rows.push({ kind: "day", key: `day ${day} ${prior?.message ?? "start"}`, at: message.sent_at });
@@ -63,6 +68,7 @@ export function timeline(
     if (message.message === unreadAfter) passed = true;
     prior = message;
   }
+  if (prior) endGaps(Infinity, "newer");
   // Air below the newest message, as a row, so that scrolling to the end shows it.
   rows.push({ kind: "tail", key: "tail" });
   return rows;

@@ -191,6 +191,7 @@ function shell(): void {
     own_authorities: false,
     plain_allowed: false,
     renewed: null,
+    gaps: [],
     rev: 1,
   };
   const answers: Record<string, unknown> = {
