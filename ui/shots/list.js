@@ -99,6 +99,7 @@ const rtl = (/** @type {import("playwright").Page} */ page) =>
 /** @type {Shot[]} */
 export const shots = [
   ...thrice({ name: "encryption-new-device", scene: "new_device", steps: then(noor, wait("new-key")) }),
+  ...thrice({ name: "doubtful", scene: "doubtful", height: 1000, steps: then(noor, wait("doubt")) }),
   ...thrice({ name: "encryption-compare", scene: "new_device", steps: compare }),
   ...thrice({
     name: "encryption-compare-code",

@@ -57,6 +57,14 @@ const screens: Screen[] = [
     },
   },
   {
+    name: "messages from devices one is not sure of",
+    scene: "doubtful",
+    steps: async () => {
+      await openChat("noor@orchard.example");
+      await see("doubt");
+    },
+  },
+  {
     name: "the comparison of a key",
     scene: "new_device",
     steps: async () => {

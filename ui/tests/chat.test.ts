@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { page, userEvent } from "vitest/browser";
 
 import { FakeCore, fault } from "../src/core/fake";
-import type { Delivery, Lock, UndecryptableReason } from "../src/core/generated/api";
+import type { Delivery, Lock, Trust, UndecryptableReason } from "../src/core/generated/api";
 import { device } from "../src/core/rows";
 import en from "../locales/en.json";
 import { all, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
@@ -337,6 +337,51 @@ describe("reading", () => {
       expect(broken.textContent).toContain(words);
       expect(broken.textContent).toContain("4711");
     }
+  });
+
+  test.each([
+    ["undecided", "in", "message.undecided"],
+    ["untrusted", "in", "message.untrusted"],
+    ["undecided", "out", "message.undecided_own"],
+    ["untrusted", "out", "message.untrusted_own"],
+  ] as const)("a message from a device that is %s is marked, %s", async (trust, direction, words) => {
+    core.addMessage(chat, "hello", { direction, delivery: "delivered", trust, encryption: "omemo2" });
+    await openWindow(core);
+    await openChat("ben@b.example");
+    const doubt = await see("doubt");
+    expect(doubt.dataset.trust).toBe(trust);
+    expect(doubt.textContent).toContain(en[words]);
+    const label = one("protection")?.getAttribute("aria-label");
+    expect(label).toContain("End-to-end encrypted");
+    expect(label).toContain(trust === "undecided" ? "had not decided about" : "did not trust");
+    expect((await row("chat-row", "ben@b.example")).querySelector("[title]")?.getAttribute("title")).toBe(
+      en[words],
+    );
+    await click("doubt-check");
+    await see("encryption-page");
+  });
+
+  test("messages from a device one is sure of are not marked, nor do others stand together with them", async () => {
+    const say = (body: string, trust: Trust) => core.addMessage(chat, body, { trust });
+    say("verified", "verified");
+    say("blind", "blind");
+    say("who 1", "undecided");
+    say("who 2", "undecided");
+    say("blind again", "blind");
+    await openWindow(core);
+    await openChat("ben@b.example");
+    // Once for those that stand together, under the last of them; each has its own sign.
+    expect((await see("doubt")).closest("[data-testid=message]")?.textContent).toContain("who 2");
+    expect(all("doubt")).toHaveLength(1);
+    const sure = all("protection").map((sign) => !sign.ariaLabel?.includes("decided"));
+    expect(sure).toEqual([true, true, false, false, true]);
+    expect(all("message").map((message) => message.classList.contains("first"))).toEqual([
+      true,
+      false,
+      true,
+      false,
+      true,
+    ]);
   });
 
   test("plain text in an encrypted chat is marked", async () => {

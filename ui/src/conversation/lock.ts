@@ -1,4 +1,4 @@
-import type { Lock, Undecryptable, UndecryptableReason } from "../core/generated/api";
+import type { Lock, Trust, Undecryptable, UndecryptableReason } from "../core/generated/api";
 import type { IconName } from "../lib/icons";
 import { type Key, t } from "../lib/text";
 
@@ -15,6 +15,25 @@ const icons: Record<Lock, IconName> = {
 export function lockIcon(lock: Lock): IconName {
   return icons[lock];
 }
+
+/** The words for a message whose device one cannot be sure of: of the others, of one's own account, and beside the lock. */
+export const doubts: Record<
+  Extract<Trust, "undecided" | "untrusted">,
+  { icon: IconName; theirs: Key; own: Key; full: Key }
+> = {
+  undecided: {
+    icon: "question",
+    theirs: "message.undecided",
+    own: "message.undecided_own",
+    full: "message.encrypted_undecided",
+  },
+  untrusted: {
+    icon: "warning",
+    theirs: "message.untrusted",
+    own: "message.untrusted_own",
+    full: "message.encrypted_untrusted",
+  },
+};
 
 /** Why a message could not be read. */
 export function whyUnreadable({

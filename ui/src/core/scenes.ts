@@ -1,5 +1,5 @@
 import { FakeCore, fault, showAt } from "./fake";
-import type { ChatId, Device, File } from "./generated/api";
+import type { ChatId, Device, File, Trust } from "./generated/api";
 import { file } from "./rows";
 import { certificate as shown, digest, features, report, traffic } from "./samples";
 
@@ -30,6 +30,7 @@ const scenes: Record<string, () => FakeCore> = {
   weaker,
   proxy,
   new_device,
+  doubtful,
   ailing,
   devices,
 };
@@ -455,6 +456,32 @@ function new_device(): FakeCore {
   const own = core.devices.get(`${first} mira@orchard.example`) ?? [];
   core.setDevices(first, "mira@orchard.example", [...own, device(13, "undecided", {})]);
   core.lockByTrust(first);
+  return core;
+}
+
+/** Messages from devices that nobody has decided about, or that are not trusted. */
+function doubtful(): FakeCore {
+  const core = new_device();
+  const chat = [...core.chats.values()].find((one) => one.address === "noor@orchard.example");
+  const say = (body: string, trust: Trust, at: number, own = false) =>
+    core.addMessage(chat?.chat ?? -1, body, {
+      trust,
+      sent_at: minutes(at),
+      ...(own ? { direction: "out" as const, delivery: "delivered" as const } : {}),
+    });
+  say("I have a new telephone!", "undecided", 2.5);
+  say("Can you send me the code of the front door? I forgot it.", "undecided", 2.4);
+  say("Are you there?", "untrusted", 2.2);
+  say("It is 4711", "undecided", 1.5, true);
+  say("That was not me. I write from my laptop.", "verified", 1);
+  const { account = 0 } = chat ?? {};
+  const ines = [...core.chats.values()].find((one) => one.address === "ines@birch.example");
+  core.addMessage(ines?.chat ?? -1, "My new address is inside.", {
+    trust: "untrusted",
+    sent_at: minutes(0.5),
+    read: false,
+  });
+  core.lockByTrust(account);
   return core;
 }
 

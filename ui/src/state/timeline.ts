@@ -1,4 +1,4 @@
-import type { Gap, Message, MessageId } from "../core/generated/api";
+import type { Gap, Message, MessageId, Trust } from "../core/generated/api";
 import { dayKey } from "../lib/time";
 
 /** A row of the message list. */
@@ -83,10 +83,16 @@ function endless(rows: TimelineRow[]): void {
   if (row?.kind === "message") row.last = false;
 }
 
+/** Why one cannot be sure whose device wrote a message; null if there is no reason to doubt it. */
+export function doubtAbout(message: Message): Extract<Trust, "undecided" | "untrusted"> | null {
+  return message.trust === "undecided" || message.trust === "untrusted" ? message.trust : null;
+}
+
 function belongTogether(one: Message, next: Message): boolean {
   return (
     one.direction === next.direction &&
     one.from === next.from &&
+    doubtAbout(one) === doubtAbout(next) &&
     Math.abs(Date.parse(next.sent_at) - Date.parse(one.sent_at)) < GROUP_SPAN
   );
 }
