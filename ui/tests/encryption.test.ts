@@ -124,6 +124,12 @@ async function openCheck(): Promise<void> {
 /** A device's card on the page. */
 const card = (id: number) => document.querySelector<HTMLElement>(`[data-testid=device][data-device="${id}"]`);
 
+/** What can be done with a device, and how that is offered. */
+const does = (id: number) =>
+  [...(card(id)?.querySelectorAll<HTMLElement>("[data-does]") ?? [])].map(
+    ({ dataset }) => `${dataset.testid} ${dataset.does}`,
+  );
+
 describe("the encryption check", () => {
   test("says of each device of both sides whether the next message reaches it, and why not", async () => {
     have(
@@ -152,13 +158,55 @@ describe("the encryption check", () => {
     expect(await accessibilityFaults()).toEqual([]);
   });
 
-  test("tells what failed, and begins anew with the device", async () => {
+  test("tells what failed, and resets the encryption with the device after asking", async () => {
     const at = new Date(Date.now() - 60_000).toISOString();
     have([device(31, { last_failure: { reason: "no_session", at } })]);
     await openCheck();
     expect(text("device-failure")).toContain("could not be read");
+    // Where it mends something, it stands out, and only once.
+    expect(does(31)).toEqual(["device-repair reset"]);
     await click("device-repair");
-    await expect.poll(() => asked("reset_session")).toEqual([{ account, address: BEN, device: 31 }]);
+    expect((await see("reset-session-dialog")).textContent).toContain("written so far stays");
+    await click("confirm-no");
+    await gone("reset-session-dialog");
+    expect(asked("reset_session")).toEqual([]);
+    await click("device-repair");
+    await click("confirm-yes");
+    await gone("reset-session-dialog");
+    expect(asked("reset_session")).toEqual([{ account, address: BEN, device: 31 }]);
+    expect(text("notice")).toContain("set up anew");
+    // It is mended now.
+    await expect.poll(() => does(31)).toEqual(["device-choice reset"]);
+    expect(text("device-failure")).toContain("set up anew");
+  });
+
+  test("resets the encryption with any device that is reached, at any time, online or not", async () => {
+    const last_failure = { reason: "no_session", at: "2026-01-01T00:00:00Z" } as const;
+    have(
+      [
+        device(31, { trust: "verified" }),
+        device(32, { last_failure, last_seen: "2026-01-02T00:00:00Z" }),
+        device(33, { trust: "untrusted" }),
+        device(34, { active: false }),
+      ],
+      [device(1, { own: true }), device(2, { label: "Phone" })],
+    );
+    await openCheck();
+    expect([31, 32, 33, 34, 1, 2].map(does)).toEqual([
+      ["device-choice reset"],
+      ["device-choice reset"],
+      [],
+      [],
+      [],
+      ["device-choice reset", "device-choice remove"],
+    ]);
+    core.changeAccount(account, { state: "offline" });
+    await see("encryption-offline");
+    card(2)?.querySelector<HTMLElement>("[data-does=reset]")?.click();
+    expect((await see("reset-session-dialog")).textContent).toContain("Phone");
+    expect(await accessibilityFaults()).toEqual([]);
+    await click("confirm-yes");
+    await expect.poll(() => asked("reset_session")).toEqual([{ account, address: ANNA, device: 2 }]);
   });
 
   test("fetches keys that could not be had", async () => {
@@ -172,7 +220,7 @@ describe("the encryption check", () => {
   test("takes an own device off the account after asking", async () => {
     have([device(31)], [device(1, { own: true }), device(2)]);
     await openCheck();
-    await click("device-repair");
+    card(2)?.querySelector<HTMLElement>("[data-does=remove]")?.click();
     expect((await see("remove-device-dialog")).textContent).toContain("Nothing will be encrypted for it");
     await click("confirm-yes");
     await gone("remove-device-dialog");

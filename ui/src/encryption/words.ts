@@ -31,14 +31,23 @@ export function reachWords({ device, protocol }: DeviceReport): string {
 export type Repair = { does: "fetch" | "reset" | "remove"; words: Key };
 
 /** What mends a device, beside the decision about its key. */
-export function repairOf({ device, ours }: DeviceReport): Repair | null {
+export function repairOf({ device }: DeviceReport): Repair | null {
   if (device.own) return null;
   if (device.reach === "no_keys") return { does: "fetch", words: "repair.fetch" };
-  if (device.reach !== "ready" && device.reach !== "untried") return null;
-  const failed = device.last_failure?.at ?? "";
-  const mended = [device.last_seen, device.last_repaired].some((at) => at !== null && at > failed);
-  if (failed !== "" && !mended) return { does: "reset", words: "repair.reset" };
-  return ours ? { does: "remove", words: "repair.remove" } : null;
+  return isReached(device) && isBroken(device) ? { does: "reset", words: "repair.reset" } : null;
+}
+
+/** What else can be done with a device, although nothing is wrong with it. */
+export function choicesFor({ device, ours }: DeviceReport): Repair[] {
+  if (device.own || !isReached(device)) return [];
+  const reset: Repair[] = isBroken(device) ? [] : [{ does: "reset", words: "repair.reset" }];
+  return ours ? [...reset, { does: "remove", words: "repair.remove" }] : reset;
+}
+
+/** Whether the last that came from a device could not be read, and nothing has mended that since. */
+function isBroken({ last_failure, last_seen, last_repaired }: Device): boolean {
+  if (last_failure === null) return false;
+  return ![last_seen, last_repaired].some((at) => at !== null && at > last_failure.at);
 }
 
 const URGENCY: readonly Reach[] = [
@@ -58,7 +67,7 @@ export function urgency(report: DeviceReport): number {
 
 const REACHED: readonly Reach[] = ["ready", "untried"];
 const MISSED: readonly Reach[] = ["undecided", "untrusted", "no_keys"];
-const reached = (report: DeviceReport) => REACHED.includes(report.device.reach);
+const isReached = (device: Device) => REACHED.includes(device.reach);
 
 /** What becomes of the next message, in a sentence, and what else is to be said of it. */
 export function verdict(
@@ -78,7 +87,7 @@ export function verdict(
   const first =
     theirs.length === 0
       ? t("check.next.note")
-      : counted("check.next.encrypted", theirs.filter(reached).length, { name });
+      : counted("check.next.encrypted", theirs.filter((report) => isReached(report.device)).length, { name });
   return { first, then: left, well: missing === 0 };
 }
 

@@ -24,6 +24,7 @@ export type Ask =
   | { kind: "compare_key"; account: AccountId; address: string; device: Device }
   | { kind: "key_link"; account: AccountId; link: string }
   | { kind: "my_code"; account: AccountId }
+  | { kind: "reset_session"; account: AccountId; address: string; device: Device }
   | { kind: "remove_device"; account: AccountId; device: Device }
   | { kind: "change_password"; account: AccountId }
   | { kind: "remove_account"; account: AccountId }
