@@ -111,6 +111,13 @@ export const shots = [
   ...thrice({ name: "encryption-check-ailing", scene: "ailing", height: 1500, steps: check }),
   { name: "encryption-check-many", scene: "devices", height: 1200, steps: check },
   {
+    name: "encryption-check-many-folded",
+    scene: "devices",
+    dark: true,
+    height: 1200,
+    steps: then(check, (page) => page.getByTestId("devices-folded").first().scrollIntoViewIfNeeded()),
+  },
+  {
     name: "encryption-check-rtl",
     scene: "ailing",
     height: 1200,

@@ -40,6 +40,11 @@ describe("a new key after a verified one", () => {
     await openChat(BEN);
     expect((await see("new-keys")).textContent).toMatch(/Ben.* has a new device.*waits until you decide/u);
     expect(text("new-key")).toContain("New phone");
+    // The name is the device's own claim.
+    expect(text("new-key-facts").replace(/[\u2068\u2069]/gu, "")).toBe(
+      "Device 32 · Its key begins with 22222222 22222222",
+    );
+    expect(text("new-keys-names")).toContain("gives itself its name");
     expect(one("composer-lock")?.dataset.lock).toBe("undecided");
     await userEvent.keyboard("hello{Enter}");
     await expect.poll(() => asked("send_text")).toHaveLength(1);
@@ -142,6 +147,10 @@ describe("the encryption check", () => {
       [device(1, { own: true }), device(2)],
     );
     await openCheck();
+    expect(card(34)).toBeNull();
+    expect((await see("devices-unused")).textContent.trim()).toBe("1 device that is no longer in use");
+    one("devices-unused")?.querySelector("summary")?.click();
+    await expect.poll(() => card(34)).not.toBeNull();
     expect(text("encryption-verdict")).toMatch(/reaches 1 device of.*Ben.*does not reach 2 other devices/su);
     for (const [id, reach, words] of [
       [31, "ready", /reaches it, with .*OMEMO/u],
@@ -225,6 +234,33 @@ describe("the encryption check", () => {
     await click("confirm-yes");
     await gone("remove-device-dialog");
     expect(asked("remove_device")).toEqual([{ account, device: 2 }]);
+  });
+
+  test("stays usable with very many devices, and folds none away that wants something", async () => {
+    const at = "2026-01-01T00:00:00Z";
+    const many = Array.from({ length: 300 }, (_, at) => device(1_000 + at, { active: at % 3 === 0 }));
+    have([
+      ...many,
+      device(31, { trust: "verified" }),
+      device(32, { last_failure: { reason: "no_session", at } }),
+      device(33, { fingerprint: null, bundle_fault: "missing" }),
+      device(34, { trust: "undecided" }),
+    ]);
+    await openCheck();
+    expect(all("device").map((one) => one.dataset.device)).toEqual(
+      expect.arrayContaining(["34", "32", "33", "1"]),
+    );
+    // Twenty of theirs, and this one.
+    expect(all("device")).toHaveLength(21);
+    expect(text("devices-folded")).toContain("20 of 104 devices are shown");
+    expect(text("devices-unused")).toContain("200 devices that are no longer in use");
+    for (let step = 0; step < 5; step += 1) await click("devices-more");
+    await gone("devices-folded");
+    expect(all("device")).toHaveLength(105);
+    one("devices-unused")?.querySelector("summary")?.click();
+    expect((await see("devices-folded")).textContent).toContain("20 of 200");
+    expect(all("device")).toHaveLength(125);
+    expect(await accessibilityFaults()).toEqual([]);
   });
 
   test("publishes one's own keys again", async () => {

@@ -8,6 +8,14 @@ export function deviceName(device: Device): string {
   return device.label ?? t("device.number", { device: String(device.device) });
 }
 
+/** What tells a device from others, whatever it calls itself: its number, and how its key begins. */
+export function keyWords({ device, fingerprint, label }: Device): string {
+  const number = label === null ? [] : [t("device.number", { device: String(device) })];
+  const begin = blocks(fingerprint ?? "").slice(0, 2);
+  const key = fingerprint === null ? t("device.no_key") : t("device.key_begins", { key: begin.join(" ") });
+  return [...number, key].join(" · ");
+}
+
 /** The names of generations. */
 export function protocolNames(protocols: readonly Encryption[]): string {
   const names = protocols.filter((one) => one !== "none").map((one) => t(`protocol.${one}`));
@@ -61,8 +69,9 @@ const URGENCY: readonly Reach[] = [
 ];
 
 /** Where a device stands in its list: this one first, then those that want something. */
-export function urgency(report: DeviceReport): number {
-  return URGENCY.indexOf(report.device.reach);
+export function urgency({ device }: DeviceReport): number {
+  if (isReached(device) && isBroken(device)) return URGENCY.indexOf("no_keys");
+  return URGENCY.indexOf(device.reach);
 }
 
 const REACHED: readonly Reach[] = ["ready", "untried"];
