@@ -210,6 +210,11 @@ fn lists(known: &Known) -> Vec<Spoof> {
             &event("urn:xmpp:mds:displayed:0", &read),
         ),
         tells(
+            Phone,
+            "says in the account's name which messages Alice has read",
+            &event("urn:xmpp:mds:displayed:0", &read),
+        ),
+        tells(
             Mallory,
             "adds a bookmark",
             &event("urn:xmpp:bookmarks:1", bookmark),
@@ -231,22 +236,21 @@ fn of_messages(known: &Known) -> Vec<Spoof> {
     let stanza_id =
         |by: &str, id: &str| wrapped("stanza-id", "urn:xmpp:sid:0", &format!("by='{by}' id='{id}'"), "");
     let (to_bob, to_mallory) = (known.to_bob.as_str(), known.to_mallory.as_str());
-    let retract = named("retract", "urn:xmpp:message-retract:1", &known.from_bob);
-    let reactions = wrapped(
-        "reactions",
-        "urn:xmpp:reactions:0",
-        &format!("id='{}'", known.from_bob),
-        "<reaction>!</reaction>",
-    );
+    let retract = |id: &str| named("retract", "urn:xmpp:message-retract:1", id);
+    let react = |id: &str| {
+        let id = format!("id='{id}'");
+        wrapped("reactions", "urn:xmpp:reactions:0", &id, "<reaction>!</reaction>")
+    };
+    let from_bob = known.from_bob.as_str();
     let mut spoofs = Vec::new();
-    for by in [Mallory, Eve] {
+    for by in [Mallory, Eve, Phone] {
         let says = |does: &str, content: &str| spoof(by, does, message(ALICE, content));
         spoofs.extend([
             says("has received what went to Bob", &receipt(to_bob)),
             says("has seen what went to Bob", &seen(to_bob)),
             spoof(by, "sends back what went to Bob", bounce(&known.full, to_bob)),
-            says("takes back what Bob wrote", &retract),
-            says("reacts in the chat with Bob", &reactions),
+            says("takes back what Bob wrote", &retract(from_bob)),
+            says("reacts in the chat with Bob", &react(from_bob)),
         ]);
     }
     // Its own chat may hold them: what begins with a fence is left out there.
@@ -274,6 +278,15 @@ fn of_messages(known: &Known) -> Vec<Spoof> {
     spoofs.extend([
         says("has received what went to Mallory", ALICE, &receipt(to_mallory)),
         says("has seen what went to Mallory", ALICE, &seen(to_mallory)),
+        says("has received what is Bob's own", ALICE, &receipt(from_bob)),
+        says("has seen what is Bob's own", ALICE, &seen(from_bob)),
+        spoof(Bob, "sends back what is Bob's own", bounce(&known.full, from_bob)),
+        says("takes back what Alice wrote", ALICE, &retract(to_bob)),
+        says(
+            "reacts to what Alice wrote at the other account",
+            ALICE,
+            &react(&known.second_to_bob),
+        ),
         spoof(
             Bob,
             "sends back what went to Mallory",
