@@ -162,7 +162,7 @@ fn modules_of_core_know_only_those_below_them() {
         ("xep", &[]),
         ("verification", &["error", "model"]),
         ("profile", &["error", "secret"]),
-        ("rollback", &["error", "profile", "store"]),
+        ("rollback", &["error", "model", "profile", "secret", "store"]),
         ("launch", &["error", "profile", "secret"]),
         ("request", &["model", "secret"]),
         ("inbound", &["error", "model", "xep"]),

@@ -18,7 +18,6 @@ use super::batch::Batch;
 use super::devices::{Lists, Removal, Want, lists_wanted};
 use super::iq::Questions;
 use super::outbox::Pump;
-use super::publishing::Step;
 use super::reading::Reading;
 use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, session, set_state};
