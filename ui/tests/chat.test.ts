@@ -336,7 +336,12 @@ describe("reading", () => {
       const words = en[`undecryptable.${broken.dataset.reason as UndecryptableReason}`];
       expect(broken.textContent).toContain(words);
       expect(broken.textContent).toContain("4711");
+      // A way to what helps stands only where there is something.
+      const helps = ["no_session", "key_gone", "identity_changed"].includes(broken.dataset.reason ?? "");
+      expect(broken.querySelector("[data-testid=undecryptable-check]") !== null, words).toBe(helps);
     }
+    await click("undecryptable-check");
+    await see("encryption-page");
   });
 
   test.each([

@@ -221,7 +221,7 @@ describe("the encryption check", () => {
   test("fetches keys that could not be had", async () => {
     have([device(31), device(33, { bundle_fault: "no_one_time_keys" })]);
     await openCheck();
-    expect(card(33)?.textContent).toContain("one-time keys are used up");
+    expect(card(33)?.textContent).toContain("used up the keys");
     await click("device-repair");
     await expect.poll(() => asked("read_devices_again")).toEqual([{ chat }]);
   });

@@ -45,6 +45,11 @@ export function whyUnreadable({
   return method ? t("undecryptable.unsupported_method", { method }) : t(reasons[reason]);
 }
 
+/** Whether the page of the chat's encryption has something that helps, or shows what is wrong with the device. */
+export function canBeMended({ device, reason, repaired }: Undecryptable): boolean {
+  return device > 0 && !repaired && ["no_session", "key_gone", "identity_changed"].includes(reason);
+}
+
 // A new reason without words is a type error.
 const reasons: Record<UndecryptableReason, Key> = {
   before_this_device: "undecryptable.before_this_device",

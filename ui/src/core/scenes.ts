@@ -169,6 +169,14 @@ function longAgo(core: FakeCore, account: number): void {
   });
   core.addMessage(ines, "Can you read this?", { sent_at: hours(20) });
   core.addMessage(ines, null, {
+    sent_at: hours(19.96),
+    undecryptable: { device: 48_211_907, reason: "no_session", method: null, count: 1, repaired: false },
+  });
+  core.addMessage(ines, null, {
+    sent_at: hours(19.93),
+    undecryptable: { device: 90_417, reason: "identity_changed", method: null, count: 1, repaired: false },
+  });
+  core.addMessage(ines, null, {
     sent_at: hours(19.9),
     undecryptable: { device: 48_211_907, reason: "no_session", method: null, count: 1, repaired: true },
     read: false,

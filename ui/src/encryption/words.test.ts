@@ -1,0 +1,37 @@
+import { describe, expect, test } from "vitest";
+
+import en from "../../locales/en.json";
+import { whyUnreadable } from "../conversation/lock";
+import type { UndecryptableReason } from "../core/generated/api";
+
+const why = (reason: UndecryptableReason) => whyUnreadable({ reason, method: null, repaired: false });
+
+describe("what is said of encryption that does not work", () => {
+  const parts = [
+    "undecryptable.",
+    "bundle_fault.",
+    "reach.",
+    "check.",
+    "repair.",
+    "reset_session.",
+    "message.",
+  ];
+  const sentences = Object.entries(en).filter(([key]) => parts.some((part) => key.startsWith(part)));
+
+  test.each(sentences)("%s is in everyday words", (_, sentence) => {
+    expect(sentence).not.toMatch(/key exchange|one-time|pre-?key|session|bundle|handshake|ratchet|JID/iu);
+  });
+
+  test("promises nothing of the next message, which mends a session only where there is none", () => {
+    expect(why("no_session")).not.toMatch(/write to them|next message/iu);
+    expect(why("no_session")).toMatch(/by itself where it can.*reset the encryption/u);
+    expect(why("key_gone")).toMatch(/by itself where it can.*send it again/u);
+  });
+
+  test("sends nobody to a fingerprint that is shown nowhere when a device has another key", () => {
+    for (const words of [why("identity_changed"), en["bundle_fault.identity_changed"]]) {
+      expect(words).not.toMatch(/fingerprint|compare/iu);
+      expect(words).toMatch(/in person.*remove/u);
+    }
+  });
+});
