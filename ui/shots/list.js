@@ -99,6 +99,20 @@ const rtl = (/** @type {import("playwright").Page} */ page) =>
 /** @type {Shot[]} */
 export const shots = [
   ...thrice({ name: "encryption-new-device", scene: "new_device", steps: then(noor, wait("new-key")) }),
+  ...thrice({
+    name: "stranger",
+    scene: "stranger",
+    steps: then(chat("noor.haddad@orchard-example.faraway.example"), click("chat-details"), wait("details")),
+  }),
+  {
+    name: "stranger-chat",
+    scene: "stranger",
+    dark: true,
+    width: 360,
+    height: 720,
+    steps: chat("noor.haddad@orchard-example.faraway.example"),
+  },
+  { name: "stranger-list", scene: "stranger", width: 360, height: 720 },
   ...thrice({ name: "doubtful", scene: "doubtful", height: 1000, steps: then(noor, wait("doubt")) }),
   ...thrice({ name: "encryption-compare", scene: "new_device", steps: compare }),
   ...thrice({

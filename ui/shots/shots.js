@@ -44,8 +44,9 @@ for (const shot of shots.filter((one) => one.name.includes(part))) {
   });
   page.setDefaultTimeout(8_000);
   try {
-    await page.goto(`${origin}?fake=${shot.scene}`);
-    await page.waitForSelector("html[data-ready=true]");
+    // The first one waits until the server has made all of it.
+    await page.goto(`${origin}?fake=${shot.scene}`, { timeout: 60_000 });
+    await page.waitForSelector("html[data-ready=true]", { timeout: 60_000 });
     await shot.steps?.(page);
     // Two frames: what was measured is drawn.
     await page.evaluate(

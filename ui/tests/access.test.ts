@@ -57,6 +57,11 @@ const screens: Screen[] = [
     },
   },
   {
+    name: "a stranger",
+    scene: "stranger",
+    steps: () => openChat("noor.haddad@orchard-example.faraway.example"),
+  },
+  {
     name: "messages from devices one is not sure of",
     scene: "doubtful",
     steps: async () => {

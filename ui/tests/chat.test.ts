@@ -496,6 +496,81 @@ test("with several accounts the composer says as whom one writes", async () => {
   await expect.element(page.getByTestId("rail-all")).toHaveAttribute("aria-pressed", "true");
 });
 
+describe("somebody who is not in the contact list", () => {
+  const ADDRESS = "ben@b-example.faraway.example";
+  let strange: number;
+
+  beforeEach(() => {
+    // However the chat is called.
+    strange = core.addChat(account, ADDRESS, { title: "Ben" });
+    core.addMessage(strange, "It is me, Ben");
+  });
+
+  test("is shown by the address alone, with a word, in the list, the header and the details", async () => {
+    await openWindow(core, [360, 720]);
+    const found = await row("chat-row", ADDRESS);
+    expect(found.querySelector(".name")?.textContent).toBe(ADDRESS);
+    expect(found.querySelector("[data-testid=chat-stranger]")?.textContent).toBe(en["list.stranger"]);
+    await openChat(ADDRESS);
+    const title = one("chat-title");
+    expect(title?.textContent).toBe(ADDRESS);
+    // All of it, since its end tells whose server it is.
+    expect(title?.parentElement?.scrollWidth).toBe(title?.parentElement?.clientWidth);
+    expect(document.querySelector("main [data-testid=chat-stranger]")?.textContent).toBe(
+      en["chat.not_contact"],
+    );
+    await click("chat-details");
+    expect((await see("details-name")).textContent).toBe(ADDRESS);
+    expect(one("details-standing")?.textContent).toBe(en["details.stranger"]);
+    expect(one("composer-input")?.getAttribute("aria-label")).toContain(ADDRESS);
+    const named = [...document.querySelectorAll("#app bdi")].filter((name) => name.textContent === "Ben");
+    expect(named).toEqual([]);
+  });
+
+  test("has no presence, where a contact has one", async () => {
+    core.addMessage(chat, "hello");
+    await openWindow(core);
+    const dots = async (address: string) => (await row("chat-row", address)).querySelectorAll(".dot").length;
+    expect(await dots("ben@b.example")).toBe(1);
+    expect(await dots(ADDRESS)).toBe(0);
+    expect((await row("chat-row", ADDRESS)).textContent).not.toContain(en["presence.offline"]);
+    await userEvent.keyboard("{Control>}k{/Control}");
+    await fill("switcher-input", "faraway");
+    const choice = await see("switcher-choice");
+    expect(choice.textContent).toContain(ADDRESS);
+    expect(choice.querySelector(".dot")).toBeNull();
+  });
+
+  test("is told aloud and asked about by the address", async () => {
+    await openWindow(core);
+    await openChat(ADDRESS);
+    core.receive(strange, "are you there?");
+    await expect
+      .poll(() => document.querySelector("main [role=status].sr-only")?.textContent)
+      .toContain(ADDRESS);
+    core.setDevices(account, ADDRESS, [
+      device(31, { trust: "verified" }),
+      device(32, { trust: "undecided", label: "Ben's phone" }),
+    ]);
+    core.lockByTrust(account);
+    const asks = await see("new-keys");
+    expect(asks.querySelector("[role=status]")?.textContent).toContain(ADDRESS);
+  });
+
+  test("becomes a contact by being added, and one's own address is no stranger", async () => {
+    const own = core.addChat(account, "anna@a.example");
+    core.addMessage(own, "a note", { direction: "out" });
+    await openWindow(core);
+    await openChat("anna@a.example");
+    expect((await row("chat-row", "anna@a.example")).querySelector("[data-testid=chat-stranger]")).toBeNull();
+    expect(document.querySelector("main [data-testid=chat-stranger]")).toBeNull();
+    await openChat(ADDRESS);
+    core.addContact(account, ADDRESS, { name: "Ben's second address", presence: "available" });
+    await expect.poll(() => one("chat-title")?.textContent).toBe("Ben's second address");
+    await gone("chat-stranger");
+  });
+});
+
 describe("what the server still holds", () => {
   test("is marked, and comes in sight when it is fetched", async () => {
     const early = new Date(Date.now() - 3_600_000).toISOString();

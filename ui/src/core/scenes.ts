@@ -31,6 +31,7 @@ const scenes: Record<string, () => FakeCore> = {
   proxy,
   new_device,
   doubtful,
+  stranger,
   ailing,
   devices,
 };
@@ -464,6 +465,20 @@ function new_device(): FakeCore {
   const own = core.devices.get(`${first} mira@orchard.example`) ?? [];
   core.setDevices(first, "mira@orchard.example", [...own, device(13, "undecided", {})]);
   core.lockByTrust(first);
+  return core;
+}
+
+/** Somebody who is in no contact list has written, and calls himself like a friend. */
+function stranger(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  const chat = core.addChat(first, "noor.haddad@orchard-example.faraway.example", { title: "Noor Haddad" });
+  core.addMessage(chat, "Hi, it is Noor! I lost my telephone, this is my new address.", {
+    sent_at: minutes(2),
+    read: false,
+  });
+  const own = core.addChat(first, "mira@orchard.example");
+  core.addMessage(own, "Milk, rye flour, the blue ribbon", { direction: "out", sent_at: minutes(6) });
   return core;
 }
 

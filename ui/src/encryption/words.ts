@@ -81,9 +81,8 @@ const isReached = (device: Device) => REACHED.includes(device.reach);
 /** What becomes of the next message, in a sentence, and what else is to be said of it. */
 export function verdict(
   report: EncryptionReport,
-  chat: Chat,
+  name: string,
 ): { first: string; then: string; well: boolean } {
-  const name = chat.title;
   const theirs = report.devices.filter((device) => !device.ours);
   const missing = report.devices.filter((device) => MISSED.includes(device.device.reach)).length;
   const left = missing === 0 ? t("check.next.all_well") : counted("check.next.missing", missing);

@@ -191,6 +191,20 @@ export function nameOf(app: App, account: AccountId, address: string): string {
   return name === undefined || name === "" ? address : name;
 }
 
+/** Whether a chat is with somebody who is not in the contact list. One's own notes are not with a stranger. */
+export function isStranger(app: App, chat: Chat): boolean {
+  const { contacts, accounts } = app.mirror;
+  return (
+    !contacts.has(personKey(chat.account, chat.address)) &&
+    accounts.get(chat.account)?.address !== chat.address
+  );
+}
+
+/** What a chat is called. A stranger is never called anything but the address. */
+export function titleOf(app: App, chat: Chat): string {
+  return isStranger(app, chat) ? chat.address : chat.title;
+}
+
 /** One line of a text that may be very long. */
 export function brief(text: string | null): string {
   return (text ?? "").slice(0, 300).replace(/\s+/gu, " ").trim();

@@ -1,7 +1,7 @@
 import type { AccountId, Message, Show } from "../core/generated/api";
 import type { IconName } from "../lib/icons";
 import { t } from "../lib/text";
-import { open, setPresence, showChat, showChatWith } from "../state/actions";
+import { open, setPresence, showChat, showChatWith, titleOf } from "../state/actions";
 import type { App } from "../state/app.svelte";
 import { contactName, matches, sortedAccounts, sortedChats, sortedContacts } from "../state/people";
 
@@ -21,8 +21,10 @@ export function personChoices(app: App, query: string): Choice[] {
   const choices: Choice[] = [];
   const seen = new Set<string>();
   const most = query === "" ? FEW_PEOPLE : MOST_PEOPLE;
-  for (const { chat, account, address, title } of sortedChats(app.mirror.chats.values())) {
+  for (const row of sortedChats(app.mirror.chats.values())) {
     if (choices.length >= most) return choices;
+    const { chat, account, address } = row;
+    const title = titleOf(app, row);
     if (!matches(query, title, address)) continue;
     seen.add(`${account} ${address}`);
     choices.push({
