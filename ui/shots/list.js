@@ -323,6 +323,8 @@ export const shots = [
     steps: then(click("rail-settings"), click("account-devices"), wait("device")),
   },
   { name: "trouble", scene: "trouble", steps: noor },
+  ...thrice({ name: "copied", scene: "copied", steps: wait("account-copied") }),
+  { name: "copied-settings", scene: "copied", steps: click("rail-settings") },
   { name: "trouble-dark", scene: "trouble", dark: true, steps: noor },
   { name: "trouble-settings", scene: "trouble", steps: click("rail-settings") },
   { name: "many", scene: "many", steps: chat("long@crowd.example") },

@@ -174,6 +174,7 @@ const screens: Screen[] = [
       await see("weaker-login-dialog");
     },
   },
+  { name: "an account whose keys were copied", scene: "copied" },
   {
     name: "accounts in trouble",
     scene: "trouble",

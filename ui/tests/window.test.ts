@@ -93,6 +93,28 @@ describe("the lists", () => {
     await gone("account-trouble");
   });
 
+  test("an account whose keys somebody uses says so until that was seen, a restored one in the settings only", async () => {
+    const core = fakeScene("copied");
+    await openWindow(core);
+    const [first = 0, second = 0] = core.accounts.keys();
+    const banner = await see("account-copied");
+    expect(all("account-copied")).toHaveLength(1);
+    expect(banner.textContent).toContain("mira@orchard.example");
+    expect(banner.textContent).toMatch(/a copy of .*change your password/su);
+    // Of the account that is shown only.
+    await click(`rail-account-${second}`);
+    await gone("account-copied");
+    await click("rail-all");
+    await click("copied-settings");
+    await see("settings");
+    expect(all("account-renewed").map((one) => one.dataset.code)).toEqual(["copied", "restored"]);
+    await click("renewal-seen");
+    await expect.poll(() => core.accounts.get(first)?.renewed).toBe(null);
+    await userEvent.keyboard("{Escape}");
+    await see("chat-list");
+    expect(one("account-copied")).toBeNull();
+  });
+
   test("requests lie in one quiet row and are answered in a sheet", async () => {
     const core = fakeScene("home");
     await openWindow(core);
@@ -296,19 +318,22 @@ describe("a narrow window", () => {
     await expect.element(page.getByTestId("chat-list")).toBeVisible();
   });
 
-  test.each(["home", "many", "rtl", "trouble", "empty"])("lets nothing stick out: %s", async (scene) => {
-    const core = fakeScene(scene);
-    await openWindow(core, [360, 720]);
-    expect(sticksOut()).toEqual([]);
-    const first = one("chat-row");
-    if (!first) return;
-    await page.elementLocator(first).click();
-    await see("messages");
-    expect(sticksOut()).toEqual([]);
-    await click("chat-details");
-    await see("details");
-    expect(sticksOut()).toEqual([]);
-  });
+  test.each(["home", "many", "rtl", "trouble", "copied", "empty"])(
+    "lets nothing stick out: %s",
+    async (scene) => {
+      const core = fakeScene(scene);
+      await openWindow(core, [360, 720]);
+      expect(sticksOut()).toEqual([]);
+      const first = one("chat-row");
+      if (!first) return;
+      await page.elementLocator(first).click();
+      await see("messages");
+      expect(sticksOut()).toEqual([]);
+      await click("chat-details");
+      await see("details");
+      expect(sticksOut()).toEqual([]);
+    },
+  );
 
   test("works from right to left", async () => {
     document.documentElement.dir = "rtl";

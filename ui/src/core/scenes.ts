@@ -17,6 +17,7 @@ const scenes: Record<string, () => FakeCore> = {
   home,
   many,
   trouble,
+  copied,
   passphrase,
   first_passphrase,
   fetching,
@@ -285,6 +286,15 @@ function trouble(): FakeCore {
   const [first, second] = core.accounts.keys();
   if (first !== undefined) core.changeAccount(first, { state: "connecting", error: fault("unreachable") });
   if (second !== undefined) core.changeAccount(second, { state: "failed", error: fault("wrong_password") });
+  return core;
+}
+
+/** Somebody else uses a copy of one account's data, and another one's was restored. */
+function copied(): FakeCore {
+  const core = home();
+  const [first = 0, second = 0] = core.accounts.keys();
+  core.changeAccount(first, { renewed: "copied" });
+  core.changeAccount(second, { renewed: "restored" });
   return core;
 }
 
