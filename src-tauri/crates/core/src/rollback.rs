@@ -35,7 +35,7 @@ pub(crate) async fn opened(profile: &Profile, store: &Store) -> Result<()> {
     };
     let folder = profile.place();
     let mut write = store.write().await?;
-    if known > here.epoch {
+    if known > here.count {
         let why = if here.folder == folder {
             Renewed::Restored
         } else {
@@ -51,10 +51,10 @@ pub(crate) async fn opened(profile: &Profile, store: &Store) -> Result<()> {
         }
     }
     // Another copy may go on with the count of the old name: what was parted from it once does not see it again.
-    if here.name.is_empty() || known > here.epoch {
+    if here.name.is_empty() || known > here.count {
         here.name = random_id()?;
     }
-    here.epoch = known.max(here.epoch).saturating_add(1);
+    here.count = known.max(here.count).saturating_add(1);
     here.folder = folder;
     // The database first: should the program end in between, it is ahead of the keychain, which is no sign of anything.
     epoch::set(&mut write, &here).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn closing(profile: &Profile, store: &Store) -> Result<()> {
     if here.name.is_empty() {
         return Ok(());
     }
-    here.epoch = here.epoch.saturating_add(1);
+    here.count = here.count.saturating_add(1);
     epoch::set(&mut write, &here).await?;
     write.commit().await?;
     remember(Arc::new(keychain), here).await;
@@ -97,7 +97,7 @@ fn known(keychain: &Keychain, name: &str) -> Result<i64> {
 }
 
 async fn remember(keychain: Arc<Keychain>, here: Epoch) {
-    if let Err(error) = patiently(move || keychain.set_epoch(&here.name, here.epoch)).await {
+    if let Err(error) = patiently(move || keychain.set_epoch(&here.name, here.count)).await {
         log_failure("telling the keychain how old the profile is", &error);
     }
 }

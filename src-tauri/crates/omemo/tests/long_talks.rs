@@ -16,7 +16,17 @@ fn people_with_many_devices_in_a_bad_network_lose_nothing_in_silence_and_talk_ag
         tally.opened > 3_000 && tally.healed > 20 && tally.restored > 2,
         "{tally}"
     );
-    for reason in ["duplicate", "no-session", "unknown-prekey", "bad-mac"] {
+    assert!(
+        tally.went_back > tally.restored && tally.seen_going_back > 0,
+        "{tally}"
+    );
+    for reason in [
+        "duplicate",
+        "no-session",
+        "unknown-prekey",
+        "bad-mac",
+        "key-reused",
+    ] {
         assert!(tally.refused.contains_key(reason), "{reason} never came: {tally}");
     }
 }

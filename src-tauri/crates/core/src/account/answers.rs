@@ -6,7 +6,7 @@ use waxwing_omemo::{DeviceId, Profile};
 
 use super::archive_preferences;
 use super::batch::Batch;
-use super::devices::{ListOutcome, Want};
+use super::devices::{ListOutcome, Want, give_up_keys};
 use super::encryption::begin_session;
 use super::iq::Ask;
 use super::online::Online;
@@ -219,7 +219,7 @@ impl Online<'_> {
                     device,
                     profile,
                 });
-                let mut given_up = self.give_up_keys(&of);
+                let mut given_up = give_up_keys(&mut self.session.to_ask, &of);
                 given_up.push((device, profile));
                 for of_device in given_up {
                     let unreachable = Err(BundleFault::Unreachable);

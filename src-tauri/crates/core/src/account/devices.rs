@@ -10,7 +10,7 @@ use waxwing_omemo::{DeviceId, Profile};
 use super::Reply;
 use super::batch::Batch;
 use super::iq::Ask;
-use super::online::{Online, Stop};
+use super::online::{Online, Session, Stop};
 use super::publishing::Step;
 use crate::error::{Code, Error};
 use crate::model::BareJid;
@@ -104,11 +104,37 @@ fn bundle(profile: Profile, device: DeviceId) -> Element {
     }
 }
 
+/// Takes out what may be asked for now, and notes that it is.
+fn next_wants(to_ask: &mut BTreeSet<Want>, asking: &mut BTreeSet<Want>) -> Vec<Want> {
+    to_ask.retain(|want| !asking.contains(want));
+    let next = to_ask.extract_if(.., |want| {
+        let room = want.whose_keys().is_none_or(|of| {
+            let whose = asking.iter().filter_map(Want::whose_keys);
+            whose.filter(|asked| *asked == of).count() < IN_FLIGHT
+        });
+        room && asking.insert(want.clone())
+    });
+    next.collect()
+}
+
+/// A server left a question for somebody's keys without an answer: the others that wait for their turn would take as long
+/// each, and are not asked.
+pub(super) fn give_up_keys(to_ask: &mut BTreeSet<Want>, of: &BareJid) -> Vec<(DeviceId, Profile)> {
+    let given_up = to_ask.extract_if(.., |want| want.whose_keys() == Some(of));
+    given_up
+        .filter_map(|want| match want {
+            Want::Bundle { device, profile, .. } => Some((device, profile)),
+            Want::List { .. } => None,
+        })
+        .collect()
+}
+
 impl Online<'_> {
     /// Asks for what is not being asked for already, or as soon as not too many questions are on their way.
     pub(super) async fn ask_for(&mut self, wants: BTreeSet<Want>) -> std::result::Result<(), Stop> {
-        self.session.to_ask.extend(wants);
-        for want in self.next_wants() {
+        let Session { to_ask, asking, .. } = &mut self.session;
+        to_ask.extend(wants);
+        for want in next_wants(to_ask, asking) {
             let (of, payload, ask) = match want {
                 Want::List { of, profile } => {
                     let payload = pubsub::newest(profile.device_list_node());
@@ -124,35 +150,6 @@ impl Online<'_> {
             self.connection.send(&stanza).await?;
         }
         Ok(())
-    }
-
-    /// Takes out what may be asked for now, and notes that it is.
-    fn next_wants(&mut self) -> Vec<Want> {
-        let asking = &mut self.session.asking;
-        self.session.to_ask.retain(|want| !asking.contains(want));
-        let next = self.session.to_ask.extract_if(.., |want| {
-            let room = want.whose_keys().is_none_or(|of| {
-                let whose = asking.iter().filter_map(Want::whose_keys);
-                whose.filter(|asked| *asked == of).count() < IN_FLIGHT
-            });
-            room && asking.insert(want.clone())
-        });
-        next.collect()
-    }
-
-    /// A server left a question for somebody's keys without an answer: the others that wait for their turn would take as
-    /// long each.
-    pub(super) fn give_up_keys(&mut self, of: &BareJid) -> Vec<(DeviceId, Profile)> {
-        let given_up = self
-            .session
-            .to_ask
-            .extract_if(.., |want| want.whose_keys() == Some(of));
-        given_up
-            .filter_map(|want| match want {
-                Want::Bundle { device, profile, .. } => Some((device, profile)),
-                Want::List { .. } => None,
-            })
-            .collect()
     }
 
     /// Fetches the keys of new devices of people with a verified key, so that the decision they want is seen before the next
@@ -275,5 +272,41 @@ impl Online<'_> {
         for removal in self.session.removals.drain(..) {
             let _ = removal.done.send(Err(error()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(of: &str, devices: std::ops::Range<u32>) -> BTreeSet<Want> {
+        let of: BareJid = of.parse().expect("an address");
+        let want = |device| Want::Bundle {
+            of: of.clone(),
+            device: DeviceId::try_from(device).expect("a device id"),
+            profile: Profile::Legacy,
+        };
+        devices.map(want).collect()
+    }
+
+    #[test]
+    fn few_questions_for_one_persons_keys_are_on_their_way_and_nobody_else_waits_for_them() {
+        let (many, few) = ("mallory@evil.lit", "juliet@capulet.lit");
+        let (mut to_ask, mut asking) = (keys(many, 1..501), BTreeSet::new());
+        to_ask.extend(keys(few, 1..4));
+        let first = next_wants(&mut to_ask, &mut asking);
+        assert_eq!(first.len(), 23);
+        assert!(keys(few, 1..4).iter().all(|want| asking.contains(want)));
+        assert!(next_wants(&mut to_ask, &mut asking).is_empty());
+        // What is being asked is not asked twice.
+        to_ask.extend(keys(few, 1..4));
+        asking.remove(&keys(many, 1..2).pop_first().expect("one"));
+        assert_eq!(next_wants(&mut to_ask, &mut asking).len(), 1);
+        assert_eq!((to_ask.len(), asking.len()), (479, 23));
+
+        to_ask.extend(keys(few, 4..5));
+        let of = many.parse().expect("an address");
+        assert_eq!(give_up_keys(&mut to_ask, &of).len(), 479);
+        assert_eq!(to_ask, keys(few, 4..5), "the others wait for their turn");
     }
 }

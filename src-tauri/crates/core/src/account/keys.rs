@@ -389,6 +389,7 @@ mod tests {
         device: DeviceId,
         record: SessionRecord,
         own: DeviceId,
+        bundle: Bundle,
     }
 
     impl Juliet {
@@ -407,13 +408,23 @@ mod tests {
             );
             let identity = IdentityKeyPair::generate(&mut OsEntropy);
             let device = DeviceId::random(&mut OsEntropy);
-            let record = start_session(None, &identity, device, &bundle, None, &mut OsEntropy);
             Self {
+                record: Self::session(&identity, device, &bundle),
                 identity,
                 device,
-                record: record.expect("a session"),
                 own: own.device,
+                bundle,
             }
+        }
+
+        fn session(identity: &IdentityKeyPair, device: DeviceId, bundle: &Bundle) -> SessionRecord {
+            let record = start_session(None, identity, device, bundle, None, &mut OsEntropy);
+            record.expect("a session")
+        }
+
+        /// Another session than before.
+        fn begin_again(&mut self) {
+            self.record = Self::session(&self.identity, self.device, &self.bundle);
         }
 
         fn writes(&mut self) -> Encrypted {
@@ -476,14 +487,19 @@ mod tests {
         let encrypted = juliet.writes();
         let content = opened(write, &scene, encrypted.clone(), at(0)).await;
         assert!(matches!(content, Opened::Content { .. }));
-        let mut spoiled = encrypted.keys[0].clone();
-        *spoiled.key.bytes.last_mut().expect("a MAC") ^= 1;
-        for at_first in [false, true] {
+        juliet.begin_again();
+        let mut spoiled = juliet.writes().keys.remove(0);
+        // Behind the MAC are only two numbers.
+        let in_mac = spoiled.key.bytes.len() - 12;
+        spoiled.key.bytes[in_mac] ^= 1;
+        for place in [0, 1] {
             let mut again = encrypted.clone();
-            let place = if at_first { 0 } else { 1 };
             again.keys.insert(place, spoiled.clone());
             let repeated = opened(write, &scene, again, at(0)).await;
-            assert!(matches!(repeated, Opened::Duplicate), "spoiled first: {at_first}");
+            assert!(
+                matches!(repeated, Opened::Duplicate),
+                "the spoiled one at {place}"
+            );
         }
     }
 }

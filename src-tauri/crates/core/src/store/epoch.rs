@@ -9,7 +9,7 @@ use crate::model::Renewed;
 /// The count, as it is stored.
 #[derive(Debug, FromRow)]
 pub(crate) struct Epoch {
-    pub(crate) epoch: i64,
+    pub(crate) count: i64,
     /// What it is called in the keychain; empty until it has a name.
     pub(crate) name: String,
     /// The folder of the profile when it was last opened.
@@ -17,14 +17,14 @@ pub(crate) struct Epoch {
 }
 
 pub(crate) async fn get(db: &mut Connection) -> Result<Epoch> {
-    Ok(sqlx::query_as("SELECT epoch, name, folder FROM epoch")
+    Ok(sqlx::query_as("SELECT epoch AS count, name, folder FROM epoch")
         .fetch_one(db)
         .await?)
 }
 
 pub(crate) async fn set(write: &mut Write, epoch: &Epoch) -> Result<()> {
     sqlx::query("UPDATE epoch SET epoch = ?, name = ?, folder = ?")
-        .bind(epoch.epoch)
+        .bind(epoch.count)
         .bind(&epoch.name)
         .bind(&epoch.folder)
         .execute(&mut **write)

@@ -31,12 +31,24 @@ pub(crate) struct Stored {
     pinned: HashMap<usize, [u8; 32]>,
 }
 
+/// A copy of the disk, with the bookkeeping that belongs to it.
+#[derive(Clone)]
+struct Snapshot {
+    stored: Stored,
+    records: HashMap<Peer, Record>,
+    used: Vec<PreKeyId>,
+}
+
 pub(crate) struct Device {
     pub(crate) id: DeviceId,
-    pub(crate) stored: Stored,
+    stored: Stored,
     /// Records that were not read from the disk again since they were made.
     live: HashMap<Peer, SessionRecord>,
-    pub(crate) snapshot: Option<Stored>,
+    snapshot: Option<Snapshot>,
+    /// An old disk came back: when that is noticed.
+    pub(crate) notices_at: Option<u64>,
+    /// What was opened since the copy was made, by number and by the first block.
+    pub(crate) opened_since: Vec<(u64, [u8; 16])>,
     /// While the archive is read, used prekeys are kept (XEP-0384 §5.5.2).
     catching_up: bool,
     used: Vec<PreKeyId>,
@@ -60,6 +72,8 @@ impl Device {
             },
             live: HashMap::new(),
             snapshot: None,
+            notices_at: None,
+            opened_since: Vec::new(),
             catching_up: false,
             used: Vec::new(),
             records: HashMap::new(),
@@ -145,21 +159,45 @@ impl Device {
     pub(crate) fn turn_archive(&mut self) {
         self.catching_up = !self.catching_up;
         if !self.catching_up {
-            let used = std::mem::take(&mut self.used);
-            self.stored.prekeys.retain(|(id, _)| !used.contains(id));
+            self.forget_used();
         }
+    }
+
+    fn forget_used(&mut self) {
+        let used = std::mem::take(&mut self.used);
+        self.stored.prekeys.retain(|(id, _)| !used.contains(id));
     }
 
     pub(crate) fn is_catching_up(&self) -> bool {
         self.catching_up
     }
 
-    /// An old disk comes back, which is noticed: no session and no prekey of it may be used again, nor any id.
-    pub(crate) fn restore(&mut self) -> bool {
-        let Some(snapshot) = self.snapshot.clone() else {
-            return false;
-        };
-        self.stored = snapshot;
+    /// A copy of the disk is made.
+    pub(crate) fn back_up(&mut self) {
+        self.opened_since.clear();
+        self.snapshot = Some(Snapshot {
+            stored: self.stored.clone(),
+            records: self.records.clone(),
+            used: self.used.clone(),
+        });
+    }
+
+    /// The old disk comes back. Gives what was opened since; none if there is no copy.
+    pub(crate) fn go_back(&mut self) -> Option<Vec<(u64, [u8; 16])>> {
+        let snapshot = self.snapshot.clone()?;
+        self.stored = snapshot.stored;
+        self.records = snapshot.records;
+        self.used = snapshot.used;
+        self.live.clear();
+        if !self.catching_up {
+            self.forget_used();
+        }
+        Some(std::mem::take(&mut self.opened_since))
+    }
+
+    /// It is noticed that an old disk came back: no session and no prekey of it may be used again, nor any id.
+    pub(crate) fn begin_anew(&mut self) {
+        self.notices_at = None;
         self.stored.records.clear();
         self.stored.prekeys.clear();
         self.stored.signed.clear();
@@ -168,7 +206,6 @@ impl Device {
         self.records.clear();
         self.used.clear();
         self.rotate();
-        true
     }
 
     pub(crate) fn has_session(&self, peer: Peer) -> bool {

@@ -19,16 +19,23 @@ pub(crate) enum Foreseen {
 /// Where a message belongs; the model knows the session, other than those who read it.
 pub(crate) struct Where<'a> {
     pub(crate) session: usize,
+    /// The receiver's ratchet key that the sender's chain was begun with.
+    pub(crate) answers: Option<[u8; 32]>,
     pub(crate) is_prekey: bool,
     pub(crate) visible: &'a Visible,
 }
 
 /// One record: its sessions, the one in use first.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Record(Vec<Session>);
 
+#[derive(Clone)]
 struct Session {
     number: usize,
+    /// The ratchet key that we send with, if we did.
+    own: Option<[u8; 32]>,
+    /// The newest ratchet key of the other side that we began a chain with.
+    answered: Option<[u8; 32]>,
     /// We began it and have opened nothing in it: it repeats its key exchange.
     unanswered: bool,
     /// The newest is last.
@@ -36,6 +43,7 @@ struct Session {
     seen: HashSet<[u8; 32]>,
 }
 
+#[derive(Clone)]
 struct Chain {
     key: [u8; 32],
     next: u64,
@@ -53,10 +61,24 @@ impl Record {
         self.0.first().map(|session| (session.number, session.unanswered))
     }
 
+    /// The ratchet key of the other side that the session in use answers.
+    pub(crate) fn answers(&self) -> Option<[u8; 32]> {
+        self.0.first().and_then(|session| session.answered)
+    }
+
+    /// Something was sent in the session in use.
+    pub(crate) fn sent(&mut self, ratchet_key: [u8; 32]) {
+        if let Some(session) = self.0.first_mut() {
+            session.own = Some(ratchet_key);
+        }
+    }
+
     /// A new session takes the first place.
     pub(crate) fn begin(&mut self, session: usize, ours: bool) {
         self.promote(Session {
             number: session,
+            own: None,
+            answered: None,
             unanswered: ours,
             chains: Vec::new(),
             seen: HashSet::new(),
@@ -97,6 +119,10 @@ impl Record {
             if session.seen.contains(&visible.ratchet_key) {
                 return Foreseen::Fails(FITS_NOTHING);
             }
+            // One of the two went back to an older state: their secrets are others.
+            if message.answers != session.own {
+                return Foreseen::Fails(FITS_NOTHING);
+            }
             // Without a key exchange, the sessions before this one are tried in vain.
             let before = if message.is_prekey { 0 } else { at };
             for _ in 0..before {
@@ -120,6 +146,8 @@ impl Record {
             Some(at) => self.0.remove(at),
             None => Session {
                 number: message.session,
+                own: None,
+                answered: None,
                 unanswered: false,
                 chains: Vec::new(),
                 seen: HashSet::new(),
@@ -144,6 +172,7 @@ impl Record {
 impl Session {
     fn opened(&mut self, visible: &Visible, heartbeat: bool) {
         if self.seen.insert(visible.ratchet_key) {
+            (self.own, self.answered) = (None, Some(visible.ratchet_key));
             self.chains.push(Chain {
                 key: visible.ratchet_key,
                 next: 0,

@@ -1,6 +1,7 @@
 //! A model of people with several devices in a bad network, and what must be true of it at every step:
 //!
-//! - no message key seals two messages,
+//! - no message key seals two messages, but of a device that has not noticed yet that an old disk came back,
+//! - no message key opens two messages,
 //! - each delivered message opens once, or fails with the reason that the bookkeeping in [`foresee`] foresees,
 //! - after a while in which everything arrives, all talk with all again,
 //! - nothing that is stored grows without end.
@@ -37,6 +38,10 @@ pub(crate) struct Tally {
     pub(crate) sessions: u64,
     pub(crate) healed: u64,
     pub(crate) restored: u64,
+    /// Disks that came back, noticed at once or later.
+    pub(crate) went_back: u64,
+    /// How often the other side saw that.
+    pub(crate) seen_going_back: u64,
     /// By reason.
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
@@ -67,6 +72,8 @@ impl Tally {
         self.sessions += other.sessions;
         self.healed += other.healed;
         self.restored += other.restored;
+        self.went_back += other.went_back;
+        self.seen_going_back += other.seen_going_back;
         for (code, count) in &other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -77,15 +84,17 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} steps in {} worlds: {} sessions begun, {} messages sent, {} lost, {} opened, {} disks restored, {} \
-             repairs; refused:",
+            "{} steps in {} worlds: {} sessions begun, {} messages sent, {} lost, {} opened, {} disks restored and \
+             {} noticed at once, {} seen by others, {} repairs; refused:",
             self.steps,
             self.worlds,
             self.sessions,
             self.sent,
             self.lost,
             self.opened,
+            self.went_back,
             self.restored,
+            self.seen_going_back,
             self.healed
         )?;
         for (code, count) in &self.refused {

@@ -28,6 +28,7 @@ struct Element {
     profile: Profile,
     key: KeyElement,
     session: usize,
+    answers: Option<[u8; 32]>,
     is_repetition: bool,
 }
 
@@ -42,7 +43,11 @@ pub(crate) struct World {
     clock: u64,
     /// The first block of everything that was ever sealed.
     sealed: HashSet<[u8; 16]>,
+    /// Of those that were sealed with keys that a device on an old disk used again.
+    reused: HashSet<[u8; 16]>,
     opened: HashSet<u64>,
+    /// The first block of everything that was opened, but for what was forgotten with a disk.
+    opened_with: HashSet<[u8; 16]>,
     pub(crate) tally: Tally,
 }
 
@@ -61,7 +66,9 @@ impl World {
             numbers: 0,
             clock: 0,
             sealed: HashSet::new(),
+            reused: HashSet::new(),
             opened: HashSet::new(),
+            opened_with: HashSet::new(),
             tally: Tally::default(),
         }
     }
@@ -83,10 +90,14 @@ impl World {
             800..840 => self.repeat(some),
             840..880 => self.devices[who].restart(),
             880..930 => self.publish(who),
-            930..935 => self.devices[who].rotate(),
+            930..935 if self.devices[who].notices_at.is_none() => self.devices[who].rotate(),
             935..960 => self.devices[who].turn_archive(),
-            960..970 => self.devices[who].snapshot = Some(self.devices[who].stored.clone()),
-            970..974 => self.restore(who),
+            960..970 => self.devices[who].back_up(),
+            970..972 => self.restore(who),
+            972..974 => {
+                let noticed = self.clock + chance.below(80) as u64;
+                self.go_back(who, noticed);
+            }
             974..984 => self.begin_again(who, profile, chance)?,
             984..985 => self.burst(who, profile, chance)?,
             _ => self.deliver_all_to(who)?,
@@ -94,6 +105,7 @@ impl World {
         while self.under_way.len() > 150 {
             self.deliver(0)?;
         }
+        self.notice();
         self.hold_bounds(who)
     }
 
@@ -134,16 +146,20 @@ impl World {
         let key = self.devices[who].encrypt(peer, &material)?;
         let visible = element::read(peer.1, &key);
         if !self.sealed.insert(visible.first_block) {
-            return Err(format!(
-                "message {} is sealed with a key that was used before",
-                self.numbers
-            ));
+            // Nobody can keep a device from it that does not know where it was.
+            self.reused.insert(visible.first_block);
+            if self.devices[who].notices_at.is_none() {
+                return Err(format!(
+                    "message {} is sealed with a key that was used before",
+                    self.numbers
+                ));
+            }
         }
-        let (session, repeats_exchange) = self.devices[who]
-            .records
-            .get(&peer)
-            .and_then(Record::current)
-            .ok_or("no session is known")?;
+        let record = self.devices[who].records.get_mut(&peer);
+        let record = record.ok_or("no session is known")?;
+        let (session, repeats_exchange) = record.current().ok_or("no session is in use")?;
+        let answers = record.answers();
+        record.sent(visible.ratchet_key);
         if key.is_prekey != repeats_exchange {
             return Err(format!(
                 "message {}: key exchange {}",
@@ -158,6 +174,7 @@ impl World {
             profile: peer.1,
             key,
             session,
+            answers,
             is_repetition: false,
         });
         Ok(())
@@ -204,14 +221,41 @@ impl World {
         }
     }
 
+    /// A device on an old disk publishes nothing until it notices, since it compares first.
     fn publish(&mut self, who: usize) {
-        self.bundles[who] = self.devices[who].publish();
+        if self.devices[who].notices_at.is_none() {
+            self.bundles[who] = self.devices[who].publish();
+        }
     }
 
     fn restore(&mut self, who: usize) {
-        if self.devices[who].restore() {
-            self.publish(who);
+        if self.go_back(who, self.clock) {
+            self.notice();
             self.tally.restored += 1;
+        }
+    }
+
+    /// An old disk comes back, which is noticed later.
+    fn go_back(&mut self, who: usize, noticed: u64) -> bool {
+        let Some(forgotten) = self.devices[who].go_back() else {
+            return false;
+        };
+        for (number, first_block) in forgotten {
+            self.opened.remove(&number);
+            self.opened_with.remove(&first_block);
+        }
+        self.devices[who].notices_at = Some(noticed);
+        self.tally.went_back += 1;
+        true
+    }
+
+    /// Those on an old disk who notice it by now begin anew.
+    fn notice(&mut self) {
+        for who in 0..self.devices.len() {
+            if self.devices[who].notices_at.is_some_and(|at| at <= self.clock) {
+                self.devices[who].begin_anew();
+                self.publish(who);
+            }
         }
     }
 
@@ -230,6 +274,7 @@ impl World {
         let visible = element::read(element.profile, &element.key);
         let place = Where {
             session: element.session,
+            answers: element.answers,
             is_prekey: element.key.is_prekey,
             visible: &visible,
         };
@@ -244,7 +289,13 @@ impl World {
                 self.accept(&element, &visible, &opened, at.is_none(), heartbeat)
             }
             (Foreseen::Fails(reasons), Err(reason)) if reasons.contains(&reason) => {
-                self.refuse(&element, reason)
+                self.refuse(&element, &visible, reason)
+            }
+            // Another message had its key.
+            (Foreseen::Fails([DecryptError::Duplicate]), Err(reason @ DecryptError::KeyReused))
+                if self.reused.contains(&visible.first_block) =>
+            {
+                self.refuse(&element, &visible, reason)
             }
             (Foreseen::Opens { .. }, Err(reason)) => Err(format!(
                 "message {} should open and does not: {reason}",
@@ -291,6 +342,13 @@ impl World {
         if !self.opened.insert(number) {
             return Err(format!("message {number} opens a second time"));
         }
+        if !self.opened_with.insert(visible.first_block) {
+            return Err(format!(
+                "message {number} opens with a key that opened another one"
+            ));
+        }
+        let receiver = &mut self.devices[element.to];
+        receiver.opened_since.push((number, visible.first_block));
         let effects = opened.effects;
         if effects.new_session != is_new || effects.consumed_prekey.is_some() != is_new {
             return Err(format!("message {number} begins a session {is_new}: {effects:?}"));
@@ -304,23 +362,36 @@ impl World {
         if is_new || heartbeat {
             self.send(element.to, (element.from, element.profile))?;
         }
+        if effects.peer_went_back {
+            self.tally.seen_going_back += 1;
+            self.heal(element, false)?;
+        }
         Ok(())
     }
 
-    fn refuse(&mut self, element: &Element, reason: DecryptError) -> Result<(), String> {
+    fn refuse(&mut self, element: &Element, visible: &Visible, reason: DecryptError) -> Result<(), String> {
         let was_opened = self.opened.contains(&element.number);
-        if reason == DecryptError::Duplicate && !was_opened {
+        let is_reused = self.reused.contains(&visible.first_block);
+        if reason == DecryptError::Duplicate && !was_opened && !is_reused {
             return Err(format!(
                 "message {} was never opened and is called a duplicate",
                 element.number
             ));
         }
+        if reason.healing_helps() {
+            self.heal(element, was_opened)?;
+        }
+        Ok(())
+    }
+
+    /// The session with whoever sent this is replaced, if it came live and that was not done just before.
+    fn heal(&mut self, element: &Element, was_opened: bool) -> Result<(), String> {
         let peer = (element.from, element.profile);
         let device = &mut self.devices[element.to];
         let healed_at = device.healed_at.get(&peer);
         let is_due = healed_at.is_none_or(|at| self.clock >= at + HEAL_EVERY);
         let is_live = !element.is_repetition && !was_opened && !device.is_catching_up();
-        if reason.healing_helps() && is_live && is_due {
+        if is_live && is_due {
             device.healed_at.insert(peer, self.clock);
             self.tally.healed += 1;
             self.start(element.to, peer)?;
@@ -341,6 +412,11 @@ impl World {
 
     /// Everything arrives, in order; then all write to all until each message opens at once.
     pub(crate) fn quiet_down(&mut self) -> Result<(), String> {
+        for who in 0..self.devices.len() {
+            let device = &mut self.devices[who];
+            device.notices_at = device.notices_at.map(|_| self.clock);
+        }
+        self.notice();
         for device in &mut self.devices {
             if device.is_catching_up() {
                 device.turn_archive();
