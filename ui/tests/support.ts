@@ -50,7 +50,8 @@ export async function fill(id: string, text: string): Promise<void> {
 
 /** Waits until an element is there. */
 export async function see(id: string): Promise<HTMLElement> {
-  await expect.poll(() => one(id), { message: `${id} is on screen` }).not.toBeNull();
+  // A page that is opened first is made first.
+  await expect.poll(() => one(id), { message: `${id} is on screen`, timeout: 3_000 }).not.toBeNull();
   const element = one(id);
   if (!element) throw new Error(`${id} has gone again`);
   return element;
