@@ -323,16 +323,18 @@ async fn a_device_list_that_a_stranger_sends_is_not_kept() {
             "<devices xmlns='urn:xmpp:omemo:2'><device id='4711'/></devices>",
         ),
     ] {
-        let headline = |to: &str| {
-            format!(
-                "<message type='headline' to='{to}' id='list{number}'>\
-                 <event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'><item id='current'>{list}\
-                 </item></items></event></message>"
-            )
-        };
-        carol.send_raw(&headline(ALICE)).await;
-        // Bob may: this shows that such a headline reaches the program and is understood.
-        bob.send_raw(&headline(ALICE)).await;
+        let item = format!("<item id='current'>{list}</item>");
+        let headline = format!(
+            "<message type='headline' to='{ALICE}' id='list{number}'>\
+             <event xmlns='http://jabber.org/protocol/pubsub#event'><items node='{node}'>{item}</items></event></message>"
+        );
+        carol.send_raw(&headline).await;
+        // Bob's account may: this shows that such a list reaches the program and is understood.
+        let published = format!(
+            "<iq type='set' id='list{number}'><pubsub xmlns='http://jabber.org/protocol/pubsub'>\
+             <publish node='{node}'>{item}</publish></pubsub></iq>"
+        );
+        bob.send_raw(&published).await;
     }
     bob.send(ALICE, "behind the lists", "none").await;
     alice.hears("behind the lists").await;
