@@ -110,17 +110,28 @@ async fn crash(alice: &mut Person) {
     alice.kill().await;
 }
 
-/// Nothing on the server tells that this profile is an older copy: what the device received since has no trace there.
-#[tokio::test]
-async fn a_profile_that_was_put_back_is_noticed_by_the_keychain_alone() {
+/// Alice, whose profile's key lies in a keychain.
+async fn with_keychain(server: &Prosody) -> Person {
+    let mut profile = Profile::trusting(server);
+    profile.use_keychain();
+    Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await
+}
+
+/// She has written to Bob.
+async fn acquainted() -> (Prosody, Person, Peer) {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
     let mut bob = Peer::sign_in(&server, BOB).await;
-    let mut profile = Profile::trusting(&server);
-    profile.use_keychain();
-    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let mut alice = with_keychain(&server).await;
     let chat = alice.chat_with(BOB).await;
     alice.send(&chat, "at first").await;
     bob.message("at first").await;
+    (server, alice, bob)
+}
+
+/// Nothing on the server tells that this profile is an older copy: what the device received since has no trace there.
+#[tokio::test]
+async fn a_profile_that_was_put_back_is_noticed_by_the_keychain_alone() {
+    let (_server, mut alice, mut bob) = acquainted().await;
     bob.send(ALICE, "an answer", "omemo1").await;
     alice.hears("an answer").await;
 
@@ -193,14 +204,7 @@ async fn one_run(person: &mut Person, bob: &mut Peer, round: &str) -> Value {
 
 #[tokio::test]
 async fn two_copies_of_a_profile_beside_one_keychain_part_once_and_for_good() {
-    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
-    let mut bob = Peer::sign_in(&server, BOB).await;
-    let mut profile = Profile::trusting(&server);
-    profile.use_keychain();
-    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
-    let chat = alice.chat_with(BOB).await;
-    alice.send(&chat, "at first").await;
-    bob.message("at first").await;
+    let (_server, mut alice, mut bob) = acquainted().await;
     alice.stop().await;
     let mut copy = alice.copied();
 
@@ -245,9 +249,7 @@ async fn what_an_older_copy_still_had_to_tell_is_told_in_new_sessions() {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
     let mut bob = Peer::sign_in_with(&server, BOB, "omemo2").await;
     let _phone = Peer::sign_in_with(&server, ALICE, "omemo2").await;
-    let mut profile = Profile::trusting(&server);
-    profile.use_keychain();
-    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let mut alice = with_keychain(&server).await;
     let chat = alice.chat_with(BOB).await;
     for body in ["one", "two"] {
         alice.send(&chat, body).await;

@@ -372,14 +372,14 @@ impl Online<'_> {
         self.finish_handled(batch, handled).await
     }
 
-    /// Waits for more if this is part of a burst. What was read must not wait for the database meanwhile, nor the database
-    /// for it.
+    /// Waits for more if this is part of a burst. The database is not held meanwhile.
     async fn gather(&mut self, first: Incoming) -> VecDeque<Incoming> {
+        let in_burst = is_message(&first) && self.burst_at.is_some_and(|at| at.elapsed() <= GATHER);
         let mut gathered = VecDeque::from([first]);
-        let until = Instant::now() + GATHER;
-        if !gathered.iter().any(is_message) || self.burst_at.is_none_or(|at| at.elapsed() > GATHER) {
+        if !in_burst {
             return gathered;
         }
+        let until = Instant::now() + GATHER;
         while gathered.len() < GATHERED {
             // A disconnection is repeated by the next call.
             let Ok(Ok(next)) = tokio::time::timeout_at(until, self.connection.next()).await else {
