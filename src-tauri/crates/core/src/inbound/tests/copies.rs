@@ -172,6 +172,19 @@ fn a_result_counts_only_from_the_archive_that_was_asked_and_for_the_open_questio
 }
 
 #[test]
+fn an_error_that_a_device_of_ours_answered_with_is_nothing_that_we_wrote() {
+    let error = format!(
+        "<message xmlns='jabber:client' from='{OWN}/y' to='juliet@capulet.lit' type='error' id='1'><body>hi</body>\
+         <error type='cancel'/></message>"
+    );
+    let read = read_xml(&archived("", "open", &error));
+    let [Inbound::Archived(result)] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    assert!(result.holds.is_empty(), "{result:?}");
+}
+
+#[test]
 fn a_time_that_cannot_be_is_none_and_loses_nothing() {
     let inner = "<message xmlns='jabber:client' from='juliet@capulet.lit/x' to='romeo@montague.lit'><body>x</body></message>";
     let now: Timestamp = "2026-11-21T12:00:00Z".parse().expect("a time");
