@@ -123,6 +123,47 @@ async fn a_new_key_after_a_verified_one_is_seen_before_the_next_message_which_wa
     lock_is(&mut alice, &chat, "encrypted").await;
 }
 
+/// A message that failed is tried again, and waits for a decision while the archive tells of the one that failed.
+#[tokio::test]
+async fn a_message_that_is_tried_again_is_not_taken_for_its_own_failed_copy_in_the_archive() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    bob.ask("receipts", json!({ "automatic": false })).await;
+    let chat = alice.chat_with(BOB).await;
+    let message = alice.send(&chat, "to be tried again").await;
+    let heard = bob.message("to be tried again").await;
+    let first = devices(&mut alice, BOB, "Bob's key", |list| list.len() == 1).await;
+    let first = first[0]["fingerprint"].as_str().expect("a key").to_owned();
+    set_trust(&mut alice, BOB, &first, "verified").await;
+    let (id, from) = (heard["id"].as_str(), heard["from"].as_str());
+    let (id, from) = (id.expect("an id"), from.expect("a sender"));
+    bob.send_raw(&format!(
+        "<message xmlns='jabber:client' type='error' id='{id}' to='{from}'><error type='cancel'>\
+         <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+    ))
+    .await;
+    fails(&mut alice, &message).await;
+    let account = alice.account.clone();
+    let enabled = |on: bool| json!({ "account": account, "enabled": on });
+    alice.get("set_account_enabled", enabled(false)).await;
+    alice.account_until(&account, "offline").await;
+    let mut phone = Person::sign_in(&server, BOB).await;
+    let key = own_key(&mut phone).await;
+    alice
+        .get("retry_message", json!({ "message": message["message"] }))
+        .await;
+    alice.forget_events();
+    alice.get("set_account_enabled", enabled(true)).await;
+    alice
+        .event("the archive has been read", |e| e["type"] == "caught_up")
+        .await;
+    trusts(&mut alice, BOB, &key, "undecided").await;
+    set_trust(&mut alice, BOB, &key, "blind").await;
+    bob.message("to be tried again").await;
+    alice.delivery(&message, "sent").await;
+}
+
 #[tokio::test]
 async fn a_new_key_that_is_refused_gets_nothing_and_the_message_goes_on() {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
