@@ -402,7 +402,6 @@ impl Task {
             session,
             since: jiff::Timestamp::now(),
             active: !login.inactive,
-            burst_at: None,
         };
         let (end, left) = online.run(&mut self.commands, &self.outbox, restored).await;
         self.left = left;

@@ -1,6 +1,6 @@
 //! An account while it is online.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,11 +38,6 @@ use crate::{Core, log_failure};
 const BATCH: usize = 512;
 /// And after this time no further one is taken into it: large stanzas take long, and all accounts share one writer.
 const BATCH_TIME: Duration = Duration::from_millis(50);
-/// A message that comes this soon behind one that was stored is part of a burst: all that comes in this time is stored with
-/// it. A transaction costs as much as many messages.
-const GATHER: Duration = Duration::from_millis(50);
-/// No more than so many are gathered.
-const GATHERED: usize = 128;
 /// How long to wait for the server's last acknowledgements when ending.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -176,12 +171,6 @@ pub(super) struct Online<'a> {
     pub(super) since: Timestamp,
     /// Whether the server thinks that the person is looking.
     pub(super) active: bool,
-    /// When messages were last stored.
-    pub(super) burst_at: Option<Instant>,
-}
-
-fn is_message(incoming: &Incoming) -> bool {
-    matches!(incoming, Incoming::Stanza(stanza) if stanza.name() == "message")
 }
 
 impl Online<'_> {
@@ -326,33 +315,16 @@ impl Online<'_> {
         Ok(())
     }
 
-    /// Takes in what came and all that came right behind it.
+    /// Takes in what came and all that came right behind it, in one transaction.
     async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
         let now = Timestamp::now();
         let Some(first) = self.hold_results(first, now) else {
             return Ok(());
         };
-        let mut gathered = self.gather(first).await;
-        let burst = gathered.iter().any(is_message);
-        while !gathered.is_empty() {
-            self.store(&mut gathered, now).await?;
-        }
-        if burst {
-            self.burst_at = Some(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Takes in as much as one transaction may hold, and what comes meanwhile.
-    async fn store(
-        &mut self,
-        gathered: &mut VecDeque<Incoming>,
-        now: Timestamp,
-    ) -> std::result::Result<(), Stop> {
         let mut batch = Batch::begin(&self.core.store).await?;
         let until = Instant::now() + BATCH_TIME;
         let mut handled = self.session.archive.take_held();
-        let mut next = gathered.pop_front();
+        let mut next = Some(first);
         let mut count = 0;
         while let Some(incoming) = next.take() {
             if matches!(incoming, Incoming::Stanza(_)) {
@@ -362,32 +334,13 @@ impl Online<'_> {
             count += 1;
             if count < BATCH && Instant::now() < until {
                 // A disconnection is repeated by the next call, after this batch is stored.
-                let more = || self.connection.try_next().and_then(std::result::Result::ok);
-                next = gathered.pop_front().or_else(more);
+                next = self.connection.try_next().and_then(std::result::Result::ok);
             }
         }
         if !batch.bundles_behind.is_empty() {
             self.refill(&mut batch, now).await?;
         }
         self.finish_handled(batch, handled).await
-    }
-
-    /// Waits for more if this is part of a burst. The database is not held meanwhile.
-    async fn gather(&mut self, first: Incoming) -> VecDeque<Incoming> {
-        let in_burst = is_message(&first) && self.burst_at.is_some_and(|at| at.elapsed() <= GATHER);
-        let mut gathered = VecDeque::from([first]);
-        if !in_burst {
-            return gathered;
-        }
-        let until = Instant::now() + GATHER;
-        while gathered.len() < GATHERED {
-            // A disconnection is repeated by the next call.
-            let Ok(Ok(next)) = tokio::time::timeout_at(until, self.connection.next()).await else {
-                break;
-            };
-            gathered.push_back(next);
-        }
-        gathered
     }
 
     /// Takes in what the archive tells of the page under way, which is stored when it has ended, and all of it that came
