@@ -15,6 +15,8 @@ use crate::opening::Door;
 
 /// Events reach the window at most once a frame.
 const FRAME: Duration = Duration::from_millis(16);
+/// While they pour in it draws as seldom as this: nobody reads faster, and whoever writes meanwhile is answered at once.
+const SELDOM: Duration = Duration::from_millis(128);
 /// So many events in one go at most.
 const BATCH: usize = 1_024;
 
@@ -41,6 +43,7 @@ pub(crate) async fn request(door: State<'_, Door>, method: String, params: Value
 pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>>) -> Result<()> {
     let mut events = door.core().await?.subscribe();
     tauri::async_runtime::spawn(async move {
+        let mut pause = FRAME;
         while let Some(first) = events.next().await {
             let mut batch = vec![first];
             while batch.len() < BATCH
@@ -51,7 +54,8 @@ pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>
             if channel.send(batch).is_err() {
                 return;
             }
-            tokio::time::sleep(FRAME).await;
+            tokio::time::sleep(pause).await;
+            pause = if events.is_empty() { FRAME } else { (pause * 2).min(SELDOM) };
         }
     });
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, Proxy, Tls};
+use waxwing_tests::{Peer, Person, Profile, Prosody, Proxy, Tls};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -160,8 +160,21 @@ async fn what_the_server_has_already_is_not_sent_again_in_a_new_session() {
 
 #[tokio::test]
 async fn when_the_archive_was_purged_its_time_leads_on() {
+    after_a_purge_everything_comes_if_the_clock_was_ahead_by(0).await;
+}
+
+#[tokio::test]
+async fn when_the_archive_was_purged_and_the_clock_was_wrong_everything_comes_nevertheless() {
+    for days in [-400, 3] {
+        after_a_purge_everything_comes_if_the_clock_was_ahead_by(days).await;
+    }
+}
+
+async fn after_a_purge_everything_comes_if_the_clock_was_ahead_by(days: i64) {
     let mut server = Prosody::start_with_friends(&[ALICE, BOB]).await;
-    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut profile = Profile::trusting(&server);
+    profile.clock().set_days_ahead(days);
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
     let mut bob = Peer::sign_in(&server, BOB).await;
     bob.send(ALICE, "before", "none").await;
     alice.hears("before").await;
@@ -174,9 +187,14 @@ async fn when_the_archive_was_purged_its_time_leads_on() {
     for line in ["one", "two", "three"] {
         bob.send(ALICE, line, "none").await;
     }
+    alice.profile.clock().set_days_ahead(0);
     alice.start_again().await;
     caught_up(&mut alice).await;
-    assert_eq!(bodies(&mut alice, BOB).await, ["before", "one", "two", "three"]);
+    assert_eq!(
+        bodies(&mut alice, BOB).await,
+        ["before", "one", "two", "three"],
+        "{days} days"
+    );
 }
 
 #[tokio::test]

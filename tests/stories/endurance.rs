@@ -440,3 +440,72 @@ async fn a_message_that_could_not_be_stored_is_not_confirmed_to_the_server_and_c
         messages[1]
     );
 }
+
+/// Sends long messages until one is refused since there is no room. Gives what was taken.
+async fn send_until_the_disk_is_full(person: &mut Person, chat: &Value) -> Vec<String> {
+    let mut taken = Vec::new();
+    for number in 0..200 {
+        let body = format!("long {number} {}", "x".repeat(20_000));
+        match person.call("send_text", json!({ "chat": chat, "body": body })).await {
+            Ok(_) => taken.push(body),
+            Err(error) => {
+                assert_eq!(error.code, "disk_full", "{error:?}");
+                return taken;
+            }
+        }
+    }
+    panic!("the disk is never full");
+}
+
+#[tokio::test]
+async fn on_a_full_disk_it_says_so_and_nothing_is_lost() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut profile = Profile::trusting(&server);
+    profile.use_disk_of(6 * 1_048_576).await;
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let mut bob = Person::sign_in(&server, BOB).await;
+    let (hers, his) = (alice.chat_with(BOB).await, bob.chat_with(ALICE).await);
+    alice.send(&hers, "before").await;
+    bob.hears("before").await;
+
+    alice.profile.disk().fill();
+    let mut said = send_until_the_disk_is_full(&mut alice, &hers).await;
+    for body in &said {
+        bob.hears(body).await;
+    }
+    said.insert(0, "before".to_owned());
+    let account = alice.account.clone();
+    let while_full = format!("while it is full {}", "y".repeat(50_000));
+    bob.send(&his, &while_full).await;
+    let state = alice.account_until(&account, "connecting").await;
+    assert_eq!(state["error"]["code"], "disk_full", "{state}");
+    alice.kill().await;
+    let missed = format!("while she is away {}", "z".repeat(50_000));
+    bob.send(&his, &missed).await;
+    // It starts on a full disk, and shows what there is.
+    alice.start_again().await;
+    let shown = alice.messages(&hers).await;
+    assert_eq!(bodies(&shown), said);
+    alice.kill().await;
+
+    alice.profile.disk().make_room();
+    alice.start_again().await;
+    alice.send(&hers, "and on").await;
+    bob.hears("and on").await;
+    alice.hears(&missed).await;
+    said.extend([while_full, missed]);
+    let (mut here, mut there) = (bodies(&alice.messages(&hers).await), bodies(&bob.messages(&his).await));
+    // What she writes before what she missed has come stands before or behind it, here and there.
+    for list in [&mut here, &mut there] {
+        let lines = list.len();
+        list.retain(|body| body != "and on");
+        assert_eq!((lines - list.len(), &*list), (1, &said));
+    }
+}
+
+fn bodies(messages: &[Value]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| message["body"].as_str().unwrap_or("(none)").to_owned())
+        .collect()
+}

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::process::{Lines, brief};
-use crate::{Clock, LONG, PASSWORD, Prosody, SHORT, Tls, root, within_keychain};
+use crate::{Clock, Disk, LONG, PASSWORD, Prosody, SHORT, Tls, root, within_keychain};
 
 /// The passphrase of the test profiles.
 pub const PASSPHRASE: &str = "a passphrase for tests";
@@ -33,6 +33,7 @@ pub struct Profile {
     downloads: Option<PathBuf>,
     log: &'static str,
     clock: Option<Clock>,
+    disk: Option<Disk>,
     /// The folder of the keychain with the key, instead of a passphrase.
     keychain: Option<PathBuf>,
 }
@@ -55,6 +56,7 @@ impl Profile {
             downloads: None,
             log: "debug,sqlx=warn",
             clock: None,
+            disk: None,
             keychain: None,
         };
         profile.set_passphrase(PASSPHRASE);
@@ -102,6 +104,18 @@ impl Profile {
     pub fn clock(&mut self) -> &Clock {
         let home = self.home.path();
         self.clock.get_or_insert_with(|| Clock::in_folder(home))
+    }
+
+    /// Puts the profile, before the program first runs, on a disk of so many bytes, which can be filled.
+    pub async fn use_disk_of(&mut self, bytes: u64) {
+        let folder = self.directory();
+        fs::create_dir(&folder).expect("a folder for the profile");
+        self.disk = Some(Disk::of(bytes, &folder).await);
+    }
+
+    /// The disk that the profile is on, if it has one of its own.
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("the profile has a disk of its own")
     }
 
     /// Changes what stands in the passphrase file, not what the profile was encrypted with.
@@ -164,9 +178,10 @@ impl Profile {
 
     /// Starts one of the programs, which ends at a fail point if `fail` names one and it has them.
     pub fn launch_program(&self, name: &str, fail: &str) -> Headless {
-        let mut command = match &self.keychain {
-            Some(entries) => within_keychain(entries, &program(name)),
-            None => Command::new(program(name)),
+        let mut command = match (&self.keychain, &self.disk) {
+            (Some(entries), _) => within_keychain(entries, &program(name)),
+            (None, Some(disk)) => disk.give_to(&program(name)),
+            (None, None) => Command::new(program(name)),
         };
         command
             .env("WAXWING_FAIL", fail)

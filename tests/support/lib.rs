@@ -7,6 +7,7 @@
 )]
 
 mod clock;
+mod disk;
 mod draws;
 pub mod exactly_once;
 pub mod fail_points;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use clock::Clock;
+pub use disk::Disk;
 pub use draws::Draws;
 pub use headless::{Headless, PASSPHRASE, Profile, RpcError, items, program};
 pub use keychain::within_keychain;

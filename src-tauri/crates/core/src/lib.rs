@@ -190,6 +190,11 @@ impl Events {
         }
     }
 
+    /// Whether nothing is there yet.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
     /// What is already there, without waiting.
     pub fn try_next(&mut self) -> Option<Event> {
         match self.receiver.try_recv() {

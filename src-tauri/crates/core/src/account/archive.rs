@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ const PAGE: u32 = if cfg!(feature = "fail-points") { 4 } else { 250 };
 const RECEIPTS: usize = 10_000;
 /// After so many pages on end that lead no further in time, a server is not believed to come to an end.
 const FRUITLESS: u32 = 20;
+/// So far the clock here and the archive's may be apart.
+const APART: SignedDuration = SignedDuration::from_hours(24);
 /// After a failure the archive is left alone for so long.
 const AGAIN: Duration = Duration::from_secs(120);
 
@@ -133,6 +135,15 @@ fn place(archived: Option<&Archived>, now: Timestamp) -> Option<(String, Timesta
     archived.map(|archived| (archived.id.clone(), archived.at.unwrap_or(now)))
 }
 
+/// From when on the archive has what came after a message that was known at that time, as far as clocks can be believed.
+fn since(known: Timestamp, now: Timestamp) -> Timestamp {
+    if known > now {
+        // The clock was ahead, nobody knows how far.
+        return Timestamp::UNIX_EPOCH;
+    }
+    known.checked_sub(APART).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 impl Online<'_> {
     /// A new session has begun, and the server says whether it has an archive.
     pub(super) async fn catch_up(&mut self, batch: &mut Batch, supported: bool) -> Result<()> {
@@ -217,7 +228,7 @@ impl Online<'_> {
         };
         let Some(end) = mam::end(answer).filter(|_| answer.attr("type") == Some("result")) else {
             let condition = stanza_error::read(answer).condition;
-            return self.page_refused(batch, &reading, &gap, &condition);
+            return self.page_refused(batch, &reading, &gap, &condition, now);
         };
         let page = reading.page.clone();
         let since = gap.after.as_ref().map(|(_, at)| *at);
@@ -240,13 +251,14 @@ impl Online<'_> {
         reading: &Reading,
         gap: &Gap,
         condition: &str,
+        now: Timestamp,
     ) -> Result<()> {
+        // What is known already is met again, and passed by.
         let other = match (&reading.page, &gap.after) {
             (mam::Page::After(_), Some((_, at))) => Some(mam::Page::Since {
-                start: *at,
+                start: since(*at, now),
                 after: None,
             }),
-            // What is known already is met again, and passed by.
             (mam::Page::Before(_), None) => Some(mam::Page::Newest),
             _ => None,
         };
