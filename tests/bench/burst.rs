@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use waxwing_tests::window::{Display, Theme, Window, id};
-use waxwing_tests::{Profile, Prosody, items};
+use waxwing_tests::{Profile, Prosody, items, program};
 
 use crate::program::Headless;
 use crate::receive::{bodies, stanza};
@@ -65,11 +65,18 @@ const PERSON: &str = "
     (async () => {
         for (let turn = 0; answers.asked; turn += 1) {
             await type();
-            await open(chats[turn % chats.length]);
+            if (chats.length > 0) await open(chats[turn % chats.length]);
         }
     })().catch(error => { answers.error = String(error); });";
 
-/// Thousands of messages of one contact in one burst, three times, while the person goes on.
+/// The least there can be of a window to type in.
+const BARE: &str = "
+    const input = document.createElement('input');
+    input.dataset.testid = 'composer-input';
+    document.body.replaceChildren(input);";
+
+/// Thousands of messages of one contact in one burst, three times, while the person goes on; then the same beside a bare
+/// page, which the headless program takes the messages in for: no window on this machine answers sooner.
 pub async fn burst(messages: usize) {
     let server = Prosody::start_with_friends(&[ME, FRIEND, CALM]).await;
     let profile = Profile::trusting(&server);
@@ -95,7 +102,11 @@ pub async fn burst(messages: usize) {
     window.find("html[data-ready=true]").await;
     window.open_chat(FRIEND).await;
     window.click(&id("tab-chats")).await;
-    let quiet = answers(&window, async {
+    let chats = [
+        json!({ "title": "egret", "row": "egret", "says": "calm" }),
+        json!({ "title": "heron", "row": "heron", "says": " message " }),
+    ];
+    let quiet = answers(&window, &chats, async {
         tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
@@ -106,7 +117,7 @@ pub async fn burst(messages: usize) {
             friend.write_all(stanzas("burst", round, messages)).await;
             friend.expect_all("urn:xmpp:receipts", messages).await;
         };
-        let more = answers(&window, pours).await;
+        let more = answers(&window, &chats, pours).await;
         busy.typed.extend(more.typed);
         busy.opened.extend(more.opened);
         let last = bodies("burst", round, messages).pop().unwrap_or_default();
@@ -116,6 +127,18 @@ pub async fn burst(messages: usize) {
     }
     window.picture("burst").await;
     window.close().await;
+
+    let headless = Headless::start(&profile).await;
+    let bare = Window::of_program(&display, &program("waxwing-bare"), &[], Theme::Light, pictures()).await;
+    bare.run(BARE).await;
+    let floor = answers(&bare, &[], async {
+        friend.skip();
+        friend.write_all(stanzas("floor", ROUNDS + 1, messages)).await;
+        friend.expect_all("urn:xmpp:receipts", messages).await;
+    })
+    .await;
+    bare.close().await;
+    headless.stop().await;
     report::print_spread(
         "burst",
         &format!(
@@ -125,6 +148,7 @@ pub async fn burst(messages: usize) {
         &[
             Spread::new("quiet: a letter typed", quiet.typed, None),
             Spread::new("quiet: a chat opened", quiet.opened, None),
+            Spread::new("burst beside a bare page: a letter typed", floor.typed, None),
             Spread::new("burst: a letter typed", busy.typed, Some(TARGET)),
             Spread::new("burst: a chat opened", busy.opened, Some(TARGET)),
         ],
@@ -157,12 +181,9 @@ struct Answers {
 }
 
 /// What the window answers to the person while something else goes on.
-async fn answers(window: &Window, meanwhile: impl Future<Output = ()>) -> Answers {
-    let script = format!(
-        "const begin = function () {{ {PERSON} }}; begin(true, {}, {});",
-        json!({ "title": "egret", "row": "egret", "says": "calm" }),
-        json!({ "title": "heron", "row": "heron", "says": " message " }),
-    );
+async fn answers(window: &Window, chats: &[Value], meanwhile: impl Future<Output = ()>) -> Answers {
+    let chats = json!(chats);
+    let script = format!("const begin = function () {{ {PERSON} }}; begin(true, ...{chats});");
     window.run(&script).await;
     meanwhile.await;
     let all = window

@@ -453,9 +453,8 @@ impl Online<'_> {
         }
         if gap.after.is_some() {
             // Whoever answers, here or on another device, has read what stands before.
-            for (chat, message) in answered {
-                self.read_up_to(batch, chat, message).await?;
-            }
+            let answered: Vec<_> = answered.into_iter().collect();
+            self.read_up_to(batch, &answered).await?;
         }
         fail::when(Point::PageHalf, || number > 0);
         for inbound in said {
@@ -471,16 +470,23 @@ impl Online<'_> {
         messages: &[Archived],
         now: Timestamp,
     ) -> Result<HashMap<usize, Known>> {
-        let mut sought = Vec::new();
-        for inbound in messages.iter().flat_map(|archived| &archived.holds) {
-            if let Inbound::Text(text) = inbound {
-                sought.push(Sought {
-                    chat: batch.chat(self.account, &text.chat, now).await?,
-                    sender: &text.sender,
-                    origin_id: text.origin_id.as_deref(),
-                    archive_id: text.archive_id.as_deref(),
-                });
-            }
+        let held = messages.iter().flat_map(|archived| &archived.holds);
+        let texts: Vec<&Text> = held
+            .filter_map(|inbound| match inbound {
+                Inbound::Text(text) => Some(text),
+                _ => None,
+            })
+            .collect();
+        let people = texts.iter().map(|text| &text.chat).collect();
+        batch.find_chats(self.account, &people).await?;
+        let mut sought = Vec::with_capacity(texts.len());
+        for text in texts {
+            sought.push(Sought {
+                chat: batch.chat(self.account, &text.chat, now).await?,
+                sender: &text.sender,
+                origin_id: text.origin_id.as_deref(),
+                archive_id: text.archive_id.as_deref(),
+            });
         }
         messages::known(&mut batch.write, &sought).await
     }

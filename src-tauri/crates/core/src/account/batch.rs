@@ -103,13 +103,25 @@ impl Batch {
         if let Some(chat) = self.found.chats.get(address) {
             return Ok(*chat);
         }
-        let known = chats::find(&mut self.write, account, address).await?;
-        let chat = chats::open(&mut self.write, account, address, now).await?;
-        if known.is_none() {
-            self.made.insert(chat);
-        }
+        let chat = match chats::find(&mut self.write, account, address).await? {
+            Some(chat) => chat,
+            None => {
+                let chat = chats::make(&mut self.write, account, address, now).await?;
+                self.made.insert(chat);
+                chat
+            }
+        };
         self.found.chats.insert(address.clone(), chat);
         Ok(chat)
+    }
+
+    /// Finds the chats with these people at once.
+    pub(super) async fn find_chats(&mut self, account: AccountId, people: &BTreeSet<&BareJid>) -> Result<()> {
+        for (address, chat, latched) in chats::among(&mut self.write, account, people).await? {
+            self.found.chats.insert(address, chat);
+            self.found.latched.insert(chat, latched);
+        }
+        Ok(())
     }
 
     /// Whether a chat is encrypted for good.

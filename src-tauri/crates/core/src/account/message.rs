@@ -160,15 +160,15 @@ impl Online<'_> {
         match messages::received_as(&mut batch.write, chat, id).await? {
             Some(message) => {
                 reading::marked_elsewhere(&mut batch.write, chat, message).await?;
-                self.read_up_to(batch, chat, message).await
+                self.read_up_to(batch, &[(chat, message)]).await
             }
             None => Ok(()),
         }
     }
 
-    pub(super) async fn read_up_to(&self, batch: &mut Batch, chat: ChatId, message: MessageId) -> Result<()> {
-        if chats::read_up_to(&mut batch.write, chat, message).await? {
-            batch.changes.chats.insert(chat);
+    pub(super) async fn read_up_to(&self, batch: &mut Batch, read: &[(ChatId, MessageId)]) -> Result<()> {
+        if chats::read_up_to(&mut batch.write, read).await? {
+            batch.changes.chats.extend(read.iter().map(|(chat, _)| *chat));
             batch.changes.account = true;
         }
         Ok(())

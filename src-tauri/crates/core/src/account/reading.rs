@@ -156,14 +156,14 @@ impl Online<'_> {
         };
         reading::delete_displayed(&mut batch.write, self.account, with).await?;
         reading::synced(&mut batch.write, chat, position).await?;
-        self.read_up_to(batch, chat, message).await
+        self.read_up_to(batch, &[(chat, message)]).await
     }
 
     /// Messages have come that other devices have read up to.
     pub(super) async fn displayed_here(&mut self, batch: &mut Batch) -> Result<()> {
         for (chat, message, position) in reading::displayed_here(&mut batch.write, self.account).await? {
             reading::synced(&mut batch.write, chat, position).await?;
-            self.read_up_to(batch, chat, message).await?;
+            self.read_up_to(batch, &[(chat, message)]).await?;
         }
         Ok(())
     }

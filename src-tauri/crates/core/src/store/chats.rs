@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use serde::{Deserialize, Deserializer, Serialize};
+use sqlx::types::Json;
+use waxwing_omemo::Profile;
 
 use super::accounts::Address;
 use super::{Connection, Write, messages};
@@ -49,29 +51,42 @@ fn encryption(mode: Option<EncryptionMode>, lock: Lock) -> EncryptionMode {
     })
 }
 
-#[derive(FromRow)]
+/// A chat as `select_chats` reads it.
+#[derive(Deserialize)]
 struct ChatRow {
     id: ChatId,
     account: AccountId,
-    #[sqlx(try_from = "String")]
-    address: Address,
+    address: BareJid,
     name: Option<String>,
     mode: Option<EncryptionMode>,
     unread: u32,
     read_up_to: Option<MessageId>,
     last_message: Option<MessageId>,
-    listed: bool,
+    /// In how many namespaces their list was read.
+    lists: u32,
+    #[serde(deserialize_with = "truth")]
     devices: bool,
+    #[serde(deserialize_with = "truth")]
     usable: bool,
+    #[serde(deserialize_with = "truth")]
     text_only: bool,
+    #[serde(deserialize_with = "truth")]
     known: bool,
+    #[serde(deserialize_with = "truth")]
     undecided: bool,
+    #[serde(deserialize_with = "truth")]
     ours_undecided: bool,
+}
+
+/// SQLite's numbers for true and false, which JSON has words for.
+fn truth<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<bool, D::Error> {
+    Ok(u8::deserialize(from)? != 0)
 }
 
 impl ChatRow {
     fn reach(&self) -> Reach {
-        match (self.listed, self.devices, self.usable) {
+        let listed = self.lists as usize == Profile::ALL.len();
+        match (listed, self.devices, self.usable) {
             (_, true, _) if self.undecided => Reach::Undecided,
             (_, _, true) if self.ours_undecided => Reach::Undecided,
             (_, _, true) => Reach::Usable,
@@ -85,34 +100,37 @@ impl ChatRow {
 
 // A key nobody decided about yet is trusted blindly when it is used (blind trust before verification), unless
 // another key of that person is verified: then a new key is stored as undecided and waits for a decision.
-macro_rules! select_chat {
+// All of them are one JSON array, as `select_messages` says.
+macro_rules! select_chats {
     ($rest:literal) => {
         concat!(
-            "SELECT chat.id, chat.account, chat.address, contact.name, chat.mode, chat.unread, chat.read_up_to,
-                chat.last_message,
-                (SELECT count(*) FROM omemo_list l WHERE l.account = chat.account AND l.address = chat.address)
-                    = 2 AS listed,
-                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
-                    AND d.omemo1 + d.omemo2 > 0) AS devices,
-                EXISTS (SELECT 1 FROM omemo_device d LEFT JOIN omemo_trust t ON t.account = d.account
+            "SELECT '[' || coalesce(group_concat(row), '') || ']' FROM (SELECT json_object('id', chat.id,
+                'account', chat.account, 'address', chat.address, 'name', contact.name, 'mode', chat.mode,
+                'unread', chat.unread, 'read_up_to', chat.read_up_to, 'last_message', chat.last_message,
+                'lists', (SELECT count(*) FROM omemo_list l
+                    WHERE l.account = chat.account AND l.address = chat.address),
+                'devices', EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account
+                    AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0),
+                'usable', EXISTS (SELECT 1 FROM omemo_device d LEFT JOIN omemo_trust t ON t.account = d.account
                     AND t.address = d.address AND t.identity = d.identity
                     WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
-                    AND coalesce(t.trust, 'blind') IN ('blind', 'verified')) AS usable,
-                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
-                    AND d.omemo1 = 1) AS text_only,
-                EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account AND d.address = chat.address
-                    AND d.identity IS NOT NULL) AS known,
-                EXISTS (SELECT 1 FROM omemo_device d JOIN omemo_trust t ON t.account = d.account
+                    AND coalesce(t.trust, 'blind') IN ('blind', 'verified')),
+                'text_only', EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account
+                    AND d.address = chat.address AND d.omemo1 = 1),
+                'known', EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account
+                    AND d.address = chat.address AND d.identity IS NOT NULL),
+                'undecided', EXISTS (SELECT 1 FROM omemo_device d JOIN omemo_trust t ON t.account = d.account
                     AND t.address = d.address AND t.identity = d.identity
                     WHERE d.account = chat.account AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0
-                    AND t.trust = 'undecided') AS undecided,
-                EXISTS (SELECT 1 FROM account JOIN omemo_device d ON d.account = account.id
+                    AND t.trust = 'undecided'),
+                'ours_undecided', EXISTS (SELECT 1 FROM account JOIN omemo_device d ON d.account = account.id
                     AND d.address = account.address JOIN omemo_trust t ON t.account = d.account
                     AND t.address = d.address AND t.identity = d.identity
                     WHERE account.id = chat.account AND d.omemo1 + d.omemo2 > 0
-                    AND t.trust = 'undecided') AS ours_undecided
+                    AND t.trust = 'undecided')) AS row
              FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
-            $rest
+            $rest,
+            ")"
         )
     };
 }
@@ -124,9 +142,19 @@ pub(crate) async fn open(
     address: &BareJid,
     now: Timestamp,
 ) -> Result<ChatId> {
-    if let Some(chat) = find(write, account, address).await? {
-        return Ok(chat);
+    match find(write, account, address).await? {
+        Some(chat) => Ok(chat),
+        None => make(write, account, address, now).await,
     }
+}
+
+/// Makes the chat with an address, which is not there.
+pub(crate) async fn make(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    now: Timestamp,
+) -> Result<ChatId> {
     Ok(
         sqlx::query_scalar(
             "INSERT INTO chat (account, address, last_position) VALUES (?, ?, ?) RETURNING id",
@@ -149,7 +177,7 @@ pub(crate) async fn take_back(write: &mut Write, made: &HashSet<ChatId>) -> Resu
         "DELETE FROM chat WHERE id IN (SELECT value FROM json_each(?)) AND last_message IS NULL AND mode IS NULL
              AND NOT EXISTS (SELECT 1 FROM message WHERE message.chat = chat.id)",
     )
-    .bind(sqlx::types::Json(made))
+    .bind(Json(made))
     .execute(&mut **write)
     .await?;
     Ok(())
@@ -170,6 +198,24 @@ pub(crate) async fn find(
     )
 }
 
+/// The chats there are with these people, each with whether it is encrypted for good.
+pub(crate) async fn among(
+    db: &mut Connection,
+    account: AccountId,
+    people: &BTreeSet<&BareJid>,
+) -> Result<Vec<(BareJid, ChatId, bool)>> {
+    let names: Vec<&str> = people.iter().map(|address| address.as_str()).collect();
+    let Json(chats) = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(address, id, json(iif(mode IS 'omemo', 'true', 'false')))) FROM chat
+         WHERE account = ? AND address IN (SELECT value FROM json_each(?))",
+    )
+    .bind(account)
+    .bind(Json(names))
+    .fetch_one(db)
+    .await?;
+    Ok(chats)
+}
+
 /// The chats whose next message depends on the keys of these people: all of the account, if it is one of them.
 pub(crate) async fn with(
     db: &mut Connection,
@@ -185,7 +231,7 @@ pub(crate) async fn with(
              OR (SELECT address FROM account WHERE id = ?1) IN (SELECT value FROM json_each(?2)))",
     )
     .bind(account)
-    .bind(sqlx::types::Json(names))
+    .bind(Json(names))
     .fetch_all(db)
     .await?)
 }
@@ -203,21 +249,21 @@ pub(crate) async fn place(db: &mut Connection, chat: ChatId) -> Result<(AccountI
 
 /// Chats of one account or of all, the one with the newest message first. `rev` was taken before.
 pub(crate) async fn all(db: &mut Connection, account: Option<AccountId>, rev: i64) -> Result<Vec<Chat>> {
-    let rows: Vec<ChatRow> = sqlx::query_as(select_chat!(
+    let Json(rows): Json<Vec<ChatRow>> = sqlx::query_scalar(select_chats!(
         "WHERE ?1 IS NULL OR chat.account = ?1 ORDER BY chat.last_position DESC"
     ))
     .bind(account)
-    .fetch_all(&mut *db)
+    .fetch_one(&mut *db)
     .await?;
     with_last(db, rows, rev).await
 }
 
 /// The chats of these ids, in no order; those that are gone are left out. `rev` was taken before.
 pub(crate) async fn some(db: &mut Connection, chats: &[ChatId], rev: i64) -> Result<Vec<Chat>> {
-    let rows: Vec<ChatRow> =
-        sqlx::query_as(select_chat!("WHERE chat.id IN (SELECT value FROM json_each(?))"))
-            .bind(sqlx::types::Json(chats))
-            .fetch_all(&mut *db)
+    let Json(rows): Json<Vec<ChatRow>> =
+        sqlx::query_scalar(select_chats!("WHERE chat.id IN (SELECT value FROM json_each(?))"))
+            .bind(Json(chats))
+            .fetch_one(&mut *db)
             .await?;
     with_last(db, rows, rev).await
 }
@@ -247,8 +293,8 @@ async fn with_last(db: &mut Connection, rows: Vec<ChatRow>, rev: i64) -> Result<
                 title: row
                     .name
                     .filter(|name| !name.is_empty())
-                    .unwrap_or_else(|| row.address.0.to_string()),
-                address: row.address.0,
+                    .unwrap_or_else(|| row.address.to_string()),
+                address: row.address,
                 unread: row.unread,
                 encryption: encryption(row.mode, lock),
                 lock,
@@ -305,44 +351,79 @@ pub(crate) async fn mark_read(write: &mut Write, chat: ChatId) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// The person has seen this message, and all before it. True if that is news.
-pub(crate) async fn read_up_to(write: &mut Write, chat: ChatId, message: MessageId) -> Result<bool> {
+/// The person has seen these messages, each the last in its chat, and all before them. True if that is news.
+pub(crate) async fn read_up_to(write: &mut Write, read: &[(ChatId, MessageId)]) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE chat SET read_up_to = seen.id,
              unread = (SELECT count(*) FROM message later WHERE later.chat = chat.id AND later.direction = 'in'
                  AND later.position > seen.position)
-         FROM (SELECT id, position FROM message WHERE chat = ?1 AND id = ?2) AS seen
-         WHERE chat.id = ?1 AND chat.unread > 0 AND coalesce((SELECT position FROM message WHERE id = chat.read_up_to), 0)
-             < seen.position",
+         FROM (SELECT message.id, message.chat, message.position FROM json_each(?) AS read
+             JOIN message ON message.chat = read.value ->> 0 AND message.id = read.value ->> 1) AS seen
+         WHERE chat.id = seen.chat AND chat.unread > 0
+             AND coalesce((SELECT position FROM message WHERE id = chat.read_up_to), 0) < seen.position",
     )
-    .bind(chat)
-    .bind(message)
+    .bind(Json(read))
     .execute(&mut **write)
     .await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Messages were added, at rising positions: each with whether it counts as unread. Whatever stands at the end and was read
-/// before anything unread came leads the mark of what was read.
-pub(crate) async fn advance(write: &mut Write, chat: ChatId, added: &[(MessageId, i64, bool)]) -> Result<()> {
-    let Some((last, position, _)) = added.last() else {
-        return Ok(());
-    };
-    let read = added.iter().take_while(|(.., unread)| !unread).last();
-    let unread = added.iter().filter(|(.., unread)| *unread).count();
+/// What was added to a chat.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Added {
+    chat: ChatId,
+    /// The last message, and where it stands.
+    last: MessageId,
+    position: i64,
+    /// The last one before which nothing counts as unread, and where it stands.
+    read: Option<MessageId>,
+    read_position: Option<i64>,
+    unread: usize,
+}
+
+impl Added {
+    /// The first of them.
+    pub(crate) fn first(chat: ChatId, message: MessageId, position: i64, unread: bool) -> Self {
+        let none = Self {
+            chat,
+            last: message,
+            position,
+            read: None,
+            read_position: None,
+            unread: 0,
+        };
+        none.and(message, position, unread)
+    }
+
+    /// One more, at a higher position.
+    pub(crate) fn and(self, message: MessageId, position: i64, unread: bool) -> Self {
+        let read = self.unread == 0 && !unread;
+        Self {
+            last: message,
+            position,
+            read: if read { Some(message) } else { self.read },
+            read_position: if read { Some(position) } else { self.read_position },
+            unread: self.unread + usize::from(unread),
+            ..self
+        }
+    }
+}
+
+/// Messages were added to chats. Whatever stands at the end and was read before anything unread came leads the mark of what
+/// was read.
+pub(crate) async fn advance(write: &mut Write, added: &[Added]) -> Result<()> {
     sqlx::query(
-        "UPDATE chat SET unread = unread + ?2,
-             read_up_to = iif(?3 IS NULL OR unread > 0 OR ?4 < last_position, read_up_to, ?3),
-             last_message = iif(last_message IS NULL OR ?6 > last_position, ?5, last_message),
-             last_position = iif(last_message IS NULL OR ?6 > last_position, ?6, last_position)
-         WHERE id = ?1",
+        "UPDATE chat SET unread = chat.unread + added.unread,
+             read_up_to = iif(added.read IS NULL OR chat.unread > 0 OR added.read_position < last_position,
+                 read_up_to, added.read),
+             last_message = iif(last_message IS NULL OR added.position > last_position, added.last, last_message),
+             last_position = iif(last_message IS NULL OR added.position > last_position, added.position, last_position)
+         FROM (SELECT value ->> 'chat' AS chat, value ->> 'last' AS last, value ->> 'position' AS position,
+             value ->> 'read' AS read, value ->> 'read_position' AS read_position, value ->> 'unread' AS unread
+             FROM json_each(?)) AS added
+         WHERE chat.id = added.chat",
     )
-    .bind(chat)
-    .bind(i64::try_from(unread).unwrap_or(i64::MAX))
-    .bind(read.map(|(id, ..)| id))
-    .bind(read.map(|(_, position, _)| position))
-    .bind(last)
-    .bind(position)
+    .bind(Json(added))
     .execute(&mut **write)
     .await?;
     Ok(())

@@ -9,6 +9,7 @@ use sqlx::Sqlite;
 use sqlx::query_builder::{QueryBuilder, Separated};
 use sqlx::types::Json;
 
+use super::chats::Added;
 use super::files::{self, NewFile};
 use super::{Connection, Write, archive, chats, millis, search, time};
 use crate::error::{Code, Error, Fault, Result};
@@ -221,21 +222,23 @@ pub(crate) struct Stored<'a> {
 /// What follows from messages at rising positions: they have their files, their words can be found, and their chats go on
 /// to them.
 pub(crate) async fn follow(write: &mut Write, stored: &[Stored<'_>]) -> Result<()> {
-    let (mut texts, mut chats) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+    let (mut texts, mut chats) = (Vec::new(), BTreeMap::new());
     for one in stored {
         files::insert(write, one.message, &one.new.files).await?;
         texts.extend(words(&one.new).map(|words| (one.message, words)));
+        let (chat, message, position, unread) = (one.chat, one.message, one.position, one.unread);
         chats
-            .entry(one.chat)
-            .or_default()
-            .push((one.message, one.position, one.unread));
+            .entry(chat)
+            .and_modify(|added: &mut Added| *added = added.and(message, position, unread))
+            .or_insert_with(|| Added::first(chat, message, position, unread));
     }
     if !texts.is_empty() {
         let texts: Vec<(MessageId, &str)> = texts.iter().map(|(id, words)| (*id, &**words)).collect();
         search::index(write, &texts).await?;
     }
-    for (chat, messages) in chats {
-        chats::advance(write, chat, &messages).await?;
+    if !chats.is_empty() {
+        let added: Vec<Added> = chats.into_values().collect();
+        chats::advance(write, &added).await?;
     }
     Ok(())
 }

@@ -203,7 +203,7 @@ async fn reading_elsewhere_moves_the_line_and_leaves_what_came_later_unread() {
             .expect("asked")
             .expect("it is there");
         assert_eq!(
-            chats::read_up_to(&mut write, scene.chat, message).await,
+            chats::read_up_to(&mut write, &[(scene.chat, message)]).await,
             Ok(news),
             "{id}"
         );
