@@ -55,7 +55,11 @@ pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>
                 return;
             }
             tokio::time::sleep(pause).await;
-            pause = if events.is_empty() { FRAME } else { (pause * 2).min(SELDOM) };
+            pause = if events.is_empty() {
+                FRAME
+            } else {
+                (pause * 2).min(SELDOM)
+            };
         }
     });
     Ok(())

@@ -446,7 +446,10 @@ async fn send_until_the_disk_is_full(person: &mut Person, chat: &Value) -> Vec<S
     let mut taken = Vec::new();
     for number in 0..200 {
         let body = format!("long {number} {}", "x".repeat(20_000));
-        match person.call("send_text", json!({ "chat": chat, "body": body })).await {
+        match person
+            .call("send_text", json!({ "chat": chat, "body": body }))
+            .await
+        {
             Ok(_) => taken.push(body),
             Err(error) => {
                 assert_eq!(error.code, "disk_full", "{error:?}");
@@ -494,7 +497,10 @@ async fn on_a_full_disk_it_says_so_and_nothing_is_lost() {
     bob.hears("and on").await;
     alice.hears(&missed).await;
     said.extend([while_full, missed]);
-    let (mut here, mut there) = (bodies(&alice.messages(&hers).await), bodies(&bob.messages(&his).await));
+    let (mut here, mut there) = (
+        bodies(&alice.messages(&hers).await),
+        bodies(&bob.messages(&his).await),
+    );
     // What she writes before what she missed has come stands before or behind it, here and there.
     for list in [&mut here, &mut there] {
         let lines = list.len();

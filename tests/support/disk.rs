@@ -47,7 +47,13 @@ impl Disk {
     pub(crate) fn give_to(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args(["--user", "--mount", "--preserve-credentials", "--target", &self.keeper()])
+            .args([
+                "--user",
+                "--mount",
+                "--preserve-credentials",
+                "--target",
+                &self.keeper(),
+            ])
             .arg("--")
             .arg(program);
         command
@@ -70,7 +76,11 @@ impl Disk {
     /// The file that takes the room.
     fn filler(&self) -> PathBuf {
         let folder = self.folder.strip_prefix("/").expect("folders are absolute");
-        Path::new("/proc").join(self.keeper()).join("root").join(folder).join("filler")
+        Path::new("/proc")
+            .join(self.keeper())
+            .join("root")
+            .join(folder)
+            .join("filler")
     }
 
     fn keeper(&self) -> String {

@@ -123,6 +123,24 @@ fn meets(honest: Honest, archive: Archive, speaks_on: usize) -> Honest {
     .on(speaks_on..=speaks_on, Point::Presence, Act::add(LIVE))
 }
 
+/// An archive that holds more behind what is copied to this device before its presence is known (XEP-0280): what is written
+/// to all devices of the account does not come to it yet.
+fn copied_early() -> Row {
+    const COPY: &str = "<message from='{bare}'><received xmlns='urn:xmpp:carbons:2'>\
+        <forwarded xmlns='urn:xmpp:forward:0'>\
+        <message xmlns='jabber:client' from='{friend}/there' to='{bare}/other' type='chat'><body>three</body>\
+        <stanza-id xmlns='urn:xmpp:sid:0' by='{bare}' id='id of three'/></message></forwarded></received></message>";
+    odd(
+        Who::Back,
+        "has more behind what was copied to this device before it was there",
+        ALL,
+        0,
+        1,
+        says(|question, kept| question.honestly(kept)),
+    )
+    .also(|honest| honest.on(1..=1, Point::Roster, Act::add(COPY)))
+}
+
 /// Pages that lead nowhere.
 fn paging() -> Vec<Row> {
     let of_another = |question: &Question| {
@@ -511,8 +529,15 @@ fn changing() -> Vec<Row> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [paging(), ends(), refusals(), strangers(), changing()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        paging(),
+        vec![copied_early()],
+        ends(),
+        refusals(),
+        strangers(),
+        changing(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -110,6 +110,13 @@ pub(crate) fn speaks(honest: Honest, odd: impl AsRef<[u8]>) -> Honest {
 }
 
 impl Row {
+    /// The server does this too.
+    pub(crate) fn also(mut self, more: impl FnOnce(Honest) -> Honest + 'static) -> Self {
+        let script = std::mem::replace(&mut self.script, Box::new(|honest, _| honest));
+        self.script = Box::new(move |honest, authority| more(script(honest, authority)));
+        self
+    }
+
     /// It takes so many connections to get there.
     pub(crate) fn connections(self, connections: usize) -> Self {
         Self { connections, ..self }

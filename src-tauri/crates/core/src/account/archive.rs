@@ -41,6 +41,9 @@ pub(super) struct Archive {
     reading: Option<Reading>,
     /// Whatever the server had of ours when the session began is known, or never will be.
     settled: bool,
+    /// Whatever is written to us comes by itself: the server knew our presence before it answered for the archive. What
+    /// comes earlier, as copies of what other devices send do (XEP-0280), says nothing of what stands before or behind it.
+    listening: bool,
     /// Messages that came by themselves before the archive told of them, by chat: they stand too far behind if something
     /// else comes after them.
     early: HashMap<ChatId, Vec<MessageId>>,
@@ -112,6 +115,11 @@ impl Archive {
         }
     }
 
+    /// Whether what comes live follows without a hole.
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening
+    }
+
     /// Whether it is known what the server had of ours when the session began.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
@@ -173,6 +181,7 @@ impl Online<'_> {
         let missed = gaps.iter().find(|gap| gap.after.is_some());
         let new_here = || gaps.iter().find(|gap| gap.before.is_none());
         let Some(gap) = missed.or_else(new_here).or(gaps.first()) else {
+            self.session.archive.listening = true;
             self.archive_settled(batch);
             return Ok(());
         };
@@ -223,6 +232,7 @@ impl Online<'_> {
         };
         fail::when(Point::PageRead, || !reading.is_empty());
         self.reached(batch).await?;
+        self.session.archive.listening = true;
         let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
             return self.next_gap(batch).await;
         };

@@ -88,7 +88,8 @@ impl Online<'_> {
 
     /// All of the archive up to the last message that came live is known, but for the gaps.
     pub(super) async fn reached(&self, batch: &mut Batch) -> Result<()> {
-        let Some((first, place)) = batch.live.take() else {
+        let live = batch.live.take();
+        let Some((first, place)) = live.filter(|_| self.session.archive.is_listening()) else {
             return Ok(());
         };
         archive::end_before(&mut batch.write, self.account, &first).await?;
