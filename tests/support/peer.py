@@ -431,6 +431,10 @@ class Commands:
     async def devices(self, address):
         return await self.person.devices(address)
 
+    async def refresh(self, address):
+        await self.person.plugin["xep_0384"].refresh(address)
+        return {}
+
     async def published(self, of, node):
         """What the newest item of a node holds, as XML."""
         answer = await self.person.plugin["xep_0060"].get_items(JID(of), node)

@@ -1,5 +1,7 @@
 //! Waxwing and another implementation of OMEMO, live over a server: both generations, both directions, first
-//! messages and answers, after a restart of either side.
+//! messages and answers, after a restart of either side, with two devices on each side.
+
+mod devices;
 
 use serde_json::{Value, json};
 use waxwing_tests::{Peer, Person, Prosody, items};
