@@ -111,8 +111,13 @@ impl Client {
     /// The same, whatever the messenger stores of earlier times meanwhile.
     pub async fn say_at_last(&mut self, to: &str, body: &str) {
         self.ask("say", json!({ "to": to, "body": body })).await;
-        let own = |e: &Value| e["event"] == "message" && e["body"] == body;
-        if self.lines.take(own, LONG).await.is_none() {
+        self.stores(body).await;
+    }
+
+    /// Waits until the messenger has stored this message, whatever it stores of earlier times before.
+    pub async fn stores(&mut self, body: &str) {
+        let wanted = |e: &Value| e["event"] == "message" && e["body"] == body;
+        if self.lines.take(wanted, LONG).await.is_none() {
             self.lines
                 .fail(&format!("did not store {body:?} within {LONG:?}"));
         }

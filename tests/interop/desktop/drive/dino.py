@@ -50,6 +50,10 @@ class Dino(Windowed):
     def can_be_clicked(thing):
         return thing.get_role_name() == "push button" and thing.get_n_actions() > 0
 
+    def may_miss_keys_of(self, address):
+        """It announces a device before its keys are there, and does not soon ask again if it found none."""
+        return address == self.address
+
     def devices_of(self, address):
         text = ("SELECT device_id FROM identity_meta WHERE address_name = ? AND now_active "
                 "AND identity_key_public_base64 IS NOT NULL")

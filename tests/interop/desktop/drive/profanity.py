@@ -63,12 +63,24 @@ class Profanity(Program):
         until("Profanity has ended", lambda: self.tmux("has-session", check=False).returncode != 0)
         self.process = None
 
+    def may_miss_keys_of(self, address):
+        """It asks for the keys of a contact's devices when encryption begins, and not when there is a new device."""
+        return address != self.address
+
+    def learn(self, address):
+        self.type(f"/msg {address}")
+        self.type("/omemo end")
+        self.begin_encryption()
+
+    def begin_encryption(self):
+        self.type("/omemo start")
+        self.shows("the chat is encrypted", "[OMEMO]")
+        self.encrypts = True
+
     def say(self, to, body):
         if not self.encrypts:
             self.type(f"/msg {to}")
-            self.type("/omemo start")
-            self.shows("the chat is encrypted", "[OMEMO]")
-            self.encrypts = True
+            self.begin_encryption()
         self.type(body)
 
     def devices_of(self, address):
