@@ -277,6 +277,7 @@ pub async fn alice_goes_on_after_losing_her_profile(program: &'static str) {
     scene.talk("afterwards").await;
     scene.alice.restart().await;
     scene.talk("after a restart").await;
+    scene.bob.stop().await;
 }
 
 /// Waits until Alice has replaced the session with Bob's device. The report says so then, and so does the row of his
@@ -332,6 +333,7 @@ pub async fn bob_goes_on_after_putting_back_an_old_copy(program: &'static str) {
     let expected = if asks_the_archive { (1, 0) } else { (0, 1) };
     assert_eq!((unread, read), expected, "{rows:?}");
     assert_eq!(rows.len(), 17, "nothing is lost or doubled: {rows:?}");
+    scene.bob.stop().await;
 }
 
 /// Alice puts back an old copy of her profile, whose key is in no keychain: what the server has tells her.
@@ -355,4 +357,5 @@ pub async fn alice_goes_on_after_putting_back_an_old_copy(program: &'static str)
     scene.talk("afterwards").await;
     scene.alice.restart().await;
     scene.talk("after a restart").await;
+    scene.bob.stop().await;
 }
