@@ -77,6 +77,16 @@ async fn an_older_copy_is_restored(encryption: &'static str) {
     alice
         .until("the person is told", "list_accounts", json!({}), renewed)
         .await;
+    let written = unread_for(&mut alice, "written_here").await;
+    assert_eq!(
+        written.len(),
+        3,
+        "what Alice wrote later with this device: {written:?}"
+    );
+    assert_eq!(
+        unread_for(&mut alice, "not_for_this_device").await,
+        Vec::<Value>::new()
+    );
     // Bob hears of the new session by himself, and nothing that he writes from then on is lost.
     bob.event("Alice's empty message", |e| e["event"] == "empty")
         .await;
@@ -152,6 +162,29 @@ async fn a_profile_that_two_programs_use_becomes_two_devices_in_omemo_2() {
     a_profile_is_used_twice("omemo2").await;
 }
 
+/// Servers tell a session that an administrator ended as they tell one that was replaced.
+#[tokio::test]
+async fn a_session_that_an_administrator_ended_makes_no_new_device_of_this_one() {
+    let (server, mut alice, mut bob) = scene("omemo1").await;
+    talk(&mut alice, &mut bob, "at first", "omemo1").await;
+    let device = bob.devices(ALICE).await[0]["device"].clone();
+    let account_id = alice.account.clone();
+    alice.forget_events();
+    server.end_sessions().await;
+    alice
+        .event("the session was ended with a conflict", |e| {
+            e["type"] == "account_changed" && e["account"]["error"]["code"] == "conflict"
+        })
+        .await;
+    alice.online(&account_id).await;
+    bob.restart().await;
+    talk(&mut alice, &mut bob, "afterwards", "omemo1").await;
+    assert_eq!(account(&mut alice).await["renewed"], Value::Null);
+    let devices = bob.devices(ALICE).await;
+    assert_eq!(devices.len(), 1, "{devices:?}");
+    assert_eq!(devices[0]["device"], device);
+}
+
 async fn a_database_is_gone(encryption: &'static str) {
     let (server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "on the old computer", encryption).await;
@@ -221,7 +254,7 @@ async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
     bob.send(ALICE, "that cannot be read", encryption).await;
     bob.event("Alice's empty message", |e| e["event"] == "empty")
         .await;
-    let rows = unread_for(&mut alice, "no_session").await;
+    let rows = unread_for(&mut alice, "key_reused").await;
     assert_eq!(rows.len(), 1, "what was lost is one row");
     assert_eq!(rows[0]["undecryptable"]["repaired"], true);
     talk(&mut alice, &mut bob, "at last", encryption).await;

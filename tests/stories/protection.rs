@@ -133,6 +133,25 @@ async fn a_latched_chat_stays_encrypted_when_the_device_lists_may_not_be_read_an
 }
 
 #[tokio::test]
+async fn lists_that_may_not_be_read_are_no_sign_that_there_are_none() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    close_lists(&mut bob).await;
+    let chat = alice.chat_with(BOB).await;
+    let sent = alice.send(&chat, SECRET).await;
+    let outcome = settled(&mut alice, &sent).await;
+    assert_eq!(outcome["delivery"], "failed", "{outcome}");
+    assert!(!server.has_stored(SECRET), "the server got it in plain text");
+    // And the person, by their own act, sends it as they please.
+    alice
+        .get("set_encryption", json!({ "chat": chat, "mode": "none" }))
+        .await;
+    alice.send(&chat, "everybody may read").await;
+    assert_eq!(bob.message("everybody may read").await["encryption"], "none");
+}
+
+#[tokio::test]
 async fn a_chat_that_was_locked_offline_sends_nothing_to_somebody_without_devices() {
     let server = Prosody::start_with_friends(&[ALICE, CAROL]).await;
     let proxy = Proxy::to(server.direct_tls_port).await;
@@ -276,8 +295,10 @@ async fn whatever_fails_nothing_of_an_encrypted_chat_leaves_in_plain_text_until_
     bob.send_raw(&bundle).await;
     let reset = json!({ "account": account, "address": BOB, "device": own["device"] });
     alice.get("reset_session", reset).await;
+    // No new session can be begun, and the old one goes on.
     let outcome = sends_nothing_plain(&server, &mut alice, &mut bob, &chat).await;
-    assert_eq!(outcome["error"]["code"], "no_devices", "{outcome}");
+    assert_eq!(outcome["encryption"], "omemo1", "{outcome}");
+    assert_eq!(bob.message(SECRET).await["encryption"], "omemo1");
 
     delete_lists(&mut bob).await;
     alice.restart().await;

@@ -315,13 +315,13 @@ class Person(ClientXMPP):
         receipt.append(ET.Element(f"{{{RECEIPTS}}}received", id=message_id))
         receipt.send()
 
-    async def say(self, to, body, encryption, receipt, markable):
+    async def say(self, to, body, encryption, receipt, markable, addressed_to):
         stanza = self.make_message(mto=JID(to), mtype="chat")
         stanza["id"] = str(uuid.uuid4())
         if encryption == "none":
             stanza["body"] = body
         else:
-            await self.encrypt(stanza, JID(to).bare, body, NAMESPACES[encryption])
+            await self.encrypt(stanza, JID(to).bare, body, NAMESPACES[encryption], addressed_to or JID(to).bare)
         if receipt:
             stanza.append(ET.Element(f"{{{RECEIPTS}}}request"))
         if markable:
@@ -339,8 +339,8 @@ class Person(ClientXMPP):
         stanza.send()
         return stanza["id"]
 
-    async def encrypt(self, stanza, to, body, namespaces):
-        plaintexts = {LEGACY: body.encode("utf-8"), OMEMO2: envelope(body, self.boundjid.bare, to)}
+    async def encrypt(self, stanza, to, body, namespaces, addressed_to):
+        plaintexts = {LEGACY: body.encode("utf-8"), OMEMO2: envelope(body, self.boundjid.bare, addressed_to)}
         await self.seal(stanza, to, plaintexts, namespaces)
 
     async def seal(self, stanza, to, plaintexts, namespaces):
@@ -414,8 +414,9 @@ class Commands:
         self.person.send_presence(pshow=show, pstatus=status)
         return {}
 
-    async def send(self, to, body, encryption="none", receipt=True, markable=False):
-        return {"id": await self.person.say(to, body, encryption, receipt, markable)}
+    async def send(self, to, body, encryption="none", receipt=True, markable=False, addressed_to=None):
+        """Sends text; the envelope of version 2 may say that it is addressed to somebody else."""
+        return {"id": await self.person.say(to, body, encryption, receipt, markable, addressed_to)}
 
     async def send_content(self, to, content):
         return {"id": await self.person.say_content(to, content)}
@@ -435,9 +436,10 @@ class Commands:
         await self.person.plugin["xep_0384"].refresh(address)
         return {}
 
-    async def published(self, of, node):
-        """What the newest item of a node holds, as XML."""
-        answer = await self.person.plugin["xep_0060"].get_items(JID(of), node)
+    async def published(self, of, node, item=None):
+        """What an item of a node holds, as XML; the newest one if none is named."""
+        wanted = None if item is None else {item}
+        answer = await self.person.plugin["xep_0060"].get_items(JID(of), node, item_ids=wanted)
         return ET.tostring(answer["pubsub"]["items"].xml[0][0], encoding="unicode")
 
     async def raw(self, xml):

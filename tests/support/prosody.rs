@@ -27,6 +27,9 @@ const SHIM: &str = include_str!("prosody/mod_waxwing_sasl2_shim.lua");
 /// Lets the server die between two stanzas.
 const CRASH: &str = include_str!("prosody/mod_waxwing_crash.lua");
 
+/// Lets the server end all sessions as an administrator would.
+const KICK: &str = include_str!("prosody/mod_waxwing_kick.lua");
+
 /// How one signs in at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Login {
@@ -289,6 +292,13 @@ impl Prosody {
         }
     }
 
+    /// Ends all sessions with a stream error of `conflict`, as an administrator can with some servers.
+    pub async fn end_sessions(&self) {
+        let child = self.child.as_ref().expect("the server runs");
+        let id = child.id().expect("the server runs").to_string();
+        assert!(signal("-USR2", &id).await, "there is no process {id}");
+    }
+
     /// Ends the server as [`Prosody::kill`] does, but between two stanzas: each is stored for everybody or for nobody.
     pub async fn crash(&mut self) {
         let Some(mut child) = self.child.take() else {
@@ -387,6 +397,7 @@ impl Prosody {
         );
         fs::write(directory.join("mod_waxwing_sasl2_shim.lua"), SHIM).expect("the shim's file");
         fs::write(directory.join("mod_waxwing_crash.lua"), CRASH).expect("the module's file");
+        fs::write(directory.join("mod_waxwing_kick.lua"), KICK).expect("the module's file");
         fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
         fs::create_dir_all(directory.join("data")).expect("the server's storage");
     }
@@ -444,7 +455,7 @@ smacks_hibernation_time = 300
 log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/prosody.log" }} }}
 modules_enabled = {{
   "roster"; "saslauth"; "tls"; "disco"; "carbons"; "pep"; "smacks"; "mam"; "blocklist"; "ping"; "csi_simple";
-  "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version"; "waxwing_crash";
+  "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version"; "waxwing_crash"; "waxwing_kick";
   {login}
 }}
 modules_disabled = {{ "s2s"; "limits" }}

@@ -189,6 +189,28 @@ describe("the encryption check", () => {
     expect(text("device-failure")).toContain("set up anew");
   });
 
+  test("tells that the encryption could not be set up anew, and why, and offers it again", async () => {
+    have([device(31, { bundle_fault: "missing" })]);
+    await openCheck();
+    expect(text("device-reach")).toMatch(/reaches it.*could not be set up anew.*goes on.*offers no keys/su);
+    expect(does(31)).toEqual(["device-repair reset"]);
+    await click("device-repair");
+    await click("confirm-yes");
+    await expect.poll(() => does(31)).toEqual(["device-choice reset"]);
+    expect(text("device-reach")).not.toContain("could not");
+  });
+
+  test("shows the key that was shown in a device's name beside the one it is known by", async () => {
+    const other_key = { fingerprint: "0123abcd".repeat(8), at: new Date().toISOString() };
+    have([device(31), device(32, { other_key })]);
+    await openCheck();
+    expect(card(31)?.querySelector("[data-testid=device-other-key]")).toBeNull();
+    const other = card(32)?.querySelector<HTMLElement>("[data-testid=device-other-key]");
+    expect(other?.textContent).toMatch(/Another key.*refused/u);
+    expect(other?.textContent.replaceAll(/\s/gu, "")).toContain(other_key.fingerprint);
+    expect(await accessibilityFaults()).toEqual([]);
+  });
+
   test("resets the encryption with any device that is reached, at any time, online or not", async () => {
     const last_failure = { reason: "no_session", at: "2026-01-01T00:00:00Z" } as const;
     have(
@@ -219,7 +241,7 @@ describe("the encryption check", () => {
   });
 
   test("fetches keys that could not be had", async () => {
-    have([device(31), device(33, { bundle_fault: "no_one_time_keys" })]);
+    have([device(31), device(33, { fingerprint: null, bundle_fault: "no_one_time_keys" })]);
     await openCheck();
     expect(card(33)?.textContent).toContain("used up the keys");
     await click("device-repair");

@@ -47,8 +47,16 @@ export function whyUnreadable({
 
 /** Whether the page of the chat's encryption has something that helps, or shows what is wrong with the device. */
 export function canBeMended({ device, reason, repaired }: Undecryptable): boolean {
-  return device > 0 && !repaired && ["no_session", "key_gone", "identity_changed"].includes(reason);
+  return device > 0 && !repaired && mended.includes(reason);
 }
+
+const mended: readonly UndecryptableReason[] = [
+  "no_session",
+  "key_gone",
+  "key_reused",
+  "too_far_ahead",
+  "identity_changed",
+];
 
 // A new reason without words is a type error.
 const reasons: Record<UndecryptableReason, Key> = {
@@ -56,6 +64,10 @@ const reasons: Record<UndecryptableReason, Key> = {
   not_for_this_device: "undecryptable.not_for_this_device",
   no_session: "undecryptable.no_session",
   key_gone: "undecryptable.key_gone",
+  key_reused: "undecryptable.key_reused",
+  too_far_ahead: "undecryptable.too_far_ahead",
+  too_late: "undecryptable.too_late",
+  written_here: "undecryptable.written_here",
   identity_changed: "undecryptable.identity_changed",
   malformed: "undecryptable.malformed",
   wrong_place: "undecryptable.wrong_place",

@@ -575,7 +575,11 @@ export class FakeCore implements Core {
     },
     reset_session: ({ account, address, device }) => {
       const now = new Date().toISOString();
-      this.#changeDevice(account, address, device, { last_repaired: now, reach: "ready" });
+      this.#changeDevice(account, address, device, {
+        last_repaired: now,
+        reach: "ready",
+        bundle_fault: null,
+      });
       return {};
     },
     renewal_seen: ({ account }) => {

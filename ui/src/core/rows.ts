@@ -122,6 +122,7 @@ export function device(id: number, more: Partial<Device> = {}): Device {
     last_repaired: null,
     reach: "ready",
     bundle_fault: null,
+    other_key: null,
     ...more,
   };
 }

@@ -196,7 +196,8 @@ export function reachOf(device: Device): Reach {
   if (device.own) return "this_device";
   if (!device.active) return "inactive";
   if (device.trust === "undecided" || device.trust === "untrusted") return device.trust;
-  return device.fingerprint === null || device.bundle_fault !== null ? "no_keys" : "ready";
+  // Where a session could not be replaced, the one that there was goes on.
+  return device.fingerprint === null ? "no_keys" : "ready";
 }
 
 /** A link with keys of somebody, and squares that look like its code. */

@@ -276,6 +276,7 @@ function device(id: number, trust: Device["trust"], more: Partial<Device>): Devi
     last_repaired: null,
     reach: trust === "untrusted" || trust === "undecided" ? trust : "ready",
     bundle_fault: null,
+    other_key: null,
     ...more,
   };
 }
@@ -543,6 +544,12 @@ function ailing(): FakeCore {
       last_seen: null,
     }),
     device(37, "untrusted", { label: "Somebody's telephone" }),
+    device(38, "blind", {
+      label: "Noor's telephone",
+      last_failure: { reason: "identity_changed", at: minutes(5) },
+      last_seen: days(1),
+      other_key: { fingerprint: digest(4_711), at: minutes(5) },
+    }),
     device(33, "blind", { active: false, protocols: [] }),
   ]);
   return core;

@@ -28,10 +28,15 @@ describe("what is said of encryption that does not work", () => {
     expect(why("key_gone")).toMatch(/by itself where it can.*send it again/u);
   });
 
-  test("sends nobody to a fingerprint that is shown nowhere when a device has another key", () => {
-    for (const words of [why("identity_changed"), en["bundle_fault.identity_changed"]]) {
-      expect(words).not.toMatch(/fingerprint|compare/iu);
-      expect(words).toMatch(/in person.*remove/u);
-    }
+  test("tells apart why a message of an otherwise known device was not opened", () => {
+    expect(why("key_reused")).toMatch(/older copy of its data.*by itself where it can.*send it again/u);
+    expect(why("too_far_ahead")).toMatch(/never came here.*by itself where it can.*send it again/u);
+    expect(why("too_late")).toMatch(/so long after.*send it again/u);
+    expect(why("written_here")).toMatch(/You wrote it.*older copy.*have it/u);
+  });
+
+  test("sends to the new key, and says where it is shown, when a device has another one", () => {
+    expect(why("identity_changed")).toMatch(/encryption check shows the new key.*in person.*remove/u);
+    expect(en["bundle_fault.identity_changed"]).toMatch(/new key.*below.*in person.*remove/u);
   });
 });

@@ -32,7 +32,9 @@ export function reachWords({ device, protocol }: DeviceReport): string {
   if (device.reach === "no_keys" && device.bundle_fault !== null) {
     return t("reach.no_keys_why", { why: t(`bundle_fault.${device.bundle_fault}`) });
   }
-  return t(`reach.${device.reach}`, { protocol: t(`protocol.${protocol ?? "none"}`) });
+  const reach = t(`reach.${device.reach}`, { protocol: t(`protocol.${protocol ?? "none"}`) });
+  if (!isOldSession(device)) return reach;
+  return `${reach} ${t("reach.not_reset", { why: t(`bundle_fault.${device.bundle_fault ?? "missing"}`) })}`;
 }
 
 /** Something that mends what is wrong with a device. */
@@ -52,8 +54,13 @@ export function choicesFor({ device, ours }: DeviceReport): Repair[] {
   return ours ? [...reset, { does: "remove", words: "repair.remove" }] : reset;
 }
 
+/** Whether its encryption was to be set up anew and could not be, so that the one that there was goes on. */
+const isOldSession = ({ reach, bundle_fault }: Device) => reach === "ready" && bundle_fault !== null;
+
 /** Whether the last that came from a device could not be read, and nothing has mended that since. */
-function isBroken({ last_failure, last_seen, last_repaired }: Device): boolean {
+function isBroken(device: Device): boolean {
+  const { last_failure, last_seen, last_repaired } = device;
+  if (isOldSession(device)) return true;
   if (last_failure === null) return false;
   return ![last_seen, last_repaired].some((at) => at !== null && at > last_failure.at);
 }
@@ -131,6 +138,9 @@ function deviceText(report: DeviceReport): string {
     `last failure ${device.last_failure ? `${device.last_failure.reason} at ${device.last_failure.at}` : "none"}`,
     `session replaced ${device.last_repaired ?? "never"}`,
     `keys ${device.bundle_fault ?? "as they should be"}`,
+    ...(device.other_key === null
+      ? []
+      : [`other key ${blocks(device.other_key.fingerprint).join(" ")} at ${device.other_key.at}`]),
     ...(report.again_at === null ? [] : [`keys again ${report.again_at}`]),
     `fingerprint ${device.fingerprint === null ? "unknown" : blocks(device.fingerprint).join(" ")}`,
   ].join(", ");

@@ -61,6 +61,7 @@ pub fn typescript() -> String {
         model::UndecryptableReason,
         model::Undecryptable,
         model::DeviceFailure,
+        model::OtherKey,
         model::Reach,
         model::BundleFault,
         model::Device,

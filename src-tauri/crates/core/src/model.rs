@@ -523,6 +523,15 @@ words!(
         NoSession = "no_session",
         /// The sender used a one-time key that this device no longer has.
         KeyGone = "key_gone",
+        /// Another message was locked with the same key before: the sender's program went back to an older state, or an old
+        /// message was sent once more.
+        KeyReused = "key_reused",
+        /// Too many messages of the sending device are missing before it.
+        TooFarAhead = "too_far_ahead",
+        /// It came so long after others that its key had been given up.
+        TooLate = "too_late",
+        /// We wrote it on this very device, but the copy of the profile that is in use does not have it.
+        WrittenHere = "written_here",
         /// The sending device's identity key is not the one known for it.
         IdentityChanged = "identity_changed",
         /// It was damaged, forged or not understood.
@@ -562,8 +571,20 @@ pub struct Device {
     pub last_repaired: Option<Timestamp>,
     /// Whether the next message that is encrypted reaches it.
     pub reach: Reach,
-    /// Why its keys could not be had or used when they were last asked for; none if they could, or need not be.
+    /// Why its keys could not be had or used when they were last asked for; none if they could, or need not be. Where it is
+    /// reached all the same, a session was to be replaced, and the one that there was goes on.
     pub bundle_fault: Option<BundleFault>,
+    /// Another key than the one it is known by that was shown last in its name.
+    pub other_key: Option<OtherKey>,
+}
+
+/// A key that was shown in the name of a device and is not the one that the device is known by. It was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct OtherKey {
+    /// 64 lower-case hexadecimal digits.
+    pub fingerprint: String,
+    #[ts(type = "string")]
+    pub at: Timestamp,
 }
 
 /// A message of a device that could not be read.

@@ -16,6 +16,10 @@ pub enum DecryptError {
     /// Another message was opened with the key of this one: the sender's disk was set back, or somebody made this up.
     #[error("another message was received with the same key")]
     KeyReused,
+    /// A message with this one's number was opened so long ago that it is not known any more whether it was this one or
+    /// another: see [`crate::MAX_OPENED`].
+    #[error("a message with the same number was received long ago")]
+    LongAgo,
     /// So many messages were missing that the key of this one was given up; or it is one of those around it that were
     /// opened long ago. Never heal.
     #[error("the key of this late message was given up")]
@@ -38,7 +42,10 @@ pub enum DecryptError {
     /// Bytes that are no OMEMO message.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// The message was altered, or is for another session.
+    /// The message belongs to a chain that is known, and was altered on its way or made up. Never heal.
+    #[error("the message was altered")]
+    Altered,
+    /// The message is for another session, or was altered.
     #[error("the message does not authenticate")]
     BadMac,
     /// The message lies further ahead than the work we allow (see [`crate::MAX_SKIP`]).
@@ -58,6 +65,8 @@ impl DecryptError {
         match self {
             Self::Duplicate => "duplicate",
             Self::KeyReused => "key-reused",
+            Self::LongAgo => "long-ago",
+            Self::Altered => "altered",
             Self::GivenUp => "given-up",
             Self::NoSession => "no-session",
             Self::UnknownPreKey => "unknown-prekey",
@@ -78,6 +87,7 @@ impl DecryptError {
             self,
             Self::NoSession
                 | Self::KeyReused
+                | Self::LongAgo
                 | Self::UnknownPreKey
                 | Self::UnknownSignedPreKey
                 | Self::BadMac

@@ -283,6 +283,11 @@ impl ReceivingChain {
         opened.is_some_and(|opened| !message.tag.starts_with(&opened.tag))
     }
 
+    /// Whether more messages were opened than it is known of which they were, and this one is none of those.
+    fn has_forgotten(&self, n: u32) -> bool {
+        self.opened.len() >= MAX_OPENED && self.opened.iter().all(|opened| opened.n != n)
+    }
+
     /// Notes which message was opened.
     fn note(&mut self, message: &RatchetMessage<'_>) {
         if let Some(tag) = message.tag.first_chunk() {
@@ -386,11 +391,18 @@ impl Session {
             Err(DecryptError::Duplicate) if chain.used_otherwise(message) => {
                 return Err(DecryptError::KeyReused);
             }
+            Err(DecryptError::Duplicate) if chain.has_forgotten(message.n) => {
+                return Err(DecryptError::LongAgo);
+            }
             seed => seed?,
         };
         let keys = SealingKeys::derive(seed.as_slice(), constants(profile).message);
         if !keys.tag_fits(&[&associated, message.authenticated], message.tag) {
-            return Err(DecryptError::BadMac);
+            return Err(if known.is_some() {
+                DecryptError::Altered
+            } else {
+                DecryptError::BadMac
+            });
         }
         let plaintext = keys.decrypt(message.ciphertext).ok_or(Malformed("ciphertext"))?;
         let heartbeat_wanted = at == newest && message.n >= HEARTBEAT_AFTER && !chain.heartbeat_reported;

@@ -10,7 +10,10 @@ use minidom::Element;
 use minidom::rxml::NcName;
 
 use crate::primitives;
-use crate::{Bundle, DeviceId, IdentityKey, KeyElement, Malformed, PreKeyId, Profile, RemotePreKey};
+use crate::{
+    Bundle, DeviceId, Entropy, IdentityKey, IdentityKeyPair, KeyElement, Malformed, PreKeyId, Profile,
+    RemotePreKey,
+};
 
 /// How many devices of a list are kept; the rest is ignored.
 pub const MAX_DEVICES: usize = 500;
@@ -28,6 +31,24 @@ pub struct Device {
     pub label: Option<String>,
     /// The identity key's signature over the label, as published, to be kept when the list is published again.
     pub label_signature: Option<String>,
+}
+
+impl Device {
+    /// A device with a label that its identity key has signed.
+    pub fn labelled(id: DeviceId, label: &str, identity: &IdentityKeyPair, rng: &mut impl Entropy) -> Self {
+        Self {
+            id,
+            label: Some(label.to_owned()),
+            label_signature: Some(STANDARD.encode(identity.sign(label.as_bytes(), rng))),
+        }
+    }
+}
+
+/// Whether this key has signed a label, by the signature as it was published.
+pub fn has_signed_label(identity: &IdentityKey, label: &str, signature: &str) -> bool {
+    decode(signature)
+        .and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
+        .is_some_and(|bytes| identity.has_signed(Profile::Omemo2, label.as_bytes(), &bytes))
 }
 
 /// One key of a message.

@@ -204,6 +204,9 @@ fn new_keys_are_trusted_blindly_until_one_was_verified() {
 fn codes_of_errors_are_distinct() {
     let all = [
         DecryptError::Duplicate,
+        DecryptError::KeyReused,
+        DecryptError::LongAgo,
+        DecryptError::Altered,
         DecryptError::GivenUp,
         DecryptError::NoSession,
         DecryptError::UnknownPreKey,
@@ -219,6 +222,6 @@ fn codes_of_errors_are_distinct() {
     let codes: std::collections::BTreeSet<_> = all.iter().map(|error| error.code()).collect();
     assert_eq!(codes.len(), all.len());
     assert!(!DecryptError::Duplicate.healing_helps() && !DecryptError::IdentityChanged.healing_helps());
-    assert!(!DecryptError::GivenUp.healing_helps());
+    assert!(!DecryptError::GivenUp.healing_helps() && !DecryptError::Altered.healing_helps());
     assert!(DecryptError::BadMac.healing_helps() && DecryptError::NoSession.healing_helps());
 }

@@ -67,13 +67,37 @@ fn of_a_long_chain_so_many_messages_are_told_apart_as_the_limit_says() {
         }
         let size = bob.stored.as_ref().unwrap().len();
         alice.stored = yesterday;
-        assert_eq!(bob.read(&alice.send("y")), Err(DecryptError::Duplicate));
+        assert_eq!(bob.read(&alice.send("y")), Err(DecryptError::LongAgo));
+        assert!(
+            DecryptError::LongAgo.healing_helps(),
+            "it is no silent repetition"
+        );
         assert_eq!(bob.read(&alice.send("y")), Err(DecryptError::KeyReused));
         for _ in 1..MAX_OPENED {
             alice.send("y");
         }
         bob.read(&alice.send("z")).unwrap();
         assert_eq!(bob.stored.unwrap().len(), size);
+    });
+}
+
+#[test]
+fn a_message_that_was_altered_is_told_from_one_that_fits_no_session() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        bob.read(&alice.send("the chain is known")).unwrap();
+        let (mut stranger, _) = acquaint(Device::new(profile, 77), Device::new(profile, 78));
+        assert_eq!(bob.read(&stranger.send("for others")), Err(DecryptError::BadMac));
+        let whole = alice.send("whole");
+        let mut altered = whole.clone();
+        // The first byte of its tag, or the last one.
+        let at = match profile {
+            Profile::Legacy => altered.bytes.len() - 1,
+            Profile::Omemo2 => 2,
+        };
+        altered.bytes[at] ^= 1;
+        assert_eq!(bob.read(&altered), Err(DecryptError::Altered));
+        assert_eq!(bob.read(&whole).unwrap(), "whole");
     });
 }
 

@@ -346,7 +346,7 @@ picture: Picture | null,
  */
 program: boolean, };
 
-export type UndecryptableReason = "before_this_device" | "not_for_this_device" | "no_session" | "key_gone" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
+export type UndecryptableReason = "before_this_device" | "not_for_this_device" | "no_session" | "key_gone" | "key_reused" | "too_far_ahead" | "too_late" | "written_here" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
 
 export type Undecryptable = { 
 /**
@@ -375,6 +375,12 @@ export type DeviceFailure = { reason: UndecryptableReason,
  * When it came.
  */
 at: string, };
+
+export type OtherKey = { 
+/**
+ * 64 lower-case hexadecimal digits.
+ */
+fingerprint: string, at: string, };
 
 export type Reach = "ready" | "untried" | "no_keys" | "undecided" | "untrusted" | "inactive" | "this_device";
 
@@ -414,9 +420,14 @@ last_repaired: string | null,
  */
 reach: Reach, 
 /**
- * Why its keys could not be had or used when they were last asked for; none if they could, or need not be.
+ * Why its keys could not be had or used when they were last asked for; none if they could, or need not be. Where it is
+ * reached all the same, a session was to be replaced, and the one that there was goes on.
  */
-bundle_fault: BundleFault | null, };
+bundle_fault: BundleFault | null, 
+/**
+ * Another key than the one it is known by that was shown last in its name.
+ */
+other_key: OtherKey | null, };
 
 export type OwnCode = { 
 /**

@@ -141,10 +141,9 @@ impl Online<'_> {
         if answer.attr("type") == Some("error") {
             let nothing = match stanza_error::read(answer).condition.as_str() {
                 "item-not-found" => true,
-                // A server without personal eventing; or a list that is not there, or not for us, which some servers do
-                // not tell apart. Whoever closes it cannot be encrypted to. As far as nothing speaks against it: known
-                // devices stay, and a chat that was encrypted stays so.
-                "service-unavailable" | "feature-not-implemented" | "forbidden" | "not-authorized" => {
+                // A server without personal eventing, as far as nothing speaks against it: known devices stay, and a chat
+                // that was encrypted stays so. A list that is not for us is one all the same.
+                "service-unavailable" | "feature-not-implemented" => {
                     *of != self.own
                         && omemo::devices(&mut batch.write, self.account, of)
                             .await?

@@ -195,11 +195,15 @@ impl Online<'_> {
         self.pump().await
     }
 
-    /// Publishes our bundles and puts us on our device lists again, whatever the server took before.
+    /// Publishes our bundles and, where they are known, our device lists again, whatever the server took before.
     pub(super) async fn republish_keys(&mut self) -> std::result::Result<(), Stop> {
         let mut batch = Batch::begin(&self.core.store).await?;
         for profile in Profile::ALL {
             self.publish(&mut batch, Step::bundle(profile)).await?;
+            let list = self.session.lists.get(&(self.own.clone(), profile));
+            if list.is_some_and(|list| list.outcome != ListOutcome::Failed) {
+                self.publish(&mut batch, Step::list(profile)).await?;
+            }
         }
         self.finish(batch).await
     }

@@ -316,6 +316,9 @@ pub(super) async fn begin_session(
         }
         Err(error) => {
             tracing::warn!(code = error.code(), "no session could be begun with a device");
+            if error == EncryptError::IdentityChanged {
+                omemo::showed_other_key(write, account, of, device, (bundle.identity(), now)).await?;
+            }
             Ok(Err(match error {
                 EncryptError::NoOneTimePreKey => BundleFault::NoOneTimeKeys,
                 EncryptError::IdentityChanged => BundleFault::IdentityChanged,

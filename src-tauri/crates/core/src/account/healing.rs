@@ -31,8 +31,8 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<UndecryptableReason> {
         let (_, text, live) = arrived;
-        if text.sender == self.own {
-            self.twin_wrote(batch, of_device.0, live).await?;
+        if text.sender == self.own && self.twin_wrote(batch, of_device.0, live).await? {
+            return Ok(UndecryptableReason::WrittenHere);
         }
         if reason == UndecryptableReason::NotForThisDevice {
             let since = omemo::listed_at(&mut batch.write, self.account).await?;
@@ -68,7 +68,10 @@ impl Online<'_> {
         // A session that was lost here, or there; anything else would be the same with a new one.
         let helps = matches!(
             reason,
-            UndecryptableReason::NoSession | UndecryptableReason::KeyGone
+            UndecryptableReason::NoSession
+                | UndecryptableReason::KeyGone
+                | UndecryptableReason::KeyReused
+                | UndecryptableReason::TooFarAhead
         );
         if !live || !helps {
             return Ok(());
@@ -128,7 +131,7 @@ impl Online<'_> {
                     self.send_empty(batch, &due.address, of_device).await?;
                     fail::at(Point::RatchetAnswered);
                 }
-                What::Heal => {
+                What::Heal | What::Reset => {
                     batch.wants.insert(Want::Bundle {
                         of: due.address,
                         device: due.device,
@@ -153,13 +156,8 @@ impl Online<'_> {
         if begun == Err(BundleFault::Unreachable) || !self.session.may_encrypt() {
             return Ok(());
         }
-        let due = Due {
-            address: of.clone(),
-            device,
-            profile,
-            what: What::Heal,
-        };
-        if !omemo::take_due(&mut batch.write, self.account, &due).await? || begun.is_err() {
+        let was_due = omemo::take_new_session(&mut batch.write, self.account, of, (device, profile)).await?;
+        if !was_due || begun.is_err() {
             return Ok(());
         }
         self.send_empty(batch, of, (device, profile)).await?;

@@ -180,7 +180,13 @@ async fn open_one(
             }
             // What came before is no failure, whatever the other keys are.
             Err(_) if error == DecryptError::Duplicate => {}
-            Err(failure) => error = failure,
+            Err(failure) => {
+                if let Some(other) = other_key(failure, element.profile, key) {
+                    let shown = (&other, arrival.sent_at);
+                    omemo::showed_other_key(write, account, envelope.from, element.sender, shown).await?;
+                }
+                error = failure;
+            }
         }
     }
     tracing::warn!(code = error.code(), "a message could not be decrypted");
@@ -188,6 +194,13 @@ async fn open_one(
         None => (Opened::Duplicate, Wanted::default()),
         Some(reason) => (undecryptable(reason), Wanted::default()),
     })
+}
+
+/// The identity key that a key exchange was refused for.
+fn other_key(failure: DecryptError, profile: Profile, key: &KeyElement) -> Option<IdentityKey> {
+    let refused = failure == DecryptError::IdentityChanged && key.is_prekey;
+    let ids = refused.then(|| prekey_ids(profile, &key.bytes));
+    Some(ids?.ok()?.identity)
 }
 
 async fn open_key(
@@ -254,6 +267,11 @@ async fn accept(
     }
     let trust = trust_in(write, account, envelope.from, &decrypted.identity).await?;
     omemo::put_session(write, account, envelope.from, device, &decrypted.record).await?;
+    if decrypted.effects.new_session {
+        // Its keys are not needed any more.
+        let of_device = (device, element.profile);
+        omemo::set_bundle_fault(write, account, envelope.from, of_device, None).await?;
+    }
     omemo::seen(write, account, envelope.from, device, arrival.sent_at).await?;
     let mut wanted = after(write, account, element, decrypted.effects, now).await?;
     let Some(payload) = &element.payload else {
@@ -359,15 +377,15 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
     Some(match error {
         DecryptError::Duplicate => return None,
         DecryptError::NotForThisDevice => UndecryptableReason::NotForThisDevice,
-        DecryptError::NoSession
-        | DecryptError::KeyReused
-        | DecryptError::TooManySkipped
-        | DecryptError::BadMac => UndecryptableReason::NoSession,
-        DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey | DecryptError::GivenUp => {
-            UndecryptableReason::KeyGone
-        }
+        DecryptError::NoSession | DecryptError::BadMac => UndecryptableReason::NoSession,
+        DecryptError::KeyReused | DecryptError::LongAgo => UndecryptableReason::KeyReused,
+        DecryptError::TooManySkipped => UndecryptableReason::TooFarAhead,
+        DecryptError::GivenUp => UndecryptableReason::TooLate,
+        DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey => UndecryptableReason::KeyGone,
         DecryptError::IdentityChanged => UndecryptableReason::IdentityChanged,
-        DecryptError::NoOneTimePreKey | DecryptError::Malformed(_) => UndecryptableReason::Malformed,
+        DecryptError::NoOneTimePreKey | DecryptError::Altered | DecryptError::Malformed(_) => {
+            UndecryptableReason::Malformed
+        }
         DecryptError::UnsupportedVersion(_) => UndecryptableReason::Unsupported,
     })
 }

@@ -516,16 +516,17 @@ impl Task {
         accounts::get(&mut *self.core.store.read().await?, self.account).await
     }
 
-    /// Another program bears our resource's name, which is random, so that it uses a copy of this profile: this one becomes
-    /// another device. Not twice in a row: then it is a server that lets everybody in only once.
-    async fn part_from_copy(&mut self) -> bool {
-        match renewal::part_from_copy(&self.core, self.account, jiff::Timestamp::now()).await {
-            Ok(parted) => {
-                self.left = Left::default();
-                parted
-            }
+    /// Comes again under another name. Not twice in a row: then it is a server that lets everybody in only once, or somebody
+    /// there who wants nobody in.
+    async fn give_up_name(&mut self) -> bool {
+        let left = std::mem::take(&mut self.left);
+        let Some(resource) = left.resource else {
+            return false;
+        };
+        match renewal::give_up_name(&self.core, self.account, &resource, jiff::Timestamp::now()).await {
+            Ok(given_up) => given_up,
             Err(error) => {
-                log_failure("parting from a copy of the profile", &error);
+                log_failure("giving up the name of the session", &error);
                 false
             }
         }
@@ -550,11 +551,11 @@ impl Task {
                 condition: StreamCondition::Conflict,
                 ..
             } if self.given_up.take().is_some_and(|at| at.elapsed() < LATE) => Retry::BackOff,
-            // Or by one that goes on with a copy of this profile.
+            // Or by one that goes on with a copy of this profile, which shows itself then; or an administrator ended it.
             Disconnected::Stream {
                 condition: StreamCondition::Conflict,
                 ..
-            } if self.part_from_copy().await => Retry::Soon,
+            } if self.give_up_name().await => Retry::Soon,
             // Not the network: the server lets us in and throws us out.
             other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),

@@ -20,7 +20,7 @@ use super::iq::Questions;
 use super::outbox::Pump;
 use super::reading::Reading;
 use super::report::Pending;
-use super::{Command, ErrorChange, keys, login, session, set_state};
+use super::{Command, ErrorChange, keys, login, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Inbound, Sender};
@@ -79,6 +79,8 @@ pub(super) struct Left {
     pub(super) session: Session,
     /// The session comes from the database, with what was sent in it and not acknowledged.
     pub(super) restored: Option<Vec<SentStanza>>,
+    /// The name of the session, if the connection stood.
+    pub(super) resource: Option<String>,
 }
 
 /// What is known and under way in one session with the server. It outlives the connection, since a resumed stream goes
@@ -126,6 +128,8 @@ pub(super) struct Session {
     pub(super) renewal: Option<(Renewed, (PreKeyId, PreKeyId))>,
     /// It did in this session.
     pub(super) renewed: bool,
+    /// Another program may use a copy of this profile: whether it is there is known when all has been read.
+    pub(super) suspects_copy: bool,
     /// When to look after our keys again.
     pub(super) keys_at: Option<Instant>,
     /// Whether the window was told that the account is online.
@@ -147,17 +151,20 @@ pub(super) struct Session {
 impl Session {
     /// A session of which nothing is known yet but what the server said in earlier ones.
     pub(super) async fn begin(db: &mut crate::store::Connection, account: AccountId) -> Result<Self> {
-        let renewal = omemo::renewal(db, account).await?;
+        let why = omemo::renewal(db, account).await?;
         Ok(Self {
             stanza_ids: archive::stanza_ids(db, account).await?,
-            renewal: renewal.map(|why| (why, (PreKeyId(0), PreKeyId(0)))),
+            renewal: why.map(|why| (why, (PreKeyId(0), PreKeyId(0)))),
+            suspects_copy: renewal::suspects_copy(db, account, Timestamp::now()).await?,
             ..Self::default()
         })
     }
 
     /// Whether our sessions are ours alone, as far as can be known.
     pub(super) fn may_encrypt(&self) -> bool {
-        self.renewal.is_none() && self.compared.len() == Profile::ALL.len()
+        self.renewal.is_none()
+            && self.compared.len() == Profile::ALL.len()
+            && (self.caught_up || !self.suspects_copy)
     }
 }
 
@@ -214,9 +221,11 @@ impl Online<'_> {
                 End::Failed
             }
         };
+        let resource = self.connection.bound().resource().to_owned();
         (
             end,
             Left {
+                resource: Some(resource),
                 resumption: self.connection.into_resumption(),
                 session: self.session,
                 restored: None,
@@ -454,6 +463,7 @@ impl Online<'_> {
         chats::take_back(&mut batch.write, &batch.made).await?;
         if batch.caught_up {
             self.session.caught_up = true;
+            batch.outbox |= self.session.suspects_copy;
             self.delete_used_keys(&mut batch, Timestamp::now()).await?;
         }
         if (batch.caught_up || batch.due) && self.session.caught_up {

@@ -235,12 +235,10 @@ impl Online<'_> {
                 label_signature: row.label_signature,
             })
             .collect();
-        if devices.iter().all(|device| device.id != own.device) {
-            devices.push(xml::Device {
-                id: own.device,
-                label: None,
-                label_signature: None,
-            });
+        let ours = xml::Device::labelled(own.device, label(), &own.identity, &mut OsEntropy);
+        match devices.iter_mut().find(|device| device.id == own.device) {
+            Some(listed) => *listed = ours,
+            None => devices.push(ours),
         }
         Ok(xml::write_devices(profile, &devices))
     }
@@ -299,7 +297,9 @@ impl Online<'_> {
             return Ok(());
         }
         let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
-        if ours.is_some_and(|row| row.listed(profile)) {
+        let labelled =
+            |row: &omemo::DeviceRow| profile == Profile::Legacy || row.label.as_deref() == Some(label());
+        if ours.is_some_and(|row| row.listed(profile) && labelled(&row)) {
             self.session.settled.insert(profile);
             return Ok(());
         }
@@ -312,6 +312,19 @@ impl Online<'_> {
             self.session.repairs += 1;
         }
         self.publish(batch, Step::list(profile)).await
+    }
+}
+
+/// What others see this device called: nothing that tells of its owner or the computer's name.
+const fn label() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "Waxwing (Linux)"
+    } else if cfg!(target_os = "macos") {
+        "Waxwing (macOS)"
+    } else if cfg!(windows) {
+        "Waxwing (Windows)"
+    } else {
+        "Waxwing"
     }
 }
 

@@ -57,11 +57,13 @@ pub(super) fn next(row: &DeviceRow, this: Option<DeviceId>, preferred: Profile, 
     let mut generations = Profile::ALL;
     generations.sort_by_key(|profile| *profile != preferred);
     for profile in generations.into_iter().filter(|profile| row.listed(*profile)) {
+        // One that is to be replaced goes on if the device's keys cannot be had.
+        let anew = !row.has_session(profile) || row.is_reset(profile);
+        if anew && may_ask(row, profile, now) {
+            return Next::Begins(profile);
+        }
         if row.has_session(profile) {
             return Next::Encrypts(profile);
-        }
-        if may_ask(row, profile, now) {
-            return Next::Begins(profile);
         }
     }
     Next::WithoutKeys
@@ -340,6 +342,8 @@ mod tests {
             healed_at: None,
             sessions: [has_session; 2],
             faults: [None; 2],
+            resets: [false; 2],
+            other: None,
         }
     }
 
@@ -415,6 +419,15 @@ mod tests {
         row.omemo2 = true;
         assert_eq!(decide(&row), Next::Begins(Profile::Omemo2));
         row.sessions = [true, false];
+        assert_eq!(decide(&row), Next::Encrypts(Profile::Legacy));
+    }
+
+    #[test]
+    fn a_session_that_the_person_wants_replaced_is_used_only_if_no_new_one_can_be_begun() {
+        let mut row = row(true, false, None, true);
+        row.resets = [true, false];
+        assert_eq!(decide(&row), Next::Begins(Profile::Legacy));
+        row.faults = [Some((BundleFault::Missing, at(NOW))), None];
         assert_eq!(decide(&row), Next::Encrypts(Profile::Legacy));
     }
 

@@ -10,11 +10,14 @@ use super::online::Online;
 use crate::error::Result;
 use crate::inbound::{Inbound, Query, Sender};
 use crate::live::Presence;
-use crate::model::{BareJid, ContactRequest, Subscription};
+use crate::model::{BareJid, ContactRequest, Show, Subscription};
 use crate::store::sessions::DevicePresence;
-use crate::store::{chats, contacts, omemo};
+use crate::store::{chats, contacts, messages, omemo};
 use crate::xep::element::{element, wrap};
 use crate::xep::{disco, ns, stanza_error};
+
+/// So many devices of a stranger are kept.
+const STRANGERS_DEVICES: usize = 20;
 
 impl Online<'_> {
     /// Does what one decision asks for.
@@ -116,6 +119,20 @@ impl Online<'_> {
                 .is_some())
     }
 
+    /// Ourselves, contacts, and whom we wrote to.
+    async fn has_to_do_with(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
+        let is_contact = contacts::get(&mut batch.write, self.account, who)
+            .await?
+            .is_some();
+        if *who == self.own || is_contact {
+            return Ok(true);
+        }
+        match chats::find(&mut batch.write, self.account, who).await? {
+            Some(chat) => messages::wrote_in(&mut batch.write, chat).await,
+            None => Ok(false),
+        }
+    }
+
     async fn is_known(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
         Ok(contacts::get(&mut batch.write, self.account, who)
             .await?
@@ -131,7 +148,12 @@ impl Online<'_> {
         devices: &[waxwing_omemo::xml::Device],
         now: Timestamp,
     ) -> Result<()> {
-        omemo::put_list(&mut batch.write, self.account, of, profile, devices, now).await?;
+        let kept = if self.has_to_do_with(batch, of).await? {
+            devices
+        } else {
+            devices.get(..STRANGERS_DEVICES).unwrap_or(devices)
+        };
+        omemo::put_list(&mut batch.write, self.account, of, profile, kept, now).await?;
         let outcome = if devices.is_empty() {
             ListOutcome::Empty
         } else {
@@ -152,7 +174,13 @@ impl Online<'_> {
     }
 
     /// Only contacts' presence is kept: strangers could fill the memory with theirs.
-    async fn contact_presence(&self, batch: &mut Batch, from: Sender, presence: Presence) -> Result<()> {
+    async fn contact_presence(&mut self, batch: &mut Batch, from: Sender, presence: Presence) -> Result<()> {
+        if let Some(resource) = from.resource.as_deref()
+            && from.bare == self.own
+            && presence.show != Show::Offline
+        {
+            self.own_session_seen(batch, resource).await?;
+        }
         if contacts::get(&mut batch.write, self.account, &from.bare)
             .await?
             .is_none()

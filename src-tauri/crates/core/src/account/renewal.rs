@@ -19,35 +19,50 @@ use crate::error::Result;
 use crate::model::{AccountId, Renewed};
 use crate::secret::{random_resource, random_uuid};
 use crate::store::omemo::{self, Due, What};
-use crate::store::{accounts, archive, chats, sessions};
+use crate::store::{Connection, accounts, archive, chats, sessions};
 use crate::xep::pubsub;
 
 /// So often the signed prekey's age is looked at while the account is online.
 pub(super) const LOOK_AFTER_KEYS: Duration = Duration::from_secs(6 * 3600);
 /// A device that is found to be an older copy of itself twice within this time is used by two programs.
 const AGAIN: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// What was parted from a copy is not parted again within this time.
+/// A name is given up at most so often, and not when this device has just become another one.
 const PARTED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// Who sent something within this time hears by itself that the session with it began anew.
 const LIVELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Ids that we give out stay far below this; what is above was never ours, whatever a server says.
 const HIGHEST_ID: u32 = 1 << 30;
 
-/// Another program was seen to use a copy of this profile: our next session bears another name, and our device begins anew
-/// in it. False if that was done lately.
-pub(super) async fn part_from_copy(core: &Core, account: AccountId, now: Timestamp) -> Result<bool> {
+/// The server ended our session with a conflict: perhaps since another program that uses a copy of this profile took its
+/// name, perhaps since an administrator wished it, which servers tell in the same way. The next session bears another name;
+/// if the former one is seen in use then, it was a copy. False if that was done lately.
+pub(super) async fn give_up_name(
+    core: &Core,
+    account: AccountId,
+    resource: &str,
+    now: Timestamp,
+) -> Result<bool> {
     let mut write = core.store.write().await?;
-    let last = omemo::renewed_at(&mut write, account).await?;
-    let lately = last.is_some_and(|at| within(at, now, PARTED_FOR));
-    if lately || omemo::renewal(&mut write, account).await? == Some(Renewed::Copied) {
+    let renewed = omemo::renewed_at(&mut write, account).await?;
+    let given_up = omemo::former_resource(&mut write, account)
+        .await?
+        .map(|(_, at)| at);
+    let lately = |at: Option<Timestamp>| at.is_some_and(|at| within(at, now, PARTED_FOR));
+    if lately(renewed) || lately(given_up) {
         return Ok(false);
     }
     accounts::rename(&mut write, account, &random_uuid()?, &random_resource()?).await?;
-    omemo::set_renewal(&mut write, account, Renewed::Copied).await?;
+    omemo::set_former_resource(&mut write, account, resource, now).await?;
     sessions::end(&mut write, account).await?;
     write.commit().await?;
-    tracing::warn!("another program uses a copy of this profile");
+    tracing::warn!("the server ended the session with a conflict: the next one bears another name");
     Ok(true)
+}
+
+/// Whether a name was given up so lately that it may be in use elsewhere.
+pub(super) async fn suspects_copy(db: &mut Connection, account: AccountId, now: Timestamp) -> Result<bool> {
+    let former = omemo::former_resource(db, account).await?;
+    Ok(former.is_some_and(|(_, at)| within(at, now, PARTED_FOR)))
 }
 
 impl Online<'_> {
@@ -185,14 +200,29 @@ impl Online<'_> {
     }
 
     /// A message of our own account came by itself, or out of the archive, that this very device is said to have written and
-    /// that is not here.
-    pub(super) async fn twin_wrote(&mut self, batch: &mut Batch, device: DeviceId, live: bool) -> Result<()> {
+    /// that is not here. False if another device wrote it.
+    pub(super) async fn twin_wrote(
+        &mut self,
+        batch: &mut Batch,
+        device: DeviceId,
+        live: bool,
+    ) -> Result<bool> {
         let own = omemo::own(&mut batch.write, self.account).await?;
         if own.is_none_or(|own| own.device != device) {
-            return Ok(());
+            return Ok(false);
         }
         let why = if live { Renewed::Copied } else { Renewed::Restored };
         self.want_renewal(batch, why, (PreKeyId(0), PreKeyId(0)));
+        Ok(true)
+    }
+
+    /// A session of our own account shows itself. The name that was given up is random: only a copy of this profile bears it.
+    pub(super) async fn own_session_seen(&mut self, batch: &mut Batch, resource: &str) -> Result<()> {
+        let former = omemo::former_resource(&mut batch.write, self.account).await?;
+        if former.is_some_and(|(former, _)| former == resource) {
+            tracing::warn!("another program uses a copy of this profile");
+            self.want_renewal(batch, Renewed::Copied, (PreKeyId(0), PreKeyId(0)));
+        }
         Ok(())
     }
 
@@ -227,6 +257,7 @@ impl Online<'_> {
         {
             let device = DeviceId::random(&mut OsEntropy);
             omemo::put_own(&mut batch.write, self.account, device, &own.identity).await?;
+            omemo::forget_former_resource(&mut batch.write, self.account).await?;
         }
         keys::ensure(&mut batch.write, self.account, now).await?;
         omemo::set_renewed(&mut batch.write, self.account, why, now).await?;

@@ -35,6 +35,7 @@ pub(super) async fn restore(core: &Core, account: AccountId) -> Result<Left> {
         resumption: Some(Resumption::restore(stored, unacknowledged)),
         session,
         restored: Some(sent),
+        resource: None,
     })
 }
 

@@ -71,8 +71,8 @@ pub(super) async fn trust_decided(
     Ok(())
 }
 
-/// The device gets a new session, now or as soon as the account is online. What it sent in the old one and is still on its
-/// way cannot be read any more, and says so.
+/// The device gets a new session, now or as soon as the account is online. The one that there is goes on until then, and
+/// opens what is still on its way in it.
 pub(crate) async fn reset_session(core: &Arc<Core>, params: OfDevice) -> Result<Nothing> {
     let OfDevice { account, address, .. } = params;
     let device = device_id(params.device)?;
@@ -92,14 +92,16 @@ pub(crate) async fn reset_session(core: &Arc<Core>, params: OfDevice) -> Result<
     if anew.is_empty() {
         anew.extend(listed().next());
     }
-    omemo::drop_sessions(&mut write, account, &address, device).await?;
+    if anew.is_empty() {
+        return Err(Error::invalid("the device is on no device list any more"));
+    }
     for profile in anew {
         omemo::set_bundle_fault(&mut write, account, &address, (device, profile), None).await?;
         let due = Due {
             address: address.clone(),
             device,
             profile,
-            what: What::Heal,
+            what: What::Reset,
         };
         omemo::put_due(&mut write, account, &due).await?;
     }

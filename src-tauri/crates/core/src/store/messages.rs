@@ -669,7 +669,7 @@ pub(crate) async fn repaired(
     Ok(sqlx::query_scalar(
         "UPDATE message SET repaired = 1
          WHERE id > (SELECT max(id) FROM message) - 10000 AND sender = ?1 AND device = ?2 AND repaired = 0
-             AND undecryptable IN ('no_session', 'key_gone')
+             AND undecryptable IN ('no_session', 'key_gone', 'key_reused', 'too_far_ahead')
              AND chat IN (SELECT id FROM chat WHERE account = ?3)
          RETURNING id",
     )

@@ -1,9 +1,10 @@
 //! What must become of a key element: the double ratchet's bookkeeping without its cryptography.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use waxwing_omemo::{
-    DecryptError, HEARTBEAT_AFTER, MAX_ARCHIVED, MAX_CHAINS, MAX_SKIP, MAX_STEPS_PER_MESSAGE, MAX_STORED_KEYS,
+    DecryptError, HEARTBEAT_AFTER, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_SKIP, MAX_STEPS_PER_MESSAGE,
+    MAX_STORED_KEYS,
 };
 
 use super::element::Visible;
@@ -50,6 +51,8 @@ struct Chain {
     given_up: u64,
     skipped: Vec<u64>,
     heartbeat_reported: bool,
+    /// Those that were opened last.
+    opened: VecDeque<u64>,
 }
 
 /// A message without session, or on a chain that was given up: it fits to nothing.
@@ -179,6 +182,7 @@ impl Session {
                 given_up: 0,
                 skipped: Vec::new(),
                 heartbeat_reported: false,
+                opened: VecDeque::new(),
             });
         }
         let chain = self
@@ -191,6 +195,10 @@ impl Session {
             chain.next = visible.n + 1;
         } else {
             chain.skipped.retain(|n| *n != visible.n);
+        }
+        chain.opened.push_back(visible.n);
+        if chain.opened.len() > MAX_OPENED {
+            chain.opened.pop_front();
         }
         chain.heartbeat_reported |= heartbeat;
         let surplus = self.chains.len().saturating_sub(MAX_CHAINS);
@@ -225,6 +233,9 @@ fn in_chain(chain: Option<&Chain>, n: u64, budget: &mut u64, at: Option<usize>) 
     match chain {
         Some(chain) if chain.skipped.contains(&n) => Foreseen::Opens { at, heartbeat },
         Some(chain) if n < chain.given_up => Foreseen::Fails(&[DecryptError::GivenUp]),
+        Some(chain) if chain.opened.len() >= MAX_OPENED && !chain.opened.contains(&n) => {
+            Foreseen::Fails(&[DecryptError::LongAgo])
+        }
         _ => Foreseen::Fails(&[DecryptError::Duplicate]),
     }
 }

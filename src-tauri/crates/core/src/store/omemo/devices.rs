@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use sqlx::FromRow;
+use waxwing_omemo::xml::has_signed_label;
 use waxwing_omemo::{DeviceId, IdentityKey, Profile};
 
 use super::{damaged, encryption, identity};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, Reach, Trust, UndecryptableReason,
+    AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, OtherKey, Reach, Trust,
+    UndecryptableReason,
 };
 use crate::store::accounts::Address;
 use crate::store::{Connection, Write, millis, time};
@@ -31,6 +33,10 @@ pub(crate) struct DeviceRow {
     pub(crate) sessions: [bool; 2],
     /// Why its bundle could not be had or used in each generation, and when that was.
     pub(crate) faults: [Option<(BundleFault, Timestamp)>; 2],
+    /// Whether the person wants a new session in each generation.
+    pub(crate) resets: [bool; 2],
+    /// Another identity key that was shown in its name, and when.
+    pub(crate) other: Option<(IdentityKey, Timestamp)>,
 }
 
 /// The place of a generation in the arrays above.
@@ -73,13 +79,30 @@ impl DeviceRow {
         self.faults.get(place(profile)).copied().flatten()
     }
 
+    /// Whether the person wants a new session in this generation, which is not there yet.
+    pub(crate) fn is_reset(&self, profile: Profile) -> bool {
+        self.resets.get(place(profile)).copied().unwrap_or_default()
+    }
+
+    /// What it is called, unless the signature over that is somebody else's or cannot be checked yet. Most programs sign
+    /// nothing.
+    fn label_shown(&self) -> Option<&str> {
+        let label = self.label.as_deref()?;
+        let Some(signature) = &self.label_signature else {
+            return Some(label);
+        };
+        let key = self.identity.as_ref()?;
+        has_signed_label(key, label, signature).then_some(label)
+    }
+
     /// What the person sees of it. `reach` is what sending would do.
     pub(crate) fn show(self, reach: Reach) -> Device {
+        let label = self.label_shown().map(str::to_owned);
         Device {
             reach,
             bundle_fault: Profile::ALL
                 .into_iter()
-                .filter(|profile| self.listed(*profile) && !self.has_session(*profile))
+                .filter(|profile| self.listed(*profile))
                 .find_map(|profile| self.fault(profile))
                 .map(|(fault, _)| fault),
             device: self.device.get(),
@@ -94,11 +117,15 @@ impl DeviceRow {
             .collect(),
             active: self.active(),
             own: reach == Reach::ThisDevice,
-            label: self.label,
+            label,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             last_failure: self.failure,
             last_repaired: self.healed_at,
+            other_key: self.other.map(|(key, at)| OtherKey {
+                fingerprint: key.fingerprint().to_string(),
+                at,
+            }),
         }
     }
 }
@@ -227,7 +254,8 @@ macro_rules! select_device {
         concat!(
             "SELECT d.device, omemo1, omemo2, d.identity, trust, label, label_signature, first_seen, last_seen, failure,
                  failure_at, healed_at, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
-                 f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at
+                 f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at,
+                 r1.device IS NOT NULL AS reset1, r2.device IS NOT NULL AS reset2, other_identity, other_at
              FROM omemo_device d
              LEFT JOIN omemo_trust t ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
              LEFT JOIN omemo_session s1 ON s1.account = d.account AND s1.address = d.address
@@ -238,6 +266,10 @@ macro_rules! select_device {
                  AND f1.device = d.device AND f1.profile = 'omemo1'
              LEFT JOIN omemo_bundle_fault f2 ON f2.account = d.account AND f2.address = d.address
                  AND f2.device = d.device AND f2.profile = 'omemo2'
+             LEFT JOIN omemo_due r1 ON r1.account = d.account AND r1.address = d.address
+                 AND r1.device = d.device AND r1.profile = 'omemo1' AND r1.what = 'reset'
+             LEFT JOIN omemo_due r2 ON r2.account = d.account AND r2.address = d.address
+                 AND r2.device = d.device AND r2.profile = 'omemo2' AND r2.what = 'reset'
              WHERE d.account = ? AND d.address = ? ",
             $rest
         )
@@ -264,6 +296,10 @@ struct StoredDevice {
     fault1_at: Option<i64>,
     fault2: Option<BundleFault>,
     fault2_at: Option<i64>,
+    reset1: bool,
+    reset2: bool,
+    other_identity: Option<Vec<u8>>,
+    other_at: Option<i64>,
 }
 
 impl StoredDevice {
@@ -288,6 +324,13 @@ impl StoredDevice {
                 self.fault1.zip(self.fault1_at.map(time)),
                 self.fault2.zip(self.fault2_at.map(time)),
             ],
+            resets: [self.reset1, self.reset2],
+            other: self
+                .other_identity
+                .as_deref()
+                .map(identity)
+                .transpose()?
+                .zip(self.other_at.map(time)),
         })
     }
 }
@@ -344,6 +387,28 @@ pub(crate) async fn pin_identity(
     .fetch_one(&mut **write)
     .await?;
     Ok(pinned == key.to_bytes())
+}
+
+/// Another identity key than the pinned one was shown in the name of a device. Devices that are not known leave no trace.
+pub(crate) async fn showed_other_key(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    (key, at): (&IdentityKey, Timestamp),
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_device SET other_identity = ?1, other_at = ?2
+         WHERE account = ?3 AND address = ?4 AND device = ?5 AND identity IS NOT ?1 AND coalesce(other_at, 0) <= ?2",
+    )
+    .bind(key.to_bytes().as_slice())
+    .bind(millis(at))
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
 }
 
 /// A device wrote to us at this time, and it could be read. What the archive tells of an earlier time is no news.

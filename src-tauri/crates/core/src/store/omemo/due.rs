@@ -17,6 +17,8 @@ pub(crate) enum What {
     Answer,
     /// An empty message that begins a new session in place of one that broke.
     Heal,
+    /// The same, as the person wishes: what is written meanwhile waits for the new session.
+    Reset,
 }
 
 /// Something that one device is to be sent.
@@ -28,11 +30,12 @@ pub(crate) struct Due {
     pub(crate) what: What,
 }
 
-/// Notes that something is due. A new session answers too.
+/// Notes that something is due. A new session answers too, and the person's wish for one is the strongest.
 pub(crate) async fn put_due(write: &mut Write, account: AccountId, due: &Due) -> Result<()> {
     sqlx::query(
         "INSERT INTO omemo_due (account, address, device, profile, what) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (account, address, device, profile) DO UPDATE SET what = excluded.what WHERE what = 'answer'",
+         ON CONFLICT (account, address, device, profile) DO UPDATE SET what = excluded.what
+             WHERE what = 'answer' OR excluded.what = 'reset'",
     )
     .bind(account)
     .bind(due.address.as_str())
@@ -70,6 +73,27 @@ pub(crate) async fn all_due(db: &mut Connection, account: AccountId) -> Result<V
             })
         })
         .collect()
+}
+
+/// No new session with this device is due any more. False if none was.
+pub(crate) async fn take_new_session(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    (device, profile): (DeviceId, Profile),
+) -> Result<bool> {
+    let mut taken = false;
+    for what in [What::Heal, What::Reset] {
+        let address = address.clone();
+        let due = Due {
+            address,
+            device,
+            profile,
+            what,
+        };
+        taken |= take_due(write, account, &due).await?;
+    }
+    Ok(taken)
 }
 
 /// Something is due no more. False if it was not.

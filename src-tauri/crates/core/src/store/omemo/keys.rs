@@ -34,6 +34,7 @@ impl Own {
             last_repaired: None,
             reach: Reach::ThisDevice,
             bundle_fault: None,
+            other_key: None,
         };
         device.be_this(self.identity.public());
         device
@@ -71,10 +72,38 @@ pub(crate) async fn renewal(db: &mut Connection, account: AccountId) -> Result<O
     Ok(renewal.flatten())
 }
 
-/// Our device is to begin anew with its keys at the next session.
-pub(crate) async fn set_renewal(write: &mut Write, account: AccountId, why: Renewed) -> Result<()> {
-    sqlx::query("UPDATE omemo_own SET renewal = ? WHERE account = ?")
-        .bind(why)
+/// Our session gave up its name, since the server ended it with a conflict.
+pub(crate) async fn set_former_resource(
+    write: &mut Write,
+    account: AccountId,
+    resource: &str,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET former_resource = ?, former_at = ? WHERE account = ?")
+        .bind(resource)
+        .bind(millis(now))
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
+/// The name that our session gave up last, and when.
+pub(crate) async fn former_resource(
+    db: &mut Connection,
+    account: AccountId,
+) -> Result<Option<(String, Timestamp)>> {
+    let row: Option<(Option<String>, Option<i64>)> =
+        sqlx::query_as("SELECT former_resource, former_at FROM omemo_own WHERE account = ?")
+            .bind(account)
+            .fetch_optional(db)
+            .await?;
+    Ok(row.and_then(|(resource, at)| resource.zip(at.map(time))))
+}
+
+/// Whoever bears the name that was given up is known to be another device by now.
+pub(crate) async fn forget_former_resource(write: &mut Write, account: AccountId) -> Result<()> {
+    sqlx::query("UPDATE omemo_own SET former_resource = NULL, former_at = NULL WHERE account = ?")
         .bind(account)
         .execute(&mut **write)
         .await?;

@@ -55,22 +55,6 @@ pub(crate) async fn put_session(
     Ok(())
 }
 
-/// Drops the sessions with one device, in both generations.
-pub(crate) async fn drop_sessions(
-    write: &mut Write,
-    account: AccountId,
-    address: &BareJid,
-    device: DeviceId,
-) -> Result<()> {
-    sqlx::query("DELETE FROM omemo_session WHERE account = ? AND address = ? AND device = ?")
-        .bind(account)
-        .bind(address.as_str())
-        .bind(i64::from(device.get()))
-        .execute(&mut **write)
-        .await?;
-    Ok(())
-}
-
 /// A session with a device that is on a list: whose, which, and in which generation.
 pub(crate) type Lively = (BareJid, DeviceId, Profile);
 

@@ -3,6 +3,7 @@
 use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
+use crate::model::Reach;
 use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
@@ -183,6 +184,89 @@ async fn a_bundle_is_published_as_long_as_its_keys_are_the_same_and_for_a_while(
 }
 
 #[tokio::test]
+async fn another_key_of_a_device_is_remembered_beside_the_pinned_one_and_the_newest_counts() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let (juliet, device) = (jid("juliet@capulet.lit"), DeviceId::random(&mut OsEntropy));
+    let key = || *IdentityKeyPair::generate(&mut OsEntropy).public();
+    let (pinned, first, second) = (key(), key(), key());
+    let account = scene.account;
+    let shown = omemo::showed_other_key(&mut write, account, &juliet, device, (&first, at(1))).await;
+    assert_eq!(shown, Ok(()));
+    let unknown = omemo::device(&mut write, account, &juliet, device).await;
+    assert!(unknown.expect("asked").is_none(), "anybody can invent devices");
+    let known = omemo::pin_identity(&mut write, account, &juliet, device, &pinned, at(1)).await;
+    assert_eq!(known, Ok(true));
+    for (other, when, remembered) in [
+        (pinned, 2, None),
+        (second, 4, Some((second, at(4)))),
+        (first, 3, Some((second, at(4)))),
+        (first, 5, Some((first, at(5)))),
+    ] {
+        let shown = omemo::showed_other_key(&mut write, account, &juliet, device, (&other, at(when))).await;
+        assert_eq!(shown, Ok(()));
+        let row = omemo::device(&mut write, account, &juliet, device).await;
+        let row = row.expect("asked").expect("known");
+        assert_eq!((row.identity, row.other), (Some(pinned), remembered), "at {when}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_that_a_session_gave_up_is_remembered_until_it_is_forgotten() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let own = IdentityKeyPair::generate(&mut OsEntropy);
+    let device = DeviceId::random(&mut OsEntropy);
+    omemo::put_own(&mut write, scene.account, device, &own)
+        .await
+        .expect("stored");
+    assert_eq!(omemo::former_resource(&mut write, scene.account).await, Ok(None));
+    let noted = omemo::set_former_resource(&mut write, scene.account, "orchard", at(9)).await;
+    assert_eq!(noted, Ok(()));
+    let former = omemo::former_resource(&mut write, scene.account).await;
+    assert_eq!(former, Ok(Some(("orchard".to_owned(), at(9)))));
+    let forgotten = omemo::forget_former_resource(&mut write, scene.account).await;
+    assert_eq!(forgotten, Ok(()));
+    assert_eq!(omemo::former_resource(&mut write, scene.account).await, Ok(None));
+}
+
+#[tokio::test]
+async fn a_label_is_shown_unless_its_signature_is_somebody_elses() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let (juliet, device) = (jid("juliet@capulet.lit"), DeviceId::random(&mut OsEntropy));
+    let (hers, other) = (
+        IdentityKeyPair::generate(&mut OsEntropy),
+        IdentityKeyPair::generate(&mut OsEntropy),
+    );
+    let by = |key| xml::Device::labelled(device, "Balcony", key, &mut OsEntropy);
+    let (signed, forged) = (by(&hers), by(&other));
+    let unsigned = xml::Device {
+        label_signature: None,
+        ..signed.clone()
+    };
+    let renamed = xml::Device {
+        label: Some("Romeo's".to_owned()),
+        ..signed.clone()
+    };
+    let shown = async |write: &mut Write, listed: &xml::Device| {
+        let all = std::slice::from_ref(listed);
+        let put = omemo::put_list(write, scene.account, &juliet, Profile::Omemo2, all, at(0)).await;
+        assert_eq!(put, Ok(()));
+        let row = omemo::device(write, scene.account, &juliet, device).await;
+        row.expect("asked").expect("known").show(Reach::Ready).label
+    };
+    assert_eq!(shown(&mut write, &signed).await, None, "its key is not known yet");
+    assert_eq!(shown(&mut write, &unsigned).await.as_deref(), Some("Balcony"));
+    let pinned = omemo::pin_identity(&mut write, scene.account, &juliet, device, hers.public(), at(0)).await;
+    assert_eq!(pinned, Ok(true));
+    assert_eq!(shown(&mut write, &signed).await.as_deref(), Some("Balcony"));
+    for wrong in [&forged, &renamed] {
+        assert_eq!(shown(&mut write, wrong).await, None, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
@@ -202,5 +286,20 @@ async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
     for (what, was_due) in [(What::Answer, false), (What::Heal, true), (What::Heal, false)] {
         let taken = omemo::take_due(&mut write, scene.account, &due(what)).await;
         assert_eq!(taken, Ok(was_due), "{what:?}");
+    }
+    for what in [What::Heal, What::Reset, What::Heal] {
+        omemo::put_due(&mut write, scene.account, &due(what))
+            .await
+            .expect("noted");
+    }
+    let all = omemo::all_due(&mut write, scene.account).await;
+    assert_eq!(all, Ok(vec![due(What::Reset)]), "the person's wish stays");
+    let (address, of_device) = (
+        due(What::Reset).address,
+        (due(What::Reset).device, Profile::Omemo2),
+    );
+    for was_due in [true, false] {
+        let taken = omemo::take_new_session(&mut write, scene.account, &address, of_device).await;
+        assert_eq!(taken, Ok(was_due));
     }
 }

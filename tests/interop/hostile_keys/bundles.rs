@@ -1,0 +1,285 @@
+//! Keys and device lists that are not what they seem.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use waxwing_tests::{LONG, Peer, items, until};
+
+use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, publish};
+
+/// Bob's server serves Mallory's keys for Bob's device, in a generation in which Alice knows it.
+#[tokio::test]
+async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key_is_shown() {
+    let mut scene = Scene::set(LEGACY).await;
+    scene.reader.stop().await;
+    scene.bob_says_alone("hello").await;
+    scene.alice_says("hello Bob").await;
+    let device = scene.bob.devices(BOB).await[0]["device"].clone();
+    let hers = scene.mallory.devices(MALLORY).await[0].clone();
+    let swapped = scene.published(MALLORY, &hers["device"]).await;
+    let list = LEGACY.list(std::slice::from_ref(&device));
+    publish(&mut scene.bob, LEGACY.list_node, "current", &list).await;
+    let (node, item) = LEGACY.bundle(&device);
+    publish(&mut scene.bob, &node, &item, &swapped).await;
+    let pinned = scene.device(&device).await["fingerprint"].clone();
+
+    let reset = json!({ "account": scene.alice.account.clone(), "address": BOB, "device": device });
+    scene.alice.get("reset_session", reset).await;
+    let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
+    let changed = |d: &Value| d["device"] == device && d["bundle_fault"] == "identity_changed";
+    scene
+        .alice
+        .until("the swap is told", "list_devices", told, |list| {
+            items(list).iter().any(changed)
+        })
+        .await;
+    let shown = scene.device(&device).await;
+    assert_eq!(shown["fingerprint"], pinned, "the known key stays");
+    assert_eq!(shown["other_key"]["fingerprint"], hers["fingerprint"], "{shown}");
+    // The session with Bob goes on; Mallory's key gets nothing.
+    assert_eq!(shown["reach"], "ready", "{shown}");
+    scene.alice_says("still to Bob").await;
+}
+
+/// The same where there is no session: in a generation in which nobody has written yet.
+#[tokio::test]
+async fn another_identity_under_a_known_device_begins_no_session_in_the_other_generation() {
+    let mut scene = Scene::set(LEGACY).await;
+    scene.reader.stop().await;
+    scene.bob_says_alone("hello").await;
+    let device = scene.bob.devices(BOB).await[0]["device"].clone();
+    let pinned = scene.device(&device).await["fingerprint"].clone();
+    let mut other = Peer::sign_in_with(&scene.server, MALLORY, "omemo2").await;
+    let hers = other.devices(MALLORY).await[0].clone();
+    scene.generation = OMEMO2;
+    let swapped = scene.published(MALLORY, &hers["device"]).await;
+    let (node, item) = OMEMO2.bundle(&device);
+    publish(&mut scene.bob, &node, &item, &swapped).await;
+    let list = OMEMO2.list(std::slice::from_ref(&device));
+    publish(&mut scene.bob, OMEMO2.list_node, "current", &list).await;
+    publish(&mut scene.bob, LEGACY.list_node, "current", &LEGACY.list(&[])).await;
+
+    let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
+    let only_omemo2 = |d: &Value| d["device"] == device && d["protocols"] == json!(["omemo2"]);
+    scene
+        .alice
+        .until("the lists are known", "list_devices", told, |list| {
+            items(list).iter().any(only_omemo2)
+        })
+        .await;
+    let chat = scene.alice.chat_with(BOB).await;
+    let sent = scene.alice.send(&chat, "not-for-mallory").await;
+    let page = json!({ "chat": chat, "limit": 10 });
+    let has_failed = |m: &Value| m["message"] == sent["message"] && m["delivery"] == "failed";
+    let list = scene
+        .alice
+        .until("the message fails", "list_messages", page, |list| {
+            items(list).iter().any(has_failed)
+        })
+        .await;
+    let failed = items(&list).iter().find(|m| has_failed(m)).expect("it was there");
+    assert_eq!(failed["error"]["code"], "no_devices", "{failed}");
+    assert!(
+        !scene.server.has_stored("not-for-mallory"),
+        "it left in plain text"
+    );
+    let shown = scene.device(&device).await;
+    assert_eq!(
+        (&shown["bundle_fault"], &shown["reach"], &shown["fingerprint"]),
+        (&json!("identity_changed"), &json!("no_keys"), &pinned),
+        "{shown}"
+    );
+    assert_eq!(shown["other_key"]["fingerprint"], hers["fingerprint"], "{shown}");
+}
+
+async fn a_bundle_is_wrongly_signed(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
+    let broken = scene.reader.devices(BOB).await[0]["device"].clone();
+    let spoiled = generation.wrongly_signed(&scene.published(BOB, &broken).await);
+    scene.reader.stop().await;
+    let (node, item) = generation.bundle(&broken);
+    publish(&mut scene.bob, &node, &item, &spoiled).await;
+
+    scene.alice_says("for the device that works").await;
+    let shown = scene.device(&broken).await;
+    assert_eq!(
+        (&shown["bundle_fault"], &shown["reach"]),
+        (&json!("malformed"), &json!("no_keys")),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_bundle_with_a_wrong_signature_is_told_and_the_message_goes_to_the_other_device() {
+    a_bundle_is_wrongly_signed(LEGACY).await;
+}
+
+#[tokio::test]
+async fn a_bundle_of_omemo_2_with_a_wrong_signature_is_told_and_the_message_goes_to_the_other_device() {
+    a_bundle_is_wrongly_signed(OMEMO2).await;
+}
+
+/// The person wants a new session, and the keys for it are not to be had.
+async fn a_session_is_not_replaced(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
+    scene.bob_says("before").await;
+    scene.alice_says("hello Bob").await;
+    let device = scene.bob.devices(BOB).await[0]["device"].clone();
+    let whole = scene.published(BOB, &device).await;
+    let (node, item) = generation.bundle(&device);
+    let spoiled = generation.wrongly_signed(&whole);
+    publish(&mut scene.reader, &node, &item, &spoiled).await;
+    let reset = json!({ "account": scene.alice.account.clone(), "address": BOB, "device": device });
+    scene.alice.get("reset_session", reset.clone()).await;
+    let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
+    scene
+        .alice
+        .until("the person is told why", "list_devices", told.clone(), |list| {
+            let fault = |d: &Value| d["device"] == device && d["bundle_fault"] == "malformed";
+            items(list).iter().any(fault)
+        })
+        .await;
+    assert_eq!(
+        scene.device(&device).await["reach"],
+        "ready",
+        "the old session goes on"
+    );
+    scene.alice_says("in the old session").await;
+    scene.bob_says("back in the old session").await;
+
+    publish(&mut scene.reader, &node, &item, &whole).await;
+    scene.alice.get("reset_session", reset).await;
+    scene
+        .bob
+        .event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    scene
+        .alice
+        .until("nothing is wrong any more", "list_devices", told, |list| {
+            let well = |d: &Value| d["device"] == device && d["bundle_fault"].is_null();
+            items(list)
+                .iter()
+                .any(|d| well(d) && !d["last_repaired"].is_null())
+        })
+        .await;
+    scene.alice_says("in the new session").await;
+    scene.bob_says("back in the new session").await;
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_replaced_goes_on_and_the_person_is_told_in_the_legacy_namespace() {
+    a_session_is_not_replaced(LEGACY).await;
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_replaced_goes_on_and_the_person_is_told_in_omemo_2() {
+    a_session_is_not_replaced(OMEMO2).await;
+}
+
+#[tokio::test]
+async fn a_list_of_ten_thousand_devices_holds_nothing_up() {
+    let mut scene = Scene::set(LEGACY).await;
+    scene.bob_says("before").await;
+    let real = scene.bob.devices(BOB).await[0]["device"].clone();
+    let all: Vec<Value> = [real].into_iter().chain((1..=10_000).map(Value::from)).collect();
+    publish(&mut scene.bob, LEGACY.list_node, "current", &LEGACY.list(&all)).await;
+    let params = json!({ "account": scene.alice.account.clone(), "address": BOB });
+    let known = scene
+        .alice
+        .until("some of them are known", "list_devices", params, |list| {
+            items(list).len() > 100
+        })
+        .await;
+    assert!(
+        items(&known).len() <= 600,
+        "{} devices are kept",
+        items(&known).len()
+    );
+    let of_account = json!({ "account": scene.alice.account.clone() });
+    let console = json!({ "account": scene.alice.account.clone(), "on": true });
+    scene.alice.get("set_console", console).await;
+    scene.alice_says("to whom it may concern").await;
+    let entries = scene.alice.get("list_console", of_account).await;
+    let (asked, at_once) = questions_for_keys(items(&entries));
+    assert!((100..=500).contains(&asked), "{asked} questions");
+    assert!(at_once <= 20, "{at_once} questions at once");
+    scene.bob_says_alone("still there").await;
+    assert!(scene.alice.lives());
+}
+
+#[tokio::test]
+async fn of_a_stranger_few_devices_are_kept() {
+    const CAROL: &str = "carol@waxwing.test";
+    let mut scene = Scene::set(OMEMO2).await;
+    scene.server.add_user(CAROL, waxwing_tests::PASSWORD);
+    let mut carol = Peer::sign_in_with(&scene.server, CAROL, "omemo2").await;
+    let all: Vec<Value> = (1..=400).map(Value::from).collect();
+    publish(&mut carol, OMEMO2.list_node, "current", &OMEMO2.list(&all)).await;
+    // A change of devices is told as a change of the chat.
+    scene.alice.chat_with(CAROL).await;
+    let params = json!({ "account": scene.alice.account.clone(), "address": CAROL });
+    let known = scene
+        .alice
+        .until("some of them are known", "list_devices", params, |list| {
+            !items(list).is_empty()
+        })
+        .await;
+    assert_eq!(items(&known).len(), 20);
+}
+
+/// How many questions for keys went out, and how many of them were on their way at a time at most.
+fn questions_for_keys(entries: &[Value]) -> (usize, usize) {
+    let (mut asked, mut at_once) = (0, 0);
+    let mut open = HashSet::new();
+    for entry in entries {
+        let xml = entry["xml"].as_str().unwrap_or_default();
+        let id = xml.split(&['\'', '"']).collect::<Vec<_>>();
+        let id = id
+            .windows(2)
+            .find(|pair| pair[0].ends_with(" id="))
+            .map(|pair| pair[1].to_owned());
+        let Some(id) = id.filter(|_| xml.starts_with("<iq")) else {
+            continue;
+        };
+        if entry["way"] == "in" {
+            open.remove(&id);
+        } else if xml.contains(".bundles:") && xml.contains("type='get'") | xml.contains("type=\"get\"") {
+            asked += 1;
+            open.insert(id);
+            at_once = at_once.max(open.len());
+        }
+    }
+    (asked, at_once)
+}
+
+#[tokio::test]
+async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server() {
+    let mut scene = Scene::set(LEGACY).await;
+    let mut devices = Vec::new();
+    for _ in 0..4 {
+        devices.push(Peer::sign_in_with(&scene.server, MALLORY, "omemo1").await);
+    }
+    let of_account = json!({ "account": scene.alice.account.clone() });
+    let console = json!({ "account": scene.alice.account.clone(), "on": true });
+    scene.alice.get("set_console", console).await;
+    for (number, device) in devices.iter_mut().enumerate() {
+        let body = format!("in a new session {number}");
+        device.send(ALICE, &body, "omemo1").await;
+        scene.alice.hears(&body).await;
+    }
+    let published = |entries: &Value| {
+        let out = items(entries).iter().filter(|entry| entry["way"] == "out");
+        let all = out.filter_map(|entry| entry["xml"].as_str());
+        all.filter(|xml| xml.contains("<publish ") && xml.contains("eu.siacs.conversations.axolotl.bundles:"))
+            .count()
+    };
+    let entries = scene.alice.get("list_console", of_account).await;
+    assert!(published(&entries) <= 1, "{} publications", published(&entries));
+    // A little later all of them are gone.
+    let own = scene.own.clone();
+    until("none of them is offered any more", LONG, async || {
+        let bundle = scene.published(ALICE, &own).await;
+        (LEGACY.prekeys(&bundle) == 96).then_some(())
+    })
+    .await;
+}

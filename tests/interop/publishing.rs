@@ -1,0 +1,177 @@
+//! Our own keys and device lists on a real server: readable by everybody, kept beside those of our other devices, and there
+//! again when the server lost them.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use waxwing_tests::{LONG, Peer, Person, Prosody, until};
+
+const ALICE: &str = "alice@waxwing.test";
+const BOB: &str = "bob@waxwing.test";
+
+const LISTS: [(&str, &str); 2] = [
+    (
+        "eu.siacs.conversations.axolotl.devicelist",
+        "<list xmlns='eu.siacs.conversations.axolotl'>{}</list>",
+    ),
+    (
+        "urn:xmpp:omemo:2:devices",
+        "<devices xmlns='urn:xmpp:omemo:2'>{}</devices>",
+    ),
+];
+const BUNDLES: &str = "urn:xmpp:omemo:2:bundles";
+
+/// Does something with a node of one's own account.
+async fn owner(who: &mut Peer, action: &str) {
+    let stanza = format!(
+        "<iq type='set' id='owner'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>{action}</pubsub></iq>"
+    );
+    who.send_raw(&stanza).await;
+}
+
+/// Closes a node to everybody.
+async fn close(who: &mut Peer, node: &str) {
+    let action = format!(
+        "<configure node='{node}'><x xmlns='jabber:x:data' type='submit'>\
+         <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#node_config</value></field>\
+         <field var='pubsub#access_model'><value>whitelist</value></field></x></configure>"
+    );
+    owner(who, &action).await;
+}
+
+/// Publishes a list with these devices only.
+async fn publish_list(who: &mut Peer, (node, list): (&str, &str), devices: &[&Value]) {
+    let devices: Vec<String> = devices.iter().map(|id| format!("<device id='{id}'/>")).collect();
+    let list = list.replace("{}", &devices.concat());
+    let stanza = format!(
+        "<iq type='set' id='publish'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'>\
+         <item id='current'>{list}</item></publish></pubsub></iq>"
+    );
+    who.send_raw(&stanza).await;
+}
+
+/// Waits until somebody sees these devices of Alice's in both generations.
+async fn sees(who: &mut Peer, wanted: &[&Value]) {
+    until(
+        "Alice's devices are listed in both generations",
+        LONG,
+        async || {
+            let devices = who.devices(ALICE).await;
+            let mut active = devices
+                .iter()
+                .filter(|d| d["active"] == json!(["omemo1", "omemo2"]))
+                .map(|d| &d["device"])
+                .collect::<Vec<_>>();
+            active.sort_by_key(|id| id.as_u64());
+            let mut wanted = wanted.to_vec();
+            wanted.sort_by_key(|id| id.as_u64());
+            (active == wanted).then_some(())
+        },
+    )
+    .await;
+}
+
+/// Alice's device as she sees it.
+async fn own_device(alice: &mut Person) -> Value {
+    let of_alice = json!({ "account": alice.account.clone(), "address": ALICE });
+    let list = alice.get("list_devices", of_alice).await;
+    let devices = list.as_array().cloned().unwrap_or_default();
+    devices.into_iter().find(|d| d["own"] == true).expect("her own")
+}
+
+/// Bob, who is a stranger, can write to Alice in either generation.
+async fn can_be_written_to(bob: &mut Peer, alice: &mut Person, when: &str) {
+    for encryption in ["omemo1", "omemo2"] {
+        let body = format!("{when}, in {encryption}");
+        bob.send(ALICE, &body, encryption).await;
+        assert_eq!(alice.hears(&body).await["encryption"], encryption);
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_others_may_not_read_are_opened_when_keys_are_published() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let hers = phone.devices(ALICE).await[0]["device"].clone();
+    for node in [LISTS[0].0, LISTS[1].0, BUNDLES] {
+        close(&mut phone, node).await;
+    }
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await;
+    sees(&mut bob, &[&hers, &own["device"]]).await;
+    assert_eq!(
+        own["label"].as_str().map(|label| label.contains("Waxwing")),
+        Some(true),
+        "{own}"
+    );
+    can_be_written_to(&mut bob, &mut alice, "at first").await;
+
+    // Later they are closed again, and the person has them published anew.
+    let legacy = format!("eu.siacs.conversations.axolotl.bundles:{}", own["device"]);
+    for node in [LISTS[0].0, LISTS[1].0, BUNDLES, &legacy] {
+        close(&mut phone, node).await;
+    }
+    let of_account = json!({ "account": alice.account.clone() });
+    alice.get("republish_keys", of_account).await;
+    let carol = "carol@waxwing.test";
+    server.add_user(carol, waxwing_tests::PASSWORD);
+    let mut carol = Peer::sign_in(&server, carol).await;
+    sees(&mut carol, &[&hers, &own["device"]]).await;
+    can_be_written_to(&mut carol, &mut alice, "afterwards").await;
+}
+
+#[tokio::test]
+async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let hers = phone.devices(ALICE).await[0]["device"].clone();
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    sees(&mut bob, &[&hers, &own]).await;
+    let strange = json!(4711);
+    for list in LISTS {
+        publish_list(&mut phone, list, &[&hers, &strange]).await;
+    }
+    until("all three are listed", LONG, async || {
+        let mut ids = Vec::new();
+        for (node, _) in LISTS {
+            let list = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
+            let list = list.as_str().unwrap_or_default().to_owned();
+            let all = [&hers, &strange, &own];
+            ids.push(all.iter().all(|id| list.contains(&format!("id=\"{id}\""))));
+        }
+        (ids == [true, true]).then_some(())
+    })
+    .await;
+}
+
+/// Deletes all that the server keeps of personal eventing.
+fn forget_pep(folder: &Path) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() && entry.file_name().to_string_lossy().starts_with("pep") {
+            fs::remove_dir_all(&path).expect("it can be deleted");
+        } else if path.is_dir() {
+            forget_pep(&path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_that_the_server_has_lost_are_published_again() {
+    let mut server = Prosody::start(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    server.stop().await;
+    let listed = LISTS[0].0;
+    assert!(server.has_stored(listed), "there is nothing to be lost");
+    forget_pep(&server.directory().join("data"));
+    assert!(!server.has_stored(listed), "nothing was lost");
+    server.start_again().await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    sees(&mut bob, &[&own]).await;
+    can_be_written_to(&mut bob, &mut alice, "afterwards").await;
+}
