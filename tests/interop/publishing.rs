@@ -101,10 +101,12 @@ async fn nodes_that_others_may_not_read_are_opened_when_keys_are_published() {
     let mut alice = Person::sign_in(&server, ALICE).await;
     let own = own_device(&mut alice).await;
     sees(&mut bob, &[&hers, &own["device"]]).await;
-    assert_eq!(
-        own["label"].as_str().map(|label| label.contains("Waxwing")),
-        Some(true),
-        "{own}"
+    let list = json!({ "of": ALICE, "node": LISTS[1].0 });
+    let list = bob.ask("published", list).await;
+    let list = list.as_str().unwrap_or_default();
+    assert!(
+        list.contains("label=\"Waxwing (") && list.contains("labelsig="),
+        "{list}"
     );
     can_be_written_to(&mut bob, &mut alice, "at first").await;
 
