@@ -337,7 +337,9 @@ describe("reading", () => {
       expect(broken.textContent).toContain(words);
       expect(broken.textContent).toContain("4711");
       // A way to what helps stands only where there is something.
-      const helps = ["no_session", "key_gone", "key_reused", "too_far_ahead", "identity_changed"].includes(broken.dataset.reason ?? "");
+      const helps = ["no_session", "key_gone", "key_reused", "too_far_ahead", "identity_changed"].includes(
+        broken.dataset.reason ?? "",
+      );
       expect(broken.querySelector("[data-testid=undecryptable-check]") !== null, words).toBe(helps);
     }
     await click("undecryptable-check");
