@@ -136,7 +136,7 @@ fn copied_early() -> Row {
         ALL,
         0,
         1,
-        says(|question, kept| question.honestly(kept)),
+        says(Question::honestly),
     )
     .also(|honest| honest.on(1..=1, Point::Roster, Act::add(COPY)))
 }
