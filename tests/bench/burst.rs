@@ -25,10 +25,11 @@ const TARGET: f64 = 0.05;
 
 /// Does what a person does, about fifteen times a second, until it is told to stop: types a letter, opens the other chat.
 /// An answer takes from when the person would have done it, also if the page was too busy to notice, to the end of the
-/// frame that shows it.
+/// frame that shows it. Meanwhile the page is asked twenty times a second whether it is there, as other programs' windows
+/// were (`_NET_WM_PING`).
 const PERSON: &str = "
     const [asked, ...chats] = arguments;
-    const answers = { asked, typed: [], opened: [] };
+    const answers = { asked, there: [], typed: [], opened: [] };
     window.answers = answers;
     const find = name => document.querySelector(`[data-testid=${name}]`);
     const painted = () => new Promise(done => requestAnimationFrame(() => {
@@ -36,12 +37,13 @@ const PERSON: &str = "
         port.port1.onmessage = done;
         port.port2.postMessage(null);
     }));
-    const at = pause => new Promise(done => {
+    const later = pause => new Promise(done => {
         const due = performance.now() + pause;
         setTimeout(() => done(due), pause);
     });
+    const soon = () => later(20 + 80 * Math.random());
     const type = async () => {
-        const due = await at(20 + 80 * Math.random());
+        const due = await soon();
         const input = find('composer-input');
         input.value = input.value.length > 40 ? 'a' : input.value + 'a';
         input.dispatchEvent(new InputEvent('input', { bubbles: true }));
@@ -54,7 +56,7 @@ const PERSON: &str = "
         input.dispatchEvent(new InputEvent('input', { bubbles: true }));
     };
     const open = async ({ title, row, says }) => {
-        const due = await at(20 + 80 * Math.random());
+        const due = await soon();
         // A draft would stand in the list in place of the last message.
         clear();
         [...document.querySelectorAll('[data-testid=chat-row]')].find(chat => chat.textContent.includes(row)).click();
@@ -62,6 +64,12 @@ const PERSON: &str = "
         while (!find('chat-title')?.textContent.includes(title) || !find('message')?.textContent.includes(says));
         answers.opened.push((performance.now() - due) / 1000);
     };
+    (async () => {
+        while (answers.asked) {
+            const due = await later(50);
+            answers.there.push((performance.now() - due) / 1000);
+        }
+    })();
     (async () => {
         for (let turn = 0; answers.asked; turn += 1) {
             await type();
@@ -118,6 +126,7 @@ pub async fn burst(messages: usize) {
             friend.expect_all("urn:xmpp:receipts", messages).await;
         };
         let more = answers(&window, &chats, pours).await;
+        busy.there.extend(more.there);
         busy.typed.extend(more.typed);
         busy.opened.extend(more.opened);
         let last = bodies("burst", round, messages).pop().unwrap_or_default();
@@ -146,9 +155,12 @@ pub async fn burst(messages: usize) {
              somebody types and goes from chat to chat; from the key or the click to the end of the frame that answers it"
         ),
         &[
+            Spread::new("quiet: the page is there", quiet.there, None),
             Spread::new("quiet: a letter typed", quiet.typed, None),
             Spread::new("quiet: a chat opened", quiet.opened, None),
             Spread::new("burst beside a bare page: a letter typed", floor.typed, None),
+            Spread::new("burst beside a bare page: it is there", floor.there, None),
+            Spread::new("burst: the page is there", busy.there, Some(TARGET)),
             Spread::new("burst: a letter typed", busy.typed, Some(TARGET)),
             Spread::new("burst: a chat opened", busy.opened, Some(TARGET)),
         ],
@@ -176,6 +188,7 @@ fn shows(text: &str) -> String {
 /// Seconds.
 #[derive(Default)]
 struct Answers {
+    there: Vec<f64>,
     typed: Vec<f64>,
     opened: Vec<f64>,
 }
@@ -192,6 +205,7 @@ async fn answers(window: &Window, chats: &[Value], meanwhile: impl Future<Output
     assert_eq!(all["error"], Value::Null, "the person could go on");
     let seconds = |name: &str| items(&all[name]).iter().filter_map(Value::as_f64).collect();
     Answers {
+        there: seconds("there"),
         typed: seconds("typed"),
         opened: seconds("opened"),
     }

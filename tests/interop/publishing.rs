@@ -173,6 +173,11 @@ async fn keys_that_the_server_has_lost_are_published_again() {
     forget_pep(&server.directory().join("data"));
     assert!(!server.has_stored(listed), "nothing was lost");
     server.start_again().await;
+    until("the server has her lists again", LONG, async || {
+        let all = LISTS.iter().all(|(node, ..)| server.has_stored(node));
+        all.then_some(())
+    })
+    .await;
     let mut bob = Peer::sign_in(&server, BOB).await;
     sees(&mut bob, &[&own]).await;
     can_be_written_to(&mut bob, &mut alice, "afterwards").await;

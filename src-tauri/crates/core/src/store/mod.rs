@@ -41,6 +41,8 @@ impl Store {
     /// Opens the database, makes it if there is none and brings it up to date.
     /// Errors: `wrong_passphrase` if the key does not open it, `database_damaged`, `database_newer`, `disk_full`.
     pub(crate) async fn open(file: &Path, key: &DatabaseKey) -> Result<Self> {
+        #[cfg(test)]
+        tests::wait_for_database_threads_at_end();
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -141,7 +143,6 @@ pub(crate) mod tests;
 
 #[cfg(test)]
 async fn test_store() -> (tempfile::TempDir, Store) {
-    tests::wait_for_database_threads_at_end();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(
         &folder.path().join("waxwing.db"),
