@@ -56,9 +56,9 @@ const PERSON: &str = "
         input.dispatchEvent(new InputEvent('input', { bubbles: true }));
     };
     const open = async ({ title, row, says }) => {
-        const due = await soon();
         // A draft would stand in the list in place of the last message.
         clear();
+        const due = await soon();
         [...document.querySelectorAll('[data-testid=chat-row]')].find(chat => chat.textContent.includes(row)).click();
         do await painted();
         while (!find('chat-title')?.textContent.includes(title) || !find('message')?.textContent.includes(says));
