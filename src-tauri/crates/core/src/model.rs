@@ -523,12 +523,11 @@ words!(
         NoSession = "no_session",
         /// The sender used a one-time key that this device no longer has.
         KeyGone = "key_gone",
-        /// Another message was locked with the same key before: the sender's program went back to an older state, or an old
-        /// message was sent once more.
+        /// Another message was locked with the same key before: the sender's program went back to an older state.
         KeyReused = "key_reused",
         /// Too many messages of the sending device are missing before it.
         TooFarAhead = "too_far_ahead",
-        /// It came so long after others that its key had been given up.
+        /// It came so long after others that its key had been given up; or it is an old message once more.
         TooLate = "too_late",
         /// We wrote it on this very device, but the copy of the profile that is in use does not have it.
         WrittenHere = "written_here",

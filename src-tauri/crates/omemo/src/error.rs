@@ -17,7 +17,7 @@ pub enum DecryptError {
     #[error("another message was received with the same key")]
     KeyReused,
     /// A message with this one's number was opened so long ago that it is not known any more whether it was this one or
-    /// another: see [`crate::MAX_OPENED`].
+    /// another: see [`crate::MAX_OPENED`]. Never heal: it may be an old message that was sent once more.
     #[error("a message with the same number was received long ago")]
     LongAgo,
     /// So many messages were missing that the key of this one was given up; or it is one of those around it that were
@@ -87,7 +87,6 @@ impl DecryptError {
             self,
             Self::NoSession
                 | Self::KeyReused
-                | Self::LongAgo
                 | Self::UnknownPreKey
                 | Self::UnknownSignedPreKey
                 | Self::BadMac

@@ -378,9 +378,9 @@ fn reason(error: DecryptError) -> Option<UndecryptableReason> {
         DecryptError::Duplicate => return None,
         DecryptError::NotForThisDevice => UndecryptableReason::NotForThisDevice,
         DecryptError::NoSession | DecryptError::BadMac => UndecryptableReason::NoSession,
-        DecryptError::KeyReused | DecryptError::LongAgo => UndecryptableReason::KeyReused,
+        DecryptError::KeyReused => UndecryptableReason::KeyReused,
         DecryptError::TooManySkipped => UndecryptableReason::TooFarAhead,
-        DecryptError::GivenUp => UndecryptableReason::TooLate,
+        DecryptError::GivenUp | DecryptError::LongAgo => UndecryptableReason::TooLate,
         DecryptError::UnknownPreKey | DecryptError::UnknownSignedPreKey => UndecryptableReason::KeyGone,
         DecryptError::IdentityChanged => UndecryptableReason::IdentityChanged,
         DecryptError::NoOneTimePreKey | DecryptError::Altered | DecryptError::Malformed(_) => {
