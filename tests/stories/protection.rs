@@ -208,8 +208,8 @@ async fn a_bundle_of_the_wrong_generation_is_asked_for_once_and_holds_nothing_up
     let bundle = bob.ask("published", json!({ "of": BOB, "node": node })).await;
     let bundle = bundle.as_str().expect("Bob's own bundle").to_owned();
     let list = "<devices xmlns='urn:xmpp:omemo:2'><device id='4711'/></devices>";
-    publish(&mut bob, "urn:xmpp:omemo:2:bundles", "4711", &bundle).await;
-    publish(&mut bob, OMEMO2_LIST, "current", list).await;
+    bob.publish("urn:xmpp:omemo:2:bundles", "4711", &bundle).await;
+    bob.publish(OMEMO2_LIST, "current", list).await;
     // A change of devices is told as a change of the chat.
     let chat = alice.chat_with(BOB).await;
     let account = alice.account.clone();
@@ -253,8 +253,8 @@ async fn a_bundle_of_the_wrong_generation_fails_a_message_that_no_other_device_c
     );
     bob.send_raw(&delete).await;
     let list = "<devices xmlns='urn:xmpp:omemo:2'><device id='4711'/></devices>";
-    publish(&mut bob, "urn:xmpp:omemo:2:bundles", "4711", &bundle).await;
-    publish(&mut bob, OMEMO2_LIST, "current", list).await;
+    bob.publish("urn:xmpp:omemo:2:bundles", "4711", &bundle).await;
+    bob.publish(OMEMO2_LIST, "current", list).await;
     alice.restart().await;
     let chat = alice.chat_with(BOB).await;
     let sent = alice.send(&chat, SECRET).await;
@@ -311,18 +311,6 @@ async fn whatever_fails_nothing_of_an_encrypted_chat_leaves_in_plain_text_until_
         .await;
     alice.send(&chat, "now everybody may read").await;
     assert_eq!(bob.message("now everybody may read").await["encryption"], "none");
-}
-
-/// Publishes one item that everybody may read.
-async fn publish(who: &mut Peer, node: &str, item: &str, payload: &str) {
-    let options = "<publish-options><x xmlns='jabber:x:data' type='submit'>\
-        <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-        <field var='pubsub#access_model'><value>open</value></field></x></publish-options>";
-    let stanza = format!(
-        "<iq type='set' id='publish'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'>\
-         <item id='{item}'>{payload}</item></publish>{options}</pubsub></iq>"
-    );
-    who.send_raw(&stanza).await;
 }
 
 #[tokio::test]

@@ -203,6 +203,18 @@ impl Peer {
         self.lines.as_ref().map(Lines::events).unwrap_or_default()
     }
 
+    /// Publishes one item that everybody may read.
+    pub async fn publish(&mut self, node: &str, item: &str, payload: &str) {
+        let options = "<publish-options><x xmlns='jabber:x:data' type='submit'>\
+            <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+            <field var='pubsub#access_model'><value>open</value></field></x></publish-options>";
+        let stanza = format!(
+            "<iq type='set' id='publish'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'>\
+             <item id='{item}'>{payload}</item></publish>{options}</pubsub></iq>"
+        );
+        self.send_raw(&stanza).await;
+    }
+
     /// The devices of somebody as this person sees them.
     pub async fn devices(&mut self, address: &str) -> Vec<Value> {
         self.ask("devices", json!({ "address": address }))

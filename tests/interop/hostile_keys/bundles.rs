@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use waxwing_tests::{LONG, Peer, items, until};
 
-use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, publish};
+use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene};
 
 /// Bob's server serves Mallory's keys for Bob's device, in a generation in which Alice knows it.
 #[tokio::test]
@@ -18,9 +18,9 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     let hers = scene.mallory.devices(MALLORY).await[0].clone();
     let swapped = scene.published(MALLORY, &hers["device"]).await;
     let list = LEGACY.list(std::slice::from_ref(&device));
-    publish(&mut scene.bob, LEGACY.list_node, "current", &list).await;
+    scene.bob.publish(LEGACY.list_node, "current", &list).await;
     let (node, item) = LEGACY.bundle(&device);
-    publish(&mut scene.bob, &node, &item, &swapped).await;
+    scene.bob.publish(&node, &item, &swapped).await;
     let pinned = scene.device(&device).await["fingerprint"].clone();
 
     let reset = json!({ "account": scene.alice.account.clone(), "address": BOB, "device": device });
@@ -54,10 +54,13 @@ async fn another_identity_under_a_known_device_begins_no_session_in_the_other_ge
     scene.generation = OMEMO2;
     let swapped = scene.published(MALLORY, &hers["device"]).await;
     let (node, item) = OMEMO2.bundle(&device);
-    publish(&mut scene.bob, &node, &item, &swapped).await;
+    scene.bob.publish(&node, &item, &swapped).await;
     let list = OMEMO2.list(std::slice::from_ref(&device));
-    publish(&mut scene.bob, OMEMO2.list_node, "current", &list).await;
-    publish(&mut scene.bob, LEGACY.list_node, "current", &LEGACY.list(&[])).await;
+    scene.bob.publish(OMEMO2.list_node, "current", &list).await;
+    scene
+        .bob
+        .publish(LEGACY.list_node, "current", &LEGACY.list(&[]))
+        .await;
 
     let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
     let only_omemo2 = |d: &Value| d["device"] == device && d["protocols"] == json!(["omemo2"]);
@@ -98,7 +101,7 @@ async fn a_bundle_is_wrongly_signed(generation: Generation) {
     let spoiled = generation.wrongly_signed(&scene.published(BOB, &broken).await);
     scene.reader.stop().await;
     let (node, item) = generation.bundle(&broken);
-    publish(&mut scene.bob, &node, &item, &spoiled).await;
+    scene.bob.publish(&node, &item, &spoiled).await;
 
     scene.alice_says("for the device that works").await;
     let shown = scene.device(&broken).await;
@@ -128,7 +131,7 @@ async fn a_session_is_not_replaced(generation: Generation) {
     let whole = scene.published(BOB, &device).await;
     let (node, item) = generation.bundle(&device);
     let spoiled = generation.wrongly_signed(&whole);
-    publish(&mut scene.reader, &node, &item, &spoiled).await;
+    scene.reader.publish(&node, &item, &spoiled).await;
     let reset = json!({ "account": scene.alice.account.clone(), "address": BOB, "device": device });
     scene.alice.get("reset_session", reset.clone()).await;
     let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
@@ -147,7 +150,7 @@ async fn a_session_is_not_replaced(generation: Generation) {
     scene.alice_says("in the old session").await;
     scene.bob_says("back in the old session").await;
 
-    publish(&mut scene.reader, &node, &item, &whole).await;
+    scene.reader.publish(&node, &item, &whole).await;
     scene.alice.get("reset_session", reset).await;
     scene
         .bob
@@ -182,7 +185,10 @@ async fn a_list_of_ten_thousand_devices_holds_nothing_up() {
     scene.bob_says("before").await;
     let real = scene.bob.devices(BOB).await[0]["device"].clone();
     let all: Vec<Value> = [real].into_iter().chain((1..=10_000).map(Value::from)).collect();
-    publish(&mut scene.bob, LEGACY.list_node, "current", &LEGACY.list(&all)).await;
+    scene
+        .bob
+        .publish(LEGACY.list_node, "current", &LEGACY.list(&all))
+        .await;
     let params = json!({ "account": scene.alice.account.clone(), "address": BOB });
     let known = scene
         .alice
@@ -214,7 +220,9 @@ async fn of_a_stranger_few_devices_are_kept() {
     scene.server.add_user(CAROL, waxwing_tests::PASSWORD);
     let mut carol = Peer::sign_in_with(&scene.server, CAROL, "omemo2").await;
     let all: Vec<Value> = (1..=400).map(Value::from).collect();
-    publish(&mut carol, OMEMO2.list_node, "current", &OMEMO2.list(&all)).await;
+    carol
+        .publish(OMEMO2.list_node, "current", &OMEMO2.list(&all))
+        .await;
     // A change of devices is told as a change of the chat.
     scene.alice.chat_with(CAROL).await;
     let params = json!({ "account": scene.alice.account.clone(), "address": CAROL });

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use waxwing_tests::{LONG, Peer, until};
 
-use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, overheard, publish, stanza};
+use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, overheard, stanza};
 
 #[tokio::test]
 async fn a_key_exchange_that_is_played_again_shows_nothing_and_harms_nothing() {
@@ -126,14 +126,14 @@ async fn a_prekey_is_used_again(generation: Generation) {
     let own = scene.own.clone();
     let (node, item) = generation.bundle(&own);
     let offered = generation.with_one_prekey(&scene.published(ALICE, &own).await);
-    publish(&mut phone, &node, &item, &offered).await;
+    phone.publish(&node, &item, &offered).await;
     scene.bob_says_alone("with the prekey").await;
     until("Alice's own bundle is there again", LONG, async || {
         let bundle = scene.published(ALICE, &own).await;
         (generation.prekeys(&bundle) == 99).then_some(())
     })
     .await;
-    publish(&mut phone, &node, &item, &offered).await;
+    phone.publish(&node, &item, &offered).await;
     scene
         .reader
         .send(ALICE, "with the same one", generation.word)

@@ -217,18 +217,6 @@ pub(crate) fn stanza(id: &str, element: &str) -> String {
     )
 }
 
-/// Publishes one item that everybody may read.
-pub(crate) async fn publish(who: &mut Peer, node: &str, item: &str, payload: &str) {
-    let options = "<publish-options><x xmlns='jabber:x:data' type='submit'>\
-        <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
-        <field var='pubsub#access_model'><value>open</value></field></x></publish-options>";
-    let stanza = format!(
-        "<iq type='set' id='publish'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{node}'>\
-         <item id='{item}'>{payload}</item></publish>{options}</pubsub></iq>"
-    );
-    who.send_raw(&stanza).await;
-}
-
 /// The key element for a device with its bytes changed.
 pub(crate) fn with_key(element: &str, device: &Value, change: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
     let rid = element.find(&format!("rid=\"{device}\"")).expect("a key for it");
