@@ -1,5 +1,7 @@
 //! All that the window may ask of Rust. Requests and events are declared in core; nothing is declared twice here.
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,7 +9,7 @@ use tauri::State;
 use tauri::ipc::Channel;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::event::Event;
-use waxwing_core::model::FileId;
+use waxwing_core::model::{ChatId, FileId, MessageId};
 use waxwing_core::profile::Opening;
 use waxwing_core::secret::Secret;
 
@@ -51,7 +53,7 @@ pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>
             {
                 batch.push(event);
             }
-            if channel.send(batch).is_err() {
+            if channel.send(without_overtaken(batch, subject)).is_err() {
                 return;
             }
             tokio::time::sleep(pause).await;
@@ -63,6 +65,33 @@ pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>
         }
     });
     Ok(())
+}
+
+/// What an event says all about, where a later one of the same makes it useless.
+#[derive(PartialEq, Eq, Hash)]
+enum Subject {
+    Chat(ChatId),
+    Message(MessageId),
+}
+
+fn subject(event: &Event) -> Option<Subject> {
+    match event {
+        Event::ChatChanged { chat } => Some(Subject::Chat(chat.chat)),
+        Event::MessageChanged { message } => Some(Subject::Message(message.message)),
+        _ => None,
+    }
+}
+
+/// Leaves out what is said anew later in the batch: in a burst, the same chat with every message.
+fn without_overtaken<T, S: Eq + Hash>(batch: Vec<T>, subject: impl Fn(&T) -> Option<S>) -> Vec<T> {
+    let mut said = HashSet::new();
+    let mut latest: Vec<T> = batch
+        .into_iter()
+        .rev()
+        .filter(|event| subject(event).is_none_or(|subject| said.insert(subject)))
+        .collect();
+    latest.reverse();
+    latest
 }
 
 /// Opens a link outside. Only web pages, mail and chat addresses; never files or programs.
@@ -85,4 +114,25 @@ pub(crate) async fn open_file(door: State<'_, Door>, file: FileId) -> Result<()>
     let path = unsealed.get("path").and_then(Value::as_str).unwrap_or_default();
     tauri_plugin_opener::open_path(path, None::<&str>)
         .map_err(|error| Error::new(Code::Internal, format!("the file could not be opened: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_said_several_times_in_a_batch_only_the_last_goes_to_the_window() {
+        let batch = vec![
+            (Some("heron"), 1),
+            (None, 2),
+            (Some("egret"), 3),
+            (Some("heron"), 4),
+            (None, 5),
+        ];
+        let latest = without_overtaken(batch, |(subject, _)| *subject);
+        assert_eq!(
+            latest,
+            [(None, 2), (Some("egret"), 3), (Some("heron"), 4), (None, 5)]
+        );
+    }
 }

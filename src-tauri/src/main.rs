@@ -4,6 +4,8 @@
 
 mod bridge;
 mod desktop;
+#[cfg(target_os = "linux")]
+mod drawing;
 mod notices;
 mod opening;
 mod pictures;

@@ -14,7 +14,7 @@ import { counted, t } from "../lib/text";
 import { namesKeys } from "../encryption/words";
 import type { App, Ask, ConnectionTab } from "./app.svelte";
 import { asFault, faultText } from "./faults";
-import { personKey, putMessage } from "./mirror.svelte";
+import { personKey, putMessages } from "./mirror.svelte";
 import { readNewest, trim } from "./read";
 
 const ROWS_LEFT_BEHIND = 100;
@@ -92,7 +92,7 @@ export function sendText(app: App, chat: ChatId, body: string): Promise<boolean>
   const before = app.sending.get(chat) ?? Promise.resolve();
   const sent = before.then(async () => {
     const message = await ask(app, "send_text", { chat, body });
-    if (message) putMessage(app.mirror, message);
+    if (message) putMessages(app.mirror, [message]);
     return message !== undefined;
   });
   app.sending.set(chat, sent);
@@ -102,7 +102,7 @@ export function sendText(app: App, chat: ChatId, body: string): Promise<boolean>
 /** Sends a failed message again. */
 export async function retry(app: App, message: Message): Promise<void> {
   const again = await ask(app, "retry_message", { message: message.message });
-  if (again) putMessage(app.mirror, again);
+  if (again) putMessages(app.mirror, [again]);
 }
 
 /** Own presence: for one account, or for all. */

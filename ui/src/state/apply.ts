@@ -1,4 +1,4 @@
-import type { AccountId, ChatId, Event } from "../core/generated/api";
+import type { AccountId, ChatId, Event, Message } from "../core/generated/api";
 import {
   type Mirror,
   personKey,
@@ -6,7 +6,7 @@ import {
   putChat,
   putContact,
   putEntries,
-  putMessage,
+  putMessages,
 } from "./mirror.svelte";
 
 /** What the window has to do itself after a batch of events. */
@@ -16,11 +16,15 @@ export type Outcome = { resync: boolean; wanted: ChatId | null };
 export function applyAll(mirror: Mirror, events: readonly Event[]): Outcome {
   let resync = false;
   let wanted: ChatId | null = null;
+  const messages: Message[] = [];
   for (const event of events) {
-    apply(mirror, event);
+    // Put in at once: each time the list is made anew.
+    if (event.type === "message_changed") messages.push(event.message);
+    else apply(mirror, event);
     if (event.type === "resync") resync = true;
     if (event.type === "chat_wanted") wanted = event.chat;
   }
+  putMessages(mirror, messages);
   return { resync, wanted };
 }
 
@@ -60,7 +64,7 @@ export function apply(mirror: Mirror, event: Event): void {
       putChat(mirror, event.chat);
       return;
     case "message_changed":
-      putMessage(mirror, event.message);
+      putMessages(mirror, [event.message]);
       return;
     case "caught_up":
       // What was caught up with came as messages and chats; the window shows nothing of its own for it.

@@ -93,10 +93,15 @@ export function putChat(mirror: Mirror, chat: Chat): void {
   if (isNewer(mirror.chats.get(chat.chat), chat)) mirror.chats.set(chat.chat, chat);
 }
 
-/** Puts a new or altered message where it belongs, if its chat is in the page. */
-export function putMessage(mirror: Mirror, message: Message): void {
-  const rows = mirror.rows.get(message.chat);
-  if (rows?.loaded) rows.messages = withMessage(rows.messages, message, rows.complete);
+/** Puts new or altered messages where they belong, if their chats are in the page. */
+export function putMessages(mirror: Mirror, messages: readonly Message[]): void {
+  for (const chat of new Set(messages.map((message) => message.chat))) {
+    const rows = mirror.rows.get(chat);
+    if (!rows?.loaded) continue;
+    let all = rows.messages;
+    for (const message of messages) if (message.chat === chat) all = withMessage(all, message, rows.complete);
+    rows.messages = all;
+  }
 }
 
 /** Takes in a page of messages, oldest first, as it was answered. */
