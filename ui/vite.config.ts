@@ -41,6 +41,9 @@ export default defineConfig({
         test: {
           name: "window",
           include: ["tests/*.test.ts"],
+          // What is waited for comes at once as a rule; a busy machine may take its time.
+          testTimeout: 60_000,
+          expect: { poll: { timeout: 20_000 } },
           browser: {
             enabled: true,
             headless: true,

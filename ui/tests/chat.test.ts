@@ -5,7 +5,7 @@ import { FakeCore, fault } from "../src/core/fake";
 import type { Delivery, Lock, Trust, UndecryptableReason } from "../src/core/generated/api";
 import { device } from "../src/core/rows";
 import en from "../locales/en.json";
-import { all, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
+import { all, bodies, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
 
 let core: FakeCore;
 let account: number;
@@ -18,7 +18,6 @@ beforeEach(() => {
   chat = core.addChat(account, "ben@b.example");
 });
 
-const bodies = () => all("message").map((message) => message.querySelector(".text")?.textContent);
 const asked = (method: string) => core.asked.filter((one) => one.method === method);
 
 describe("writing", () => {
@@ -570,105 +569,5 @@ describe("somebody who is not in the contact list", () => {
     core.addContact(account, ADDRESS, { name: "Ben's second address", presence: "available" });
     await expect.poll(() => one("chat-title")?.textContent).toBe("Ben's second address");
     await gone("chat-stranger");
-  });
-});
-
-describe("what the server still holds", () => {
-  test("is marked, and comes in sight when it is fetched", async () => {
-    const early = new Date(Date.now() - 3_600_000).toISOString();
-    core.addMessage(chat, "early", { sent_at: early });
-    core.addMessage(chat, "late");
-    const [first, second] = core.messages.get(chat)?.map((message) => message.position) ?? [];
-    if (first === undefined || second === undefined) throw new Error("two messages");
-    core.changeAccount(account, {
-      gaps: [
-        { after: 0, before: first },
-        { after: first, before: second },
-      ],
-    });
-    await openWindow(core);
-    await openChat("ben@b.example");
-    await expect
-      .poll(() => all("gap").map((mark) => mark.textContent))
-      .toEqual([en["chat.gap_older"], en["chat.gap"]]);
-    core.addPast(chat, "long ago", new Date(Date.now() - 7_200_000).toISOString());
-    core.changeAccount(account, { gaps: [{ after: first, before: second }] });
-    await expect.poll(() => bodies()).toEqual(["long ago", "early", "late"]);
-    core.changeAccount(account, { gaps: [] });
-    await gone("gap");
-  });
-
-  const missed = () => ({ after: core.messages.get(chat)?.at(-1)?.position ?? 0, before: 9e15 });
-
-  test("is marked behind the last message when that takes longer than usual", async () => {
-    const hour = Date.now() - 3_600_000;
-    for (let at = 0; at < 60; at += 1) {
-      core.addMessage(chat, `text ${at}`, { sent_at: new Date(hour + at * 1_000).toISOString() });
-    }
-    await openWindow(core);
-    await openChat("ben@b.example");
-    const list = await see("messages");
-    await expect.poll(() => bodies().at(-1)).toBe("text 59");
-    core.changeAccount(account, { gaps: [missed()] });
-    await new Promise((done) => setTimeout(done, 1_000));
-    expect(one("gap")).toBeNull();
-    await expect.poll(() => one("gap")?.textContent, { timeout: 3_000 }).toBe(en["chat.gap_newer"]);
-    expect(
-      all("message")
-        .at(-1)
-        ?.compareDocumentPosition(one("gap") as HTMLElement),
-    ).toBe(Node.DOCUMENT_POSITION_FOLLOWING);
-    await expect.poll(() => list.scrollHeight - list.scrollTop - list.clientHeight).toBeLessThan(3);
-    // A break of the connection changes nothing, and another chat shows it at once.
-    core.changeAccount(account, { state: "connecting" });
-    const cleo = core.addChat(account, "cleo@c.example");
-    core.addMessage(cleo, "hello", { sent_at: new Date(hour).toISOString() });
-    await openChat("cleo@c.example");
-    expect((await see("gap")).textContent).toBe(en["chat.gap_newer"]);
-    core.changeAccount(account, { state: "online", gaps: [] });
-    await gone("gap");
-  });
-
-  test("is not marked behind the last message in an ordinary catch-up, or before one is online", async () => {
-    core.addMessage(chat, "hello");
-    core.changeAccount(account, { state: "connecting", gaps: [missed()] });
-    let marks = 0;
-    const watch = new MutationObserver(() => (marks += all("gap").length));
-    watch.observe(document.body, { childList: true, subtree: true });
-    await openWindow(core);
-    await openChat("ben@b.example");
-    await see("message");
-    await new Promise((done) => setTimeout(done, 2_500));
-    core.changeAccount(account, { state: "online" });
-    await new Promise((done) => setTimeout(done, 1_200));
-    core.receive(chat, "caught up");
-    core.changeAccount(account, { gaps: [] });
-    await expect.poll(() => bodies().at(-1)).toBe("caught up");
-    await new Promise((done) => setTimeout(done, 1_200));
-    watch.disconnect();
-    expect(marks).toBe(0);
-  });
-
-  test("is marked in front of messages from before this device", async () => {
-    core.addMessage(chat, "early", { sent_at: new Date(Date.now() - 3_600_000).toISOString() });
-    core.addMessage(chat, null, {
-      undecryptable: { device: 0, reason: "before_this_device", method: null, count: 3, repaired: false },
-    });
-    const [first = 0, second = 0] = core.messages.get(chat)?.map((message) => message.position) ?? [];
-    core.changeAccount(account, { gaps: [{ after: first, before: second }] });
-    await openWindow(core);
-    await openChat("ben@b.example");
-    const gap = await see("gap");
-    expect(gap.textContent).toBe(en["chat.gap"]);
-    expect(gap.compareDocumentPosition(await see("before-this-device"))).toBe(
-      Node.DOCUMENT_POSITION_FOLLOWING,
-    );
-  });
-
-  test("is said instead of a beginning", async () => {
-    core.changeAccount(account, { gaps: [{ after: 0, before: 9e15 }] });
-    await openWindow(core);
-    await openChat("ben@b.example");
-    await expect.poll(() => one("chat-empty")?.textContent.trim()).toBe(en["chat.gap_older"]);
   });
 });

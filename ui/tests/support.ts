@@ -51,7 +51,7 @@ export async function fill(id: string, text: string): Promise<void> {
 /** Waits until an element is there. */
 export async function see(id: string): Promise<HTMLElement> {
   // A page that is opened first is made first.
-  await expect.poll(() => one(id), { message: `${id} is on screen`, timeout: 3_000 }).not.toBeNull();
+  await expect.poll(() => one(id), { message: `${id} is on screen` }).not.toBeNull();
   const element = one(id);
   if (!element) throw new Error(`${id} has gone again`);
   return element;
@@ -80,6 +80,11 @@ export async function row(id: string, address: string): Promise<HTMLElement> {
   const found = find();
   if (!found) throw new Error(`${id} of ${address} has gone again`);
   return found;
+}
+
+/** What the messages on screen say, oldest first. */
+export function bodies(): (string | null | undefined)[] {
+  return all("message").map((message) => message.querySelector(".text")?.textContent);
 }
 
 /** Waits until a list has stopped moving. */
@@ -115,4 +120,9 @@ export function sticksOut(): string[] {
       return box.right > width + 1 || box.left < -1;
     })
     .map((element) => `${element.tagName} ${element.className}`);
+}
+
+/** Until what was told has been taken in and is on screen. */
+export async function drawn(): Promise<void> {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
 }

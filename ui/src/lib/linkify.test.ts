@@ -47,12 +47,11 @@ describe("links in a text", () => {
   });
 
   test("take no time to speak of in a very long text", () => {
-    const started = performance.now();
-    linkify("https://a.example/" + ")".repeat(20_000));
-    linkify("http".repeat(50_000));
-    linkify("https://a.example ".repeat(50_000));
+    // Were the time to grow with the square of the length, this would last for minutes and end the test.
+    linkify("https://a.example/" + ")".repeat(400_000));
+    linkify("http".repeat(200_000));
+    linkify("https://a.example ".repeat(100_000));
     isJumbo("🎉".repeat(23) + "a");
-    expect(performance.now() - started).toBeLessThan(1_000);
   });
 });
 

@@ -32,10 +32,9 @@ describe("XML for reading", () => {
   test("is bounded however deep and however broken it is", () => {
     const deep = indented("<a>".repeat(20_000));
     expect(deep.length).toBeLessThan(20_000 * 80);
-    const quotes = "<a '".repeat(16_000);
-    const started = performance.now();
+    // Were the time to grow with the square of the length, this would last for minutes and end the test.
+    const quotes = "<a '".repeat(200_000);
     expect(indented(quotes).replace(/\s/gu, "")).toBe(quotes.replace(/\s/gu, ""));
-    expect(performance.now() - started).toBeLessThan(1_000);
   });
 
   test("is told apart by its first element", () => {
