@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxwing_tests::{Fault, Peer, Person, Prosody, Proxy, Tls, items};
+use waxwing_scripted::{Honest, Server};
+use waxwing_tests::{Authority, Fault, PASSWORD, Peer, Person, Profile, Prosody, Proxy, Tls, items};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -251,4 +252,44 @@ async fn a_message_that_came_back_and_has_come_nevertheless_is_not_sent_again() 
     // It would stay behind the first one.
     alice.send(&message["chat"], "second").await;
     assert_eq!(bob.next_message().await["body"], json!("second"));
+}
+
+#[tokio::test]
+async fn without_stream_management_and_archive_what_was_written_right_before_the_end_goes_out_once_too() {
+    let authority = Authority::new("Authority of an old server");
+    let address = "wren@old.test";
+    let old = Honest {
+        acknowledges: false,
+        ..Honest::new(&authority, address, PASSWORD)
+    };
+    let friend = old.friend();
+    let server = Server::start(old).await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
+    let profile = Profile::with_ca(Some(ca_file));
+    let mut app = profile.start().await;
+    let account = app.add_account(address, PASSWORD, server.port, Tls::Direct).await;
+    app.online(&account).await;
+    let chat = app.open_plain_chat(&account, &friend).await;
+    let mut written = Vec::new();
+    for session in 0..5 {
+        for line in 0..5 {
+            let body = format!("line {line} of session {session}");
+            app.send(&chat, &body).await;
+            written.push(format!("<body>{body}</body>"));
+        }
+        // With the last lines on their way.
+        app.stop().await;
+        app = profile.start().await;
+        app.online(&account).await;
+    }
+    app.send(&chat, "the last line").await;
+    server
+        .until("the last line has come", |server| {
+            server.count("<body>the last line</body>") > 0
+        })
+        .await;
+    let twice: Vec<&String> = written.iter().filter(|body| server.count(body) != 1).collect();
+    assert!(twice.is_empty(), "not once: {twice:?}");
 }
