@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Honest, Server};
+use waxwing_scripted::{Act, Honest, Point, Server};
 use waxwing_tests::{Authority, Fault, PASSWORD, Peer, Person, Profile, Prosody, Proxy, Tls, items};
 
 const ALICE: &str = "alice@waxwing.test";
@@ -263,7 +263,7 @@ async fn without_stream_management_and_archive_what_was_written_right_before_the
         ..Honest::new(&authority, address, PASSWORD)
     };
     let friend = old.friend();
-    let server = Server::start(old).await;
+    let server = Server::start(old.at(Point::Ping, Act::Late(Duration::from_millis(100)))).await;
     let folder = tempfile::tempdir().expect("a temporary directory");
     let ca_file = folder.path().join("ca.pem");
     std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
@@ -273,8 +273,8 @@ async fn without_stream_management_and_archive_what_was_written_right_before_the
     app.online(&account).await;
     let chat = app.open_plain_chat(&account, &friend).await;
     let mut written = Vec::new();
-    for session in 0..5 {
-        for line in 0..5 {
+    for session in 0..3 {
+        for line in 0..3 {
             let body = format!("line {line} of session {session}");
             app.send(&chat, &body).await;
             written.push(format!("<body>{body}</body>"));

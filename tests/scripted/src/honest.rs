@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 
@@ -77,6 +78,8 @@ pub enum Act {
     Say(Vec<u8>),
     /// Is honest, and says this right behind it.
     Add(Vec<u8>),
+    /// Is honest, after so long.
+    Late(Duration),
     /// Says this instead, closes its side and listens until the client leaves.
     End(Vec<u8>),
     /// Closes the connection in order.
@@ -231,7 +234,10 @@ impl Honest {
 
     /// Whether nothing else stands for this point, or only something more.
     pub(crate) fn is_honest_at(&self, point: Point, connection: usize) -> bool {
-        matches!(self.act(point, connection), None | Some(Act::Add(_)))
+        matches!(
+            self.act(point, connection),
+            None | Some(Act::Add(_) | Act::Late(_))
+        )
     }
 
     fn act(&self, point: Point, connection: usize) -> Option<&Act> {
@@ -263,6 +269,10 @@ impl Honest {
         let honest = honest.as_bytes();
         let said = match act {
             None => self.filled(peer, honest, id),
+            Some(Act::Late(time)) => {
+                tokio::time::sleep(*time).await;
+                self.filled(peer, honest, id)
+            }
             Some(Act::Say(text)) => self.filled(peer, text, id),
             Some(Act::Add(text)) => self.filled(peer, &[honest, text].concat(), id),
             Some(other) => {
@@ -277,7 +287,7 @@ impl Honest {
     /// Does what leaves nothing more to say.
     async fn part(&self, peer: &mut Peer, act: &Act, id: &str) -> Played {
         match act {
-            Act::Say(_) | Act::Add(_) => {}
+            Act::Say(_) | Act::Add(_) | Act::Late(_) => {}
             Act::End(text) => {
                 peer.say(self.filled(peer, text, id)).await?;
                 peer.close().await;
