@@ -438,3 +438,58 @@ async fn the_word_of_a_device_that_is_not_verified_waits_until_it_is() {
     verify(&mut lap, ALICE, &mut desk).await;
     trusts(&mut lap, BOB, &bobs, "verified").await;
 }
+
+/// The questions for device lists that went out to somebody.
+async fn asked_for_lists(person: &mut Person, of: &str) -> usize {
+    let of_account = json!({ "account": person.account });
+    let entries = person.get("list_console", of_account).await;
+    let out = items(&entries).iter().filter(|entry| entry["way"] == "out");
+    let xml = out.filter_map(|entry| entry["xml"].as_str());
+    xml.filter(|xml| xml.contains(of) && xml.contains("<items ") && xml.contains("device"))
+        .count()
+}
+
+#[tokio::test]
+async fn whoever_opens_a_strangers_chat_sees_whether_it_can_be_encrypted_and_nobody_is_asked_before() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    let console = json!({ "account": alice.account, "on": true });
+    alice.get("set_console", console).await;
+    bob.send(ALICE, "do you know me?", "none").await;
+    let chat = alice.hears("do you know me?").await["chat"].clone();
+    bob.send(ALICE, "it is me", "none").await;
+    alice.hears("it is me").await;
+    lock_is(&mut alice, &chat, "checking").await;
+    assert_eq!(asked_for_lists(&mut alice, BOB).await, 0, "a stranger was asked");
+
+    let look = json!({ "looking": true, "chat": chat });
+    alice.get("set_looking", look.clone()).await;
+    lock_is(&mut alice, &chat, "encrypted").await;
+    alice.get("set_looking", json!({ "looking": false })).await;
+    alice.get("set_looking", look).await;
+    bob.send(ALICE, "and now?", "none").await;
+    alice.hears("and now?").await;
+    assert_eq!(
+        asked_for_lists(&mut alice, BOB).await,
+        2,
+        "one list of each generation"
+    );
+}
+
+#[tokio::test]
+async fn a_chat_that_was_opened_offline_says_whether_it_can_be_encrypted_as_soon_as_that_is_known() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let enabled = |on: bool| json!({ "account": alice.account, "enabled": on });
+    let (on, off) = (enabled(true), enabled(false));
+    alice.get("set_account_enabled", off).await;
+    let chat = alice.chat_with(BOB).await;
+    alice
+        .get("set_looking", json!({ "looking": true, "chat": chat }))
+        .await;
+    lock_is(&mut alice, &chat, "checking").await;
+    alice.get("set_account_enabled", on).await;
+    // Bob was never there, and has no devices.
+    lock_is(&mut alice, &chat, "plain_no_devices").await;
+}

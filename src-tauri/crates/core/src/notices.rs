@@ -42,6 +42,12 @@ impl Notices {
         state.looking = looking;
         state.open = open;
     }
+
+    /// The chat that the person looks at, if it is one.
+    pub(crate) fn looked_at(&self) -> Option<ChatId> {
+        let state = self.state();
+        state.open.filter(|_| state.looking)
+    }
 }
 
 /// Something new has come live. What the person is looking at is not told, nor what is to be silent.
@@ -61,11 +67,8 @@ pub(crate) async fn sum_up(core: &Core, account: AccountId, news: News) -> Resul
 }
 
 async fn tell_unread(core: &Core, account: AccountId, mut news: News, at_once: bool) -> Result<()> {
-    {
-        let state = core.notices.state();
-        if let Some(open) = state.open.filter(|_| state.looking) {
-            news.remove(&open);
-        }
+    if let Some(open) = core.notices.looked_at() {
+        news.remove(&open);
     }
     if news.is_empty() {
         return Ok(());

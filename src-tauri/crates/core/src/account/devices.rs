@@ -14,7 +14,7 @@ use super::online::{Online, Session, Stop};
 use super::publishing::Step;
 use crate::error::{Code, Error};
 use crate::model::BareJid;
-use crate::store::omemo;
+use crate::store::{chats, omemo};
 use crate::xep::pubsub;
 
 /// When our keys could not be published, it is tried again after so long.
@@ -150,6 +150,34 @@ impl Online<'_> {
             self.connection.send(&stanza).await?;
         }
         Ok(())
+    }
+
+    /// Whoever looks at a chat shall see whether its next message can be encrypted before the first word is written: lists
+    /// that were never read are asked for, once in a session. A stranger who merely wrote is asked for nothing.
+    pub(super) async fn read_devices_of_open_chat(&mut self) -> std::result::Result<(), Stop> {
+        let Some(chat) = self.core.notices.looked_at() else {
+            return Ok(());
+        };
+        let mut db = self.core.store.read().await?;
+        // It may have been deleted meanwhile.
+        let Some((_, of)) = chats::place_of(&mut db, chat)
+            .await?
+            .filter(|(of, _)| *of == self.account)
+        else {
+            return Ok(());
+        };
+        let mut wants = lists_wanted(&Lists::new(), [&of], Instant::now());
+        for profile in Profile::ALL {
+            let read = omemo::list_read_at(&mut db, self.account, &of, profile).await?;
+            if read.is_some() || self.session.lists.contains_key(&(of.clone(), profile)) {
+                wants.remove(&Want::List {
+                    of: of.clone(),
+                    profile,
+                });
+            }
+        }
+        drop(db);
+        self.ask_for(wants).await
     }
 
     /// Fetches the keys of new devices of people with a verified key, so that the decision they want is seen before the next

@@ -87,6 +87,8 @@ pub(crate) enum Command {
     ReadDevices {
         address: BareJid,
     },
+    /// The person looks at a chat.
+    LooksAtChat,
     /// Send devices what they are owed.
     PayDue,
     /// Take another device of ours off our own lists.
@@ -420,6 +422,7 @@ impl Task {
                 Some(
                     Command::Presence
                     | Command::ReadDevices { .. }
+                    | Command::LooksAtChat
                     | Command::PayDue
                     | Command::ReadDevicesAgain { .. }
                     | Command::RepublishKeys

@@ -314,6 +314,7 @@ impl Online<'_> {
         let lost = lost.into_iter().map(|stanza| stanza.xml);
         self.send_beside(lost.filter(|xml| session::is_message(xml)).collect())
             .await?;
+        self.read_devices_of_open_chat().await?;
         self.pump().await
     }
 
@@ -575,6 +576,7 @@ impl Online<'_> {
                 let wants = lists_wanted(&self.session.lists, [&address], Instant::now());
                 self.ask_for(wants).await
             }
+            Command::LooksAtChat => self.read_devices_of_open_chat().await,
             Command::PayDue => {
                 let mut batch = Batch::begin(&self.core.store).await?;
                 batch.due = true;

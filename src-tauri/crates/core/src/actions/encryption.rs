@@ -158,7 +158,7 @@ fn device_id(number: u32) -> Result<DeviceId> {
 }
 
 /// What is told to an account's task may wait until there is one.
-fn if_online(told: Result<()>) -> Result<()> {
+pub(super) fn if_online(told: Result<()>) -> Result<()> {
     told.or_else(|error| match error.code {
         Code::NotOnline => Ok(()),
         _ => Err(error),

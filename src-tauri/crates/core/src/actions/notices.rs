@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::encryption::if_online;
 use crate::Core;
+use crate::account::{Command, command};
 use crate::error::Result;
 use crate::event::Event;
 use crate::publish;
@@ -10,10 +12,14 @@ use crate::request::{Nothing, OfChat, SetLooking, SetNotify};
 use crate::store::{accounts, chats};
 
 pub(crate) async fn set_looking(core: &Arc<Core>, params: SetLooking) -> Result<Nothing> {
-    if let Some(chat) = params.chat {
-        chats::place(&mut *core.store.read().await?, chat).await?;
-    }
+    let place = match params.chat {
+        Some(chat) => Some(chats::place(&mut *core.store.read().await?, chat).await?),
+        None => None,
+    };
     core.notices.look(params.looking, params.chat);
+    if let Some((account, _)) = place.filter(|_| params.looking) {
+        if_online(command(core, account, Command::LooksAtChat).await)?;
+    }
     Ok(Nothing {})
 }
 

@@ -238,13 +238,16 @@ pub(crate) async fn with(
 
 /// What stands behind a chat's id. Errors: `not_found`.
 pub(crate) async fn place(db: &mut Connection, chat: ChatId) -> Result<(AccountId, BareJid)> {
+    place_of(db, chat).await?.ok_or_else(|| Error::not_found("chat"))
+}
+
+/// What stands behind a chat's id, if there is such a chat.
+pub(crate) async fn place_of(db: &mut Connection, chat: ChatId) -> Result<Option<(AccountId, BareJid)>> {
     let row: Option<(AccountId, String)> = sqlx::query_as("SELECT account, address FROM chat WHERE id = ?")
         .bind(chat)
         .fetch_optional(db)
         .await?;
-    let (account, address) = row.ok_or_else(|| Error::not_found("chat"))?;
-    let address = Address::try_from(address).map_err(|_| Error::not_found("chat"))?;
-    Ok((account, address.0))
+    Ok(row.and_then(|(account, address)| Some((account, Address::try_from(address).ok()?.0))))
 }
 
 /// Chats of one account or of all, the one with the newest message first. `rev` was taken before.
