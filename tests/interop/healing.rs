@@ -185,6 +185,77 @@ async fn a_session_that_an_administrator_ended_makes_no_new_device_of_this_one()
     assert_eq!(devices[0]["device"], device);
 }
 
+/// The server ends all sessions with a conflict; gives how the account stands then.
+async fn conflict(server: &Prosody, alice: &mut Person) -> Value {
+    alice.forget_events();
+    server.end_sessions().await;
+    let ended = |e: &Value| e["type"] == "account_changed" && e["account"]["error"]["code"] == "conflict";
+    let told = alice.event("the session was ended with a conflict", ended).await;
+    told["account"]["state"].clone()
+}
+
+#[tokio::test]
+async fn who_is_thrown_out_comes_back_and_only_after_the_third_time_leaves_the_place_to_others_for_a_while() {
+    let server = Prosody::start(&[ALICE]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let account_id = alice.account.clone();
+    for time in ["first", "second"] {
+        let state = conflict(&server, &mut alice).await;
+        assert_eq!(state, "connecting", "the {time} time");
+        alice.online(&account_id).await;
+    }
+    assert_eq!(conflict(&server, &mut alice).await, "failed");
+    // The person takes the place back at any time.
+    for enabled in [false, true] {
+        let params = json!({ "account": account_id, "enabled": enabled });
+        alice.get("set_account_enabled", params).await;
+    }
+    alice.online(&account_id).await;
+    assert_eq!(conflict(&server, &mut alice).await, "connecting");
+    alice.online(&account_id).await;
+}
+
+/// Whoever threw us out may use a copy of this profile, which shows itself among what was missed at the latest.
+#[tokio::test]
+async fn after_a_conflict_nothing_is_encrypted_before_all_that_was_missed_has_been_read() {
+    let (server, mut alice, mut bob) = scene("omemo1").await;
+    talk(&mut alice, &mut bob, "at first", "omemo1").await;
+    let account_id = alice.account.clone();
+    conflict(&server, &mut alice).await;
+    alice.online(&account_id).await;
+    bob.restart().await;
+    talk(&mut alice, &mut bob, "in between", "omemo1").await;
+
+    let enabled = |on: bool| json!({ "account": account_id.clone(), "enabled": on });
+    alice.get("set_account_enabled", enabled(false)).await;
+    // More than two pages of her archive.
+    for number in 0..600 {
+        let id = format!("missed-{number}");
+        let plain = format!("<message type='chat' to='{ALICE}' id='{id}'><body>{id}</body></message>");
+        bob.send_raw(&plain).await;
+    }
+    bob.ask("ping", json!({})).await;
+    let chat = alice.chat_with(BOB).await;
+    alice.send(&chat, "not before that").await;
+    let console = json!({ "account": account_id, "on": true });
+    alice.get("set_console", console).await;
+    alice.get("set_account_enabled", enabled(true)).await;
+    bob.message("not before that").await;
+    let of_account = json!({ "account": account_id });
+    let told = alice.get("list_console", of_account).await;
+    let place = |way: &str, what: &str| {
+        let fits = |entry: &Value| {
+            entry["way"] == way && entry["xml"].as_str().is_some_and(|xml| xml.contains(what))
+        };
+        items(&told).iter().rposition(fits)
+    };
+    let (read, sealed) = (place("in", "complete='true'"), place("out", "<encrypted "));
+    assert!(
+        read.is_some() && read < sealed,
+        "read {read:?}, encrypted {sealed:?}"
+    );
+}
+
 async fn a_database_is_gone(encryption: &'static str) {
     let (server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "on the old computer", encryption).await;

@@ -18,7 +18,7 @@ fn bound(content: &str) -> String {
 fn binding() -> Vec<Row> {
     let mut rows = Vec::new();
     for (condition, sees, attempts) in [
-        ("conflict", Asks("conflict"), 1),
+        ("conflict", Asks("conflict"), 3),
         ("not-allowed", Asks("policy_violation"), 3),
         ("resource-constraint", Asks("policy_violation"), 3),
         ("internal-server-error", Tries("stream_failed"), 2),
@@ -239,12 +239,12 @@ fn forgetful(honest: Honest) -> Honest {
 }
 
 fn endings() -> Vec<Row> {
-    let mut rows = ended("ends the session", 2, |honest, ending| {
+    let mut rows = ended("ends the session", |honest, ending| {
         forgetful(honest).at(Point::Presence, Act::end(ending))
     });
-    for (again, sees, connections) in [(1..=1, Tries("conflict"), 3), (1..=3, Asks("conflict"), 4)] {
+    for (again, sees, connections) in [(1..=1, Tries("conflict"), 3), (1..=4, Asks("conflict"), 5)] {
         let times = if again.end() > &1 {
-            "and the next two too"
+            "and the next three too"
         } else {
             "once"
         };

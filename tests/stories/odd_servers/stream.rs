@@ -9,7 +9,7 @@ use crate::row::{Row, row};
 const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
     ("host-unknown", "server_not_found", Some(1)),
     ("host-gone", "server_not_found", Some(1)),
-    ("conflict", "conflict", Some(1)),
+    ("conflict", "conflict", Some(3)),
     ("not-authorized", "wrong_password", Some(1)),
     ("policy-violation", "policy_violation", Some(3)),
     ("system-shutdown", "server_shutdown", None),
@@ -20,20 +20,10 @@ const CONDITIONS: [(&str, &str, Option<usize>); 11] = [
     ("no-such-condition", "stream_failed", None),
 ];
 
-/// A server that does this with each of the stream errors; the script is given the stream's end. So many connections it
-/// takes until a conflict stops the account: where there was a session, the program comes once more as another device.
-pub(crate) fn ended(
-    what: &str,
-    conflicts: usize,
-    script: impl Fn(Honest, &str) -> Honest + Copy + 'static,
-) -> Vec<Row> {
+/// A server that does this with each of the stream errors; the script is given the stream's end.
+pub(crate) fn ended(what: &str, script: impl Fn(Honest, &str) -> Honest + Copy + 'static) -> Vec<Row> {
     let mut rows = Vec::new();
     for (condition, code, attempts) in CONDITIONS {
-        let attempts = if code == "conflict" {
-            Some(conflicts)
-        } else {
-            attempts
-        };
         let sees = if attempts.is_some() {
             Asks(code)
         } else {
@@ -126,7 +116,7 @@ pub(crate) fn rows() -> Vec<Row> {
             .unheard("<auth"),
         );
     }
-    let early = ended("ends the stream before the login", 1, |honest, ending| {
+    let early = ended("ends the stream before the login", |honest, ending| {
         let text = header(&honest.domain) + ending;
         honest.at(Point::Header, Act::end(text))
     });

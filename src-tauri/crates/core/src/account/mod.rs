@@ -6,9 +6,11 @@ mod archive;
 mod archive_page;
 mod archive_preferences;
 mod batch;
+mod conflicts;
 mod devices;
 mod doctor;
 mod encryption;
+mod failures;
 mod faults;
 mod healing;
 mod iq;
@@ -37,7 +39,9 @@ use tokio::time::Instant;
 use waxwing_omemo::DeviceId;
 use waxwing_stream::{ConnectError, Connection, Disconnected, Login, Retry, StreamCondition};
 
+use self::conflicts::Conflicts;
 pub(crate) use self::doctor::{Patient, encryption_report};
+use self::failures::Failures;
 pub(crate) use self::login::{Route, route, to_invalidate_token};
 use self::online::{End, Left, Online};
 pub(crate) use self::reach::show_devices;
@@ -52,8 +56,6 @@ use crate::{Core, log_failure, publish};
 const PASSWORDS: u32 = 3;
 /// A server that is slow makes a session of an attempt that was given up at most so much later.
 const LATE: Duration = Duration::from_secs(120);
-/// So often the server may find its rules broken before the person is asked.
-const BREACHES: u32 = 3;
 /// Attempts that somebody writing a message sets off keep this distance.
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// After so long an attempt to connect is given up if the network is another one by then.
@@ -199,6 +201,7 @@ pub(crate) async fn start(core: &Arc<Core>, account: AccountId) -> bool {
         outbox: Arc::clone(&outbox),
         left: Left::default(),
         given_up: None,
+        conflicts: Conflicts::default(),
     };
     let own = Arc::clone(core);
     let task = tokio::spawn(async move {
@@ -260,6 +263,7 @@ struct Task {
     left: Left,
     /// When an attempt was last given up of which the server may still make a session.
     given_up: Option<Instant>,
+    conflicts: Conflicts,
 }
 
 /// What a task without a connection is told.
@@ -269,44 +273,6 @@ enum Told {
     Reconnect,
     /// The machine woke up or the network changed.
     Check,
-}
-
-/// How things have gone since the last good connection.
-#[derive(Default)]
-struct Failures {
-    /// Failures of the network.
-    network: u32,
-    /// Failures of the server.
-    server: u32,
-    /// Connections one after another that broke as soon as they stood.
-    brief: u32,
-    /// Refused passwords among them.
-    passwords: u32,
-    /// Breaches of the server's rules among them.
-    policy: u32,
-}
-
-impl Failures {
-    /// How many of this kind there were before, and one more from now on.
-    fn count(&mut self, retry: Retry) -> u32 {
-        let count = match retry {
-            Retry::Soon => &mut self.network,
-            Retry::BackOff | Retry::Ask => &mut self.server,
-        };
-        *count += 1;
-        *count - 1
-    }
-
-    /// A server that finds its rules broken may mean one thing that we did and not do again; one that finds it every
-    /// time is not asked for ever.
-    fn breach(&mut self) -> Retry {
-        self.policy += 1;
-        if self.policy < BREACHES {
-            Retry::BackOff
-        } else {
-            Retry::Ask
-        }
-    }
 }
 
 impl Task {
@@ -325,7 +291,7 @@ impl Task {
                     self.set_state(ConnectionState::Connecting, Set(Some(error)))
                         .await;
                     let failed = failures.count(Retry::BackOff);
-                    match self.pause(Retry::BackOff, failed, Instant::now()).await {
+                    match self.pause(Retry::BackOff, failed, Instant::now(), None).await {
                         Some(Told::Stop) => break,
                         _ => continue,
                     }
@@ -383,9 +349,13 @@ impl Task {
                 }
                 Err(error) => self.refused(&error, &mut failures).await,
             };
-            match self.pause(retry, failures.count(retry), began).await {
+            let rest = failures.rest.take();
+            match self.pause(retry, failures.count(retry), began, rest).await {
                 Some(Told::Stop) => break,
-                Some(Told::Reconnect) => failures = Failures::default(),
+                Some(Told::Reconnect) => {
+                    failures = Failures::default();
+                    self.conflicts.forget();
+                }
                 Some(Told::Check) | None => {}
             }
         }
@@ -447,14 +417,31 @@ impl Task {
     }
 
     /// Waits before the next attempt: for a while, or until somebody says so, or writes a message, or the network is
-    /// another one. None if the while is over.
-    async fn pause(&mut self, retry: Retry, failures: u32, began: Instant) -> Option<Told> {
+    /// another one. None if the while is over. Whom the person has to tell waits for that, or no longer than a `rest`.
+    async fn pause(
+        &mut self,
+        retry: Retry,
+        failures: u32,
+        began: Instant,
+        rest: Option<Duration>,
+    ) -> Option<Told> {
         if retry == Retry::Ask {
+            let over = rest.map(|rest| began.max(Instant::now()) + rest);
+            let over = async {
+                match over {
+                    Some(over) => tokio::time::sleep_until(over).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::pin!(over);
             loop {
-                match self.told().await {
-                    // That would change nothing.
-                    Told::Check => {}
-                    told => return Some(told),
+                tokio::select! {
+                    told = self.told() => match told {
+                        // That would change nothing.
+                        Told::Check => {}
+                        told => return Some(told),
+                    },
+                    () = &mut over => return None,
                 }
             }
         }
@@ -497,6 +484,11 @@ impl Task {
                 Retry::BackOff
             }
             ConnectError::Policy(_) => failures.breach(),
+            ConnectError::ResourceConflict
+            | ConnectError::Stream {
+                condition: StreamCondition::Conflict,
+                ..
+            } => self.conflict(failures),
             other => other.retry(),
         };
         if retry != Retry::Ask {
@@ -517,22 +509,6 @@ impl Task {
 
     async fn row(&self) -> Result<accounts::AccountRow> {
         accounts::get(&mut *self.core.store.read().await?, self.account).await
-    }
-
-    /// Comes again under another name. Not twice in a row: then it is a server that lets everybody in only once, or somebody
-    /// there who wants nobody in.
-    async fn give_up_name(&mut self) -> bool {
-        let left = std::mem::take(&mut self.left);
-        let Some(resource) = left.resource else {
-            return false;
-        };
-        match renewal::give_up_name(&self.core, self.account, &resource, jiff::Timestamp::now()).await {
-            Ok(given_up) => given_up,
-            Err(error) => {
-                log_failure("giving up the name of the session", &error);
-                false
-            }
-        }
     }
 
     async fn lost(&mut self, lost: &Disconnected, failures: &mut Failures) -> Retry {
@@ -558,7 +534,10 @@ impl Task {
             Disconnected::Stream {
                 condition: StreamCondition::Conflict,
                 ..
-            } if self.give_up_name().await => Retry::Soon,
+            } => {
+                self.give_up_name().await;
+                self.conflict(failures)
+            }
             // Not the network: the server lets us in and throws us out.
             other if other.retry() == Retry::Soon && failures.brief > 1 => Retry::BackOff,
             other => other.retry(),
