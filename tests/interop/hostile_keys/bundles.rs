@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use waxwing_tests::{LONG, Peer, items, until};
 
-use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene};
+use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, stanza, with_key};
 
 /// Bob's server serves Mallory's keys for Bob's device, in a generation in which Alice knows it.
 #[tokio::test]
@@ -177,6 +177,77 @@ async fn a_session_that_cannot_be_replaced_goes_on_and_the_person_is_told_in_the
 #[tokio::test]
 async fn a_session_that_cannot_be_replaced_goes_on_and_the_person_is_told_in_omemo_2() {
     a_session_is_not_replaced(OMEMO2).await;
+}
+
+/// A session broke, and the keys for a new one cannot be had for a while.
+async fn a_broken_session_waits_for_keys(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
+    scene.bob_says("before").await;
+    scene.alice_says("hello Bob").await;
+    let element = scene.bob_says("the last one that fits").await;
+    let device = scene.bob.devices(BOB).await[0]["device"].clone();
+    let whole = scene.published(BOB, &device).await;
+    let (node, item) = generation.bundle(&device);
+    // Alice's program throws it away before it is read, and so has no answer.
+    scene
+        .reader
+        .publish(&node, &item, &generation.endless_bundle())
+        .await;
+    let own = scene.own.clone();
+    let broken = with_key(&element, &own, |mut bytes| {
+        bytes[30] ^= 1;
+        bytes
+    });
+    scene.bob.send_raw(&stanza("broken", &broken)).await;
+    let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
+    let unreachable = |d: &Value| d["device"] == device && d["bundle_fault"] == "unreachable";
+    scene
+        .alice
+        .until("the keys cannot be had", "list_devices", told.clone(), |list| {
+            items(list).iter().any(unreachable)
+        })
+        .await;
+    assert_eq!(
+        scene.rows(BOB).await.last().map(String::as_str),
+        Some("(no_session)")
+    );
+    let shown = scene.device(&device).await;
+    assert_eq!(
+        shown["last_repaired"],
+        Value::Null,
+        "nothing was replaced: {shown}"
+    );
+    scene.alice_says("in the session that there is").await;
+
+    scene.reader.publish(&node, &item, &whole).await;
+    let chat = scene.alice.chat_with(BOB).await;
+    scene
+        .alice
+        .get("read_devices_again", json!({ "chat": chat }))
+        .await;
+    scene.alice_says("in a new one").await;
+    scene
+        .bob
+        .event("Alice's empty message", |e| e["event"] == "empty")
+        .await;
+    let repaired = |d: &Value| d["device"] == device && !d["last_repaired"].is_null();
+    scene
+        .alice
+        .until("the session is replaced", "list_devices", told, |list| {
+            items(list).iter().any(repaired)
+        })
+        .await;
+    scene.bob_says("back in the new one").await;
+}
+
+#[tokio::test]
+async fn a_session_that_broke_is_replaced_as_soon_as_its_keys_can_be_had_in_the_legacy_namespace() {
+    a_broken_session_waits_for_keys(LEGACY).await;
+}
+
+#[tokio::test]
+async fn a_session_that_broke_is_replaced_as_soon_as_its_keys_can_be_had_in_omemo_2() {
+    a_broken_session_waits_for_keys(OMEMO2).await;
 }
 
 #[tokio::test]

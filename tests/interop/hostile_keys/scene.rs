@@ -71,6 +71,12 @@ impl Generation {
         )
     }
 
+    /// A bundle that is nested deeper than what may come over the wire.
+    pub(crate) fn endless_bundle(self) -> String {
+        let (deep, end) = ("<x>".repeat(100), "</x>".repeat(100));
+        format!("<bundle xmlns='{}'>{deep}{end}</bundle>", self.namespace)
+    }
+
     /// How many one-time prekeys a bundle offers.
     pub(crate) fn prekeys(self, bundle: &str) -> usize {
         bundle.matches(&format!(":{} ", self.prekey)).count()

@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::devices::Want;
 use super::encryption::empty_message;
 use super::online::Online;
+use super::reach::may_ask;
 use super::renewal::within;
 use crate::error::Result;
 use crate::fail::{self, Point};
@@ -17,7 +18,7 @@ use crate::store::omemo::{self, Due, What};
 use crate::store::{chats, messages, outbox};
 
 /// A device's session is replaced by itself at most this often: two programs that both believe theirs to be broken would
-/// replace it for ever.
+/// replace it for ever. One that could not be replaced is tried again sooner, when its keys may be asked for again.
 const HEAL_AFTER: SignedDuration = SignedDuration::from_hours(3);
 
 impl Online<'_> {
@@ -95,11 +96,11 @@ impl Online<'_> {
             return Ok(());
         };
         if just_before(row.healed_at, text.sent_at, now)
+            || !may_ask(&row, of_device.1, now)
             || !batch.acquainted(self.account, &self.own, chat, sender).await?
         {
             return Ok(());
         }
-        omemo::healed(&mut batch.write, self.account, sender, device, now).await?;
         self.owe(batch, sender, of_device, What::Heal).await
     }
 
@@ -122,7 +123,7 @@ impl Online<'_> {
     }
 
     /// Makes ready what is due, and notes which bundles are wanted for it.
-    pub(super) async fn pay_due(&self, batch: &mut Batch) -> Result<()> {
+    pub(super) async fn pay_due(&self, batch: &mut Batch, now: Timestamp) -> Result<()> {
         for due in omemo::all_due(&mut batch.write, self.account).await? {
             let of_device = (due.device, due.profile);
             match due.what {
@@ -132,11 +133,15 @@ impl Online<'_> {
                     fail::at(Point::RatchetAnswered);
                 }
                 What::Heal | What::Reset => {
-                    batch.wants.insert(Want::Bundle {
-                        of: due.address,
-                        device: due.device,
-                        profile: due.profile,
-                    });
+                    let row = omemo::device(&mut batch.write, self.account, &due.address, due.device).await?;
+                    // One that could not be reached is left alone for a while, whatever else is due.
+                    if row.is_none_or(|row| may_ask(&row, due.profile, now)) {
+                        batch.wants.insert(Want::Bundle {
+                            of: due.address,
+                            device: due.device,
+                            profile: due.profile,
+                        });
+                    }
                 }
             }
         }
@@ -152,12 +157,13 @@ impl Online<'_> {
         begun: std::result::Result<(), BundleFault>,
         now: Timestamp,
     ) -> Result<()> {
-        // Tried again in the next session with the server, or once it is known that sessions are ours alone.
+        // It stays due: it is tried again before the next message that is written to the device, in the next session with
+        // the server, or once it is known that sessions are ours alone.
         if begun == Err(BundleFault::Unreachable) || !self.session.may_encrypt() {
             return Ok(());
         }
         let was_due = omemo::take_new_session(&mut batch.write, self.account, of, (device, profile)).await?;
-        if !was_due || begun.is_err() {
+        if was_due.is_none() || begun.is_err() {
             return Ok(());
         }
         self.send_empty(batch, of, (device, profile)).await?;

@@ -470,7 +470,7 @@ impl Online<'_> {
         if (batch.caught_up || batch.due) && self.session.caught_up {
             self.begin_anew(&mut batch, Timestamp::now()).await?;
             if self.session.may_encrypt() {
-                self.pay_due(&mut batch).await?;
+                self.pay_due(&mut batch, Timestamp::now()).await?;
             }
         }
         let Batch {

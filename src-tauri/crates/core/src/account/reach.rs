@@ -57,8 +57,9 @@ pub(super) fn next(row: &DeviceRow, this: Option<DeviceId>, preferred: Profile, 
     let mut generations = Profile::ALL;
     generations.sort_by_key(|profile| *profile != preferred);
     for profile in generations.into_iter().filter(|profile| row.listed(*profile)) {
-        // One that is to be replaced goes on if the device's keys cannot be had.
-        let anew = !row.has_session(profile) || row.is_reset(profile);
+        // One that is to be replaced, since it broke or the person wishes it, goes on only if the device's keys cannot be
+        // had.
+        let anew = !row.has_session(profile) || row.goes_anew(profile);
         if anew && may_ask(row, profile, now) {
             return Next::Begins(profile);
         }
@@ -342,7 +343,7 @@ mod tests {
             healed_at: None,
             sessions: [has_session; 2],
             faults: [None; 2],
-            resets: [false; 2],
+            anew: [false; 2],
             other: None,
         }
     }
@@ -423,9 +424,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_the_person_wants_replaced_is_used_only_if_no_new_one_can_be_begun() {
+    fn a_session_that_is_to_be_replaced_is_used_only_if_no_new_one_can_be_begun() {
         let mut row = row(true, false, None, true);
-        row.resets = [true, false];
+        row.anew = [true, false];
         assert_eq!(decide(&row), Next::Begins(Profile::Legacy));
         row.faults = [Some((BundleFault::Missing, at(NOW))), None];
         assert_eq!(decide(&row), Next::Encrypts(Profile::Legacy));

@@ -33,8 +33,8 @@ pub(crate) struct DeviceRow {
     pub(crate) sessions: [bool; 2],
     /// Why its bundle could not be had or used in each generation, and when that was.
     pub(crate) faults: [Option<(BundleFault, Timestamp)>; 2],
-    /// Whether the person wants a new session in each generation.
-    pub(crate) resets: [bool; 2],
+    /// Whether a new session is to take the place of the one that there is, in each generation.
+    pub(crate) anew: [bool; 2],
     /// Another identity key that was shown in its name, and when.
     pub(crate) other: Option<(IdentityKey, Timestamp)>,
 }
@@ -79,9 +79,9 @@ impl DeviceRow {
         self.faults.get(place(profile)).copied().flatten()
     }
 
-    /// Whether the person wants a new session in this generation, which is not there yet.
-    pub(crate) fn is_reset(&self, profile: Profile) -> bool {
-        self.resets.get(place(profile)).copied().unwrap_or_default()
+    /// Whether a new session is to take the place of the one in this generation, since that broke or the person wishes it.
+    pub(crate) fn goes_anew(&self, profile: Profile) -> bool {
+        self.anew.get(place(profile)).copied().unwrap_or_default()
     }
 
     /// What it is called, unless the signature over that is somebody else's or cannot be checked yet. Most programs sign
@@ -255,7 +255,7 @@ macro_rules! select_device {
             "SELECT d.device, omemo1, omemo2, d.identity, trust, label, label_signature, first_seen, last_seen, failure,
                  failure_at, healed_at, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
                  f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at,
-                 r1.device IS NOT NULL AS reset1, r2.device IS NOT NULL AS reset2, other_identity, other_at
+                 r1.device IS NOT NULL AS anew1, r2.device IS NOT NULL AS anew2, other_identity, other_at
              FROM omemo_device d
              LEFT JOIN omemo_trust t ON t.account = d.account AND t.address = d.address AND t.identity = d.identity
              LEFT JOIN omemo_session s1 ON s1.account = d.account AND s1.address = d.address
@@ -267,9 +267,9 @@ macro_rules! select_device {
              LEFT JOIN omemo_bundle_fault f2 ON f2.account = d.account AND f2.address = d.address
                  AND f2.device = d.device AND f2.profile = 'omemo2'
              LEFT JOIN omemo_due r1 ON r1.account = d.account AND r1.address = d.address
-                 AND r1.device = d.device AND r1.profile = 'omemo1' AND r1.what = 'reset'
+                 AND r1.device = d.device AND r1.profile = 'omemo1' AND r1.what IN ('heal', 'reset')
              LEFT JOIN omemo_due r2 ON r2.account = d.account AND r2.address = d.address
-                 AND r2.device = d.device AND r2.profile = 'omemo2' AND r2.what = 'reset'
+                 AND r2.device = d.device AND r2.profile = 'omemo2' AND r2.what IN ('heal', 'reset')
              WHERE d.account = ? AND d.address = ? ",
             $rest
         )
@@ -296,8 +296,8 @@ struct StoredDevice {
     fault1_at: Option<i64>,
     fault2: Option<BundleFault>,
     fault2_at: Option<i64>,
-    reset1: bool,
-    reset2: bool,
+    anew1: bool,
+    anew2: bool,
     other_identity: Option<Vec<u8>>,
     other_at: Option<i64>,
 }
@@ -324,7 +324,7 @@ impl StoredDevice {
                 self.fault1.zip(self.fault1_at.map(time)),
                 self.fault2.zip(self.fault2_at.map(time)),
             ],
-            resets: [self.reset1, self.reset2],
+            anew: [self.anew1, self.anew2],
             other: self
                 .other_identity
                 .as_deref()

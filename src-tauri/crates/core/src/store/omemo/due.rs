@@ -15,9 +15,9 @@ use crate::store::{Connection, Write};
 pub(crate) enum What {
     /// An empty message in the session that there is (XEP-0384 §4.6).
     Answer,
-    /// An empty message that begins a new session in place of one that broke.
+    /// An empty message that begins a new session in place of one that broke: what is written meanwhile waits for it.
     Heal,
-    /// The same, as the person wishes: what is written meanwhile waits for the new session.
+    /// The same, as the person wishes.
     Reset,
 }
 
@@ -75,25 +75,23 @@ pub(crate) async fn all_due(db: &mut Connection, account: AccountId) -> Result<V
         .collect()
 }
 
-/// No new session with this device is due any more. False if none was.
+/// No new session with this device is due any more. Says what was.
 pub(crate) async fn take_new_session(
     write: &mut Write,
     account: AccountId,
     address: &BareJid,
     (device, profile): (DeviceId, Profile),
-) -> Result<bool> {
-    let mut taken = false;
-    for what in [What::Heal, What::Reset] {
-        let address = address.clone();
-        let due = Due {
-            address,
-            device,
-            profile,
-            what,
-        };
-        taken |= take_due(write, account, &due).await?;
-    }
-    Ok(taken)
+) -> Result<Option<What>> {
+    Ok(sqlx::query_scalar(
+        "DELETE FROM omemo_due WHERE account = ? AND address = ? AND device = ? AND profile = ?
+             AND what IN ('heal', 'reset') RETURNING what",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .bind(encryption(profile))
+    .fetch_optional(&mut **write)
+    .await?)
 }
 
 /// Something is due no more. False if it was not.

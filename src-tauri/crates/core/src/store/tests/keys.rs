@@ -298,8 +298,37 @@ async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
         due(What::Reset).address,
         (due(What::Reset).device, Profile::Omemo2),
     );
-    for was_due in [true, false] {
+    for was_due in [Some(What::Reset), None] {
         let taken = omemo::take_new_session(&mut write, scene.account, &address, of_device).await;
         assert_eq!(taken, Ok(was_due));
     }
+}
+
+#[tokio::test]
+async fn a_session_that_broke_or_is_unwanted_is_to_be_replaced_until_a_new_one_is_there() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let (juliet, device) = (jid("juliet@capulet.lit"), DeviceId::random(&mut OsEntropy));
+    list(&mut write, &scene, &juliet, [device]).await;
+    for (what, anew) in [(What::Answer, false), (What::Heal, true), (What::Reset, true)] {
+        let due = Due {
+            address: juliet.clone(),
+            device,
+            profile: Profile::Legacy,
+            what,
+        };
+        omemo::put_due(&mut write, scene.account, &due)
+            .await
+            .expect("noted");
+        let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+        let row = row.expect("asked").expect("known");
+        let each = Profile::ALL.map(|profile| row.goes_anew(profile));
+        assert_eq!(each, [anew, false], "{what:?}");
+    }
+    let of_device = (device, Profile::Legacy);
+    let taken = omemo::take_new_session(&mut write, scene.account, &juliet, of_device).await;
+    assert_eq!(taken, Ok(Some(What::Reset)));
+    let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+    let row = row.expect("asked").expect("known");
+    assert!(!row.goes_anew(Profile::Legacy));
 }
