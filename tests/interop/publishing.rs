@@ -124,6 +124,34 @@ async fn nodes_that_others_may_not_read_are_opened_when_keys_are_published() {
     can_be_written_to(&mut carol, &mut alice, "afterwards").await;
 }
 
+/// Another client of hers, or the server, closed them while she was away: nothing is to be published, and they are opened.
+#[tokio::test]
+async fn nodes_that_were_closed_meanwhile_are_opened_when_one_signs_in() {
+    const CAROL: &str = "carol@waxwing.test";
+    let server = Prosody::start(&[ALICE, BOB, CAROL]).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let hers = phone.devices(ALICE).await[0]["device"].clone();
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    sees(&mut bob, &[&hers, &own]).await;
+    alice.stop().await;
+    let legacy = format!("eu.siacs.conversations.axolotl.bundles:{own}");
+    for node in [LISTS[0].0, LISTS[1].0, BUNDLES, &legacy] {
+        close(&mut phone, node).await;
+    }
+    phone.ask("ping", json!({})).await;
+    assert!(server.has_stored("whitelist"), "nothing was closed");
+    alice.start_again().await;
+    until("everything is open", LONG, async || {
+        (!server.has_stored("whitelist")).then_some(())
+    })
+    .await;
+    let mut carol = Peer::sign_in(&server, CAROL).await;
+    sees(&mut carol, &[&hers, &own]).await;
+    can_be_written_to(&mut carol, &mut alice, "afterwards").await;
+}
+
 #[tokio::test]
 async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again() {
     let server = Prosody::start(&[ALICE, BOB]).await;

@@ -77,6 +77,7 @@ impl Online<'_> {
             }
             Ask::Fence { rows } => self.confirm(batch, rows).await,
             Ask::Publish(step) => self.published(batch, step, answer).await,
+            Ask::WhoCanRead(step) => self.who_can_read(batch, step, answer).await,
             Ask::ForReport(part) => {
                 self.reported(part, Some(answer).filter(|_| !failed));
                 Ok(())
@@ -237,7 +238,7 @@ impl Online<'_> {
                 tracing::warn!("the server does not say when all that waited has come");
                 batch.caught_up = true;
             }
-            Ask::Roster | Ask::Carbons | Ask::Withdrawal | Ask::Fence { .. } => {
+            Ask::Roster | Ask::Carbons | Ask::Withdrawal | Ask::WhoCanRead(_) | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),

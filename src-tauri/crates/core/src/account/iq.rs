@@ -43,6 +43,8 @@ pub(super) enum Ask {
         profile: Profile,
     },
     Publish(super::publishing::Step),
+    /// Who can read a node of ours.
+    WhoCanRead(super::publishing::Step),
     /// What the server has of our own bundle.
     OwnBundle(Profile),
     /// What a device of ours published is deleted.

@@ -193,10 +193,43 @@ impl Online<'_> {
             return self.publish(batch, Step::bundle(profile)).await;
         }
         self.ask_own_bundle(batch, profile).await?;
+        self.ask_who_can_read(batch, profile).await?;
         if omemo::is_published(&mut batch.write, self.account, profile, &keys, now - RECENT).await? {
             self.bundle_is_out(batch, profile).await?;
         }
         Ok(())
+    }
+
+    /// Nodes of ours that are there already may be closed to some of those who want to write to us: another client, or the
+    /// server, may have made them so. Nothing is published in them now that would tell, so it is asked for.
+    async fn ask_who_can_read(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(());
+        };
+        for step in [Step::bundle(profile), Step::list(profile)] {
+            let payload = pubsub::configuration(&step.what.node(own.device));
+            let ask = Ask::WhoCanRead(step);
+            batch
+                .send
+                .push(self.session.questions.ask(None, "get", payload, ask)?);
+        }
+        Ok(())
+    }
+
+    /// The server says who can read a node of ours, or does not: one that is not for everybody is opened, and what it holds
+    /// published once more, so that those hear of it who could not before.
+    pub(super) async fn who_can_read(
+        &mut self,
+        batch: &mut Batch,
+        step: Step,
+        answer: &Element,
+    ) -> Result<()> {
+        if pubsub::answered_open(answer) != Some(false) {
+            return Ok(());
+        }
+        tracing::warn!("keys of ours could not be read by everybody: they are opened");
+        let attempt = Attempt::Configuring;
+        self.publish(batch, Step { attempt, ..step }).await
     }
 
     pub(super) async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {

@@ -63,6 +63,24 @@ pub(crate) fn publish(node: &str, item: &str, payload: Element, options: Option<
     )
 }
 
+/// Asks what shape a node of ours has (XEP-0060 §8.2.1).
+pub(crate) fn configuration(node: &str) -> Element {
+    let configure = element("configure", ns::PUBSUB_OWNER, &[("node", node)]);
+    wrap(Element::bare("pubsub", ns::PUBSUB_OWNER), [configure])
+}
+
+/// Whether everybody can read the node that the answer to [`configuration`] tells of; none if it does not say.
+pub(crate) fn answered_open(iq: &Element) -> Option<bool> {
+    let form = iq
+        .get_child("pubsub", ns::PUBSUB_OWNER)?
+        .get_child("configure", ns::PUBSUB_OWNER)?
+        .get_child("x", ns::DATA_FORMS)?;
+    let mut fields = form.children().filter(|field| field.name() == "field");
+    let access = fields.find(|field| field.attr("var") == Some("pubsub#access_model"))?;
+    let value = access.get_child("value", ns::DATA_FORMS)?;
+    Some(value.text().trim() == "open")
+}
+
 /// Gives an existing node another shape (XEP-0060 §8.2).
 pub(crate) fn configure(node: &str, shape: Shape) -> Element {
     let configure = wrap(
