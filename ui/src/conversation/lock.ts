@@ -69,6 +69,7 @@ const reasons: Record<UndecryptableReason, Key> = {
   too_late: "undecryptable.too_late",
   written_here: "undecryptable.written_here",
   identity_changed: "undecryptable.identity_changed",
+  too_many_devices: "undecryptable.too_many_devices",
   malformed: "undecryptable.malformed",
   wrong_place: "undecryptable.wrong_place",
   too_large: "undecryptable.too_large",

@@ -533,6 +533,8 @@ words!(
         WrittenHere = "written_here",
         /// The sending device's identity key is not the one known for it.
         IdentityChanged = "identity_changed",
+        /// It begins a session with one device more than are kept of its sender.
+        TooManyDevices = "too_many_devices",
         /// It was damaged, forged or not understood.
         Malformed = "malformed",
         /// Its content belongs to another sender or another chat.

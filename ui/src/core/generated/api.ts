@@ -346,7 +346,7 @@ picture: Picture | null,
  */
 program: boolean, };
 
-export type UndecryptableReason = "before_this_device" | "not_for_this_device" | "no_session" | "key_gone" | "key_reused" | "too_far_ahead" | "too_late" | "written_here" | "identity_changed" | "malformed" | "wrong_place" | "too_large" | "unsupported";
+export type UndecryptableReason = "before_this_device" | "not_for_this_device" | "no_session" | "key_gone" | "key_reused" | "too_far_ahead" | "too_late" | "written_here" | "identity_changed" | "too_many_devices" | "malformed" | "wrong_place" | "too_large" | "unsupported";
 
 export type Undecryptable = { 
 /**

@@ -11,6 +11,7 @@ use waxwing_omemo::{
     open_payload, prekey_ids, sce, trust_for_new_key,
 };
 
+use super::receive::{STRANGERS_DEVICES, has_to_do_with};
 use super::vouching;
 use crate::error::Result;
 use crate::inbound::Inside;
@@ -20,6 +21,9 @@ use crate::store::{Write, omemo};
 
 /// The same device id can occur twice among the recipients, so several keys may be for us; each costs work.
 const KEYS: usize = 4;
+
+/// So many devices of one person are known at most, those of the past with them; more than a list can name.
+const MOST_DEVICES: usize = 1_000;
 
 /// What became of an encrypted message.
 pub(super) enum Opened {
@@ -253,13 +257,19 @@ async fn accept(
 ) -> Result<(Opened, Wanted)> {
     let now = arrival.now;
     let encryption = omemo::encryption(element.profile);
-    let device = element.sender;
+    let (from, device) = (envelope.from, element.sender);
     let undecryptable = |reason| Opened::Undecryptable {
         encryption,
         device,
         reason,
     };
-    if !omemo::pin_identity(write, account, envelope.from, device, &decrypted.identity, now).await? {
+    if decrypted.effects.new_session && !has_room_for(write, account, envelope, device).await? {
+        return Ok((
+            undecryptable(UndecryptableReason::TooManyDevices),
+            Wanted::default(),
+        ));
+    }
+    if !omemo::pin_identity(write, account, from, device, &decrypted.identity, now).await? {
         return Ok((
             undecryptable(UndecryptableReason::IdentityChanged),
             Wanted::default(),
@@ -303,6 +313,22 @@ async fn accept(
         }
     };
     Ok((opened, wanted))
+}
+
+/// Whether a device is known, or may become so: anybody can make devices up, one in each key exchange.
+async fn has_room_for(
+    write: &mut Write,
+    account: AccountId,
+    envelope: &Envelope<'_>,
+    device: DeviceId,
+) -> Result<bool> {
+    let (own, from) = (envelope.own, envelope.from);
+    if omemo::device(write, account, from, device).await?.is_some() {
+        return Ok(true);
+    }
+    let known = omemo::count_devices(write, account, from).await?;
+    Ok(known < STRANGERS_DEVICES
+        || (known < MOST_DEVICES && has_to_do_with(write, account, own, from).await?))
 }
 
 async fn after(
@@ -395,7 +421,7 @@ mod tests {
     use waxwing_omemo::{Bundle, SessionRecord, encrypt_key, seal_payload, start_session, xml};
 
     use super::*;
-    use crate::store::tests::{Scene, at, scene};
+    use crate::store::tests::{Scene, at, say, scene};
 
     fn jid(text: &str) -> BareJid {
         text.parse().expect("an address")
@@ -519,5 +545,48 @@ mod tests {
                 "the spoiled one at {place}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_stranger_few_devices_are_made_up_by_key_exchanges_and_of_others_more() {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let mut juliet = Juliet::begin(write, &scene).await;
+        let address = jid("juliet@capulet.lit");
+        let first = juliet.device;
+        for number in 1..=STRANGERS_DEVICES {
+            let encrypted = juliet.writes();
+            let content = opened(write, &scene, encrypted, at(0)).await;
+            assert!(matches!(content, Opened::Content { .. }), "device {number}");
+            juliet.device = DeviceId::random(&mut OsEntropy);
+            juliet.begin_again();
+        }
+        let further = juliet.writes();
+        let refused = opened(write, &scene, further.clone(), at(0)).await;
+        let reason = UndecryptableReason::TooManyDevices;
+        assert!(matches!(refused, Opened::Undecryptable { reason: why, .. } if why == reason));
+        let known = omemo::devices(write, scene.account, &address)
+            .await
+            .expect("asked");
+        assert_eq!(known.len(), STRANGERS_DEVICES);
+        let session = omemo::session(write, scene.account, &address, juliet.device, Profile::Legacy).await;
+        assert!(session.expect("asked").is_none(), "a session was begun");
+
+        let newest = std::mem::replace(&mut juliet.device, first);
+        juliet.begin_again();
+        let encrypted = juliet.writes();
+        let content = opened(write, &scene, encrypted, at(0)).await;
+        assert!(
+            matches!(content, Opened::Content { .. }),
+            "a known one begins anew"
+        );
+        juliet.device = newest;
+        say(write, scene.chat, "who are you?", at(0)).await;
+        let content = opened(write, &scene, further, at(0)).await;
+        assert!(
+            matches!(content, Opened::Content { .. }),
+            "she is no stranger any more"
+        );
     }
 }

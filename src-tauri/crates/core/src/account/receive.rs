@@ -10,14 +10,14 @@ use super::online::Online;
 use crate::error::Result;
 use crate::inbound::{Inbound, Query, Sender};
 use crate::live::Presence;
-use crate::model::{BareJid, ContactRequest, Show, Subscription};
+use crate::model::{AccountId, BareJid, ContactRequest, Show, Subscription};
 use crate::store::sessions::DevicePresence;
-use crate::store::{chats, contacts, messages, omemo};
+use crate::store::{Connection, chats, contacts, messages, omemo};
 use crate::xep::element::{element, wrap};
 use crate::xep::{disco, ns, stanza_error};
 
 /// So many devices of a stranger are kept.
-const STRANGERS_DEVICES: usize = 20;
+pub(super) const STRANGERS_DEVICES: usize = 20;
 
 impl Online<'_> {
     /// Does what one decision asks for.
@@ -119,20 +119,6 @@ impl Online<'_> {
                 .is_some())
     }
 
-    /// Ourselves, contacts, and whom we wrote to.
-    async fn has_to_do_with(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
-        let is_contact = contacts::get(&mut batch.write, self.account, who)
-            .await?
-            .is_some();
-        if *who == self.own || is_contact {
-            return Ok(true);
-        }
-        match chats::find(&mut batch.write, self.account, who).await? {
-            Some(chat) => messages::wrote_in(&mut batch.write, chat).await,
-            None => Ok(false),
-        }
-    }
-
     async fn is_known(&self, batch: &mut Batch, who: &BareJid) -> Result<bool> {
         Ok(contacts::get(&mut batch.write, self.account, who)
             .await?
@@ -148,7 +134,7 @@ impl Online<'_> {
         devices: &[waxwing_omemo::xml::Device],
         now: Timestamp,
     ) -> Result<()> {
-        let kept = if self.has_to_do_with(batch, of).await? {
+        let kept = if has_to_do_with(&mut batch.write, self.account, &self.own, of).await? {
             devices
         } else {
             devices.get(..STRANGERS_DEVICES).unwrap_or(devices)
@@ -222,6 +208,22 @@ impl Online<'_> {
             batch.changes.requests.push(request);
         }
         Ok(())
+    }
+}
+
+/// Ourselves, contacts, and whom we wrote to.
+pub(super) async fn has_to_do_with(
+    db: &mut Connection,
+    account: AccountId,
+    own: &BareJid,
+    who: &BareJid,
+) -> Result<bool> {
+    if who == own || contacts::get(db, account, who).await?.is_some() {
+        return Ok(true);
+    }
+    match chats::find(db, account, who).await? {
+        Some(chat) => messages::wrote_in(db, chat).await,
+        None => Ok(false),
     }
 }
 

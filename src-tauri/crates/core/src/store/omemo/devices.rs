@@ -365,6 +365,21 @@ pub(crate) async fn device(
     row.map(StoredDevice::read).transpose()
 }
 
+/// How many devices of somebody are known.
+pub(crate) async fn count_devices(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+) -> Result<usize> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM omemo_device WHERE account = ? AND address = ?")
+            .bind(account)
+            .bind(address.as_str())
+            .fetch_one(db)
+            .await?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Pins the identity key of a device at first sight. False if another key is pinned already: then nothing changes.
 pub(crate) async fn pin_identity(
     write: &mut Write,

@@ -121,7 +121,7 @@ async fn hear(write: &mut Write, chat: ChatId, body: &str, at: Timestamp) -> Mes
 }
 
 /// Stores what Romeo writes, with this id, which is its text too.
-async fn say(write: &mut Write, chat: ChatId, id: &str, at: Timestamp) -> MessageId {
+pub(crate) async fn say(write: &mut Write, chat: ChatId, id: &str, at: Timestamp) -> MessageId {
     let stored = add(write, chat, &outgoing(id, id), false, at).await;
     stored.expect("stored").expect("new")
 }
@@ -131,7 +131,7 @@ pub(crate) struct Scene {
     folder: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) account: AccountId,
-    chat: ChatId,
+    pub(crate) chat: ChatId,
 }
 
 pub(crate) async fn scene() -> Scene {
