@@ -22,6 +22,8 @@ mod outbox;
 mod presence;
 mod publishing;
 mod reach;
+#[cfg(test)]
+mod reach_and_lock;
 mod reading;
 mod receive;
 mod renewal;

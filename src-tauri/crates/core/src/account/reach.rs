@@ -263,12 +263,15 @@ impl Survey {
         if !wants.is_empty() {
             return Decision::Wants(wants);
         }
-        if self.all().any(|device| device.next == Next::Waits) {
-            return Decision::Undecided;
-        }
-        let reached = |device: &Surveyed| matches!(device.next, Next::Encrypts(_));
-        if to_ourselves || self.theirs.iter().any(reached) {
-            return Decision::Encrypted;
+        // Nobody is asked to decide about a device of ours for a message that then reaches nobody.
+        let may_be_reached = |device: &Surveyed| matches!(device.next, Next::Encrypts(_) | Next::Waits);
+        if to_ourselves || self.theirs.iter().any(may_be_reached) {
+            let waits = self.all().any(|device| device.next == Next::Waits);
+            return if waits {
+                Decision::Undecided
+            } else {
+                Decision::Encrypted
+            };
         }
         let distrusted = |device: &Surveyed| device.next == Next::Distrusted;
         Decision::Fails(Fault::new(

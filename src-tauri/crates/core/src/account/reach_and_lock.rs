@@ -1,0 +1,189 @@
+//! What the composer's lock shows is told from a few columns (`store::chats`), so that a thousand chats are listed at once.
+//! What a message does is decided device by device (`reach`). Here both are held against each other.
+
+use std::collections::BTreeSet;
+
+use waxwing_omemo::xml::Device;
+use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile};
+
+use super::reach::{Decision, Route, next, survey};
+use crate::error::Code;
+use crate::model::{BareJid, EncryptionMode, Lock, Trust};
+use crate::store::omemo::{self, Decided};
+use crate::store::outbox::Encrypt;
+use crate::store::tests::{Scene, at, scene};
+use crate::store::{Write, chats};
+
+/// What is known of one device: in which generations it is listed, and its key's trust if a key was seen.
+type Known = (&'static [Profile], Option<Option<Trust>>);
+
+const BOTH: &[Profile] = &Profile::ALL;
+const LISTED: [&[Profile]; 4] = [&[], &[Profile::Legacy], &[Profile::Omemo2], BOTH];
+const TRUSTS: [Option<Option<Trust>>; 6] = [
+    None,
+    Some(None),
+    Some(Some(Trust::Blind)),
+    Some(Some(Trust::Verified)),
+    Some(Some(Trust::Undecided)),
+    Some(Some(Trust::Untrusted)),
+];
+
+fn jid(text: &str) -> BareJid {
+    text.parse().expect("an address")
+}
+
+/// Stores what is known of somebody's devices; lists were read in these generations only.
+async fn know(write: &mut Write, scene: &Scene, of: &BareJid, devices: &[Known], read: &[Profile]) {
+    let account = scene.account;
+    let ids: Vec<DeviceId> = (7_u32..)
+        .take(devices.len())
+        .filter_map(|id| id.try_into().ok())
+        .collect();
+    for (id, (_, key)) in ids.iter().zip(devices) {
+        let Some(trust) = key else { continue };
+        let identity = IdentityKeyPair::generate(&mut OsEntropy);
+        let key = identity.public();
+        let pinned = omemo::pin_identity(write, account, of, *id, key, at(0)).await;
+        assert_eq!(pinned, Ok(true));
+        if let Some(trust) = trust {
+            let put = omemo::put_trust(write, account, of, key, (*trust, Decided::Itself)).await;
+            assert_eq!(put, Ok(()));
+        }
+    }
+    for profile in read {
+        let listed = ids
+            .iter()
+            .zip(devices)
+            .filter(|(_, (listed, _))| listed.contains(profile));
+        let list: Vec<Device> = listed
+            .map(|(id, _)| Device {
+                id: *id,
+                label: None,
+                label_signature: None,
+            })
+            .collect();
+        let put = omemo::put_list(write, account, of, *profile, &list, at(0)).await;
+        assert_eq!(put, Ok(()));
+    }
+}
+
+/// What becomes of a message that is written now, if all keys that are wanted can be had.
+async fn decided(
+    write: &mut Write,
+    scene: &Scene,
+    to: &BareJid,
+    mode: Option<EncryptionMode>,
+    (lock, certain): (Lock, bool),
+) -> Decision {
+    let own = jid("romeo@montague.lit");
+    let encrypt = Encrypt::by(mode, lock);
+    let route = Route {
+        own: &own,
+        to,
+        encrypt,
+    };
+    if encrypt == Encrypt::None {
+        return Decision::Plain;
+    }
+    let mut survey = survey(write, scene.account, &route, at(0))
+        .await
+        .expect("looked at");
+    let this = omemo::own(write, scene.account)
+        .await
+        .expect("asked")
+        .map(|own| own.device);
+    let preferred = survey.preferred;
+    for device in survey.theirs.iter_mut().chain(&mut survey.ours) {
+        device.row.sessions = [true; 2];
+        let this = this.filter(|_| device.of == own);
+        device.next = next(&device.row, this, preferred, at(0));
+    }
+    survey.decide(&route, certain)
+}
+
+/// What the lock may show where this becomes of a message.
+fn agrees(lock: Lock, decision: &Decision) -> bool {
+    match (lock, decision) {
+        (Lock::Encrypted, Decision::Encrypted)
+        | (Lock::Undecided, Decision::Undecided)
+        | (Lock::PlainChosen | Lock::PlainNoDevices, Decision::Plain) => true,
+        (Lock::Checking, Decision::Fails(fault)) => fault.code == Code::Timeout,
+        (Lock::Blocked, Decision::Fails(fault)) => {
+            matches!(fault.code, Code::NoDevices | Code::NoTrustedDevices)
+        }
+        _ => false,
+    }
+}
+
+/// All that can be known of up to two devices.
+fn all_known() -> Vec<Vec<Known>> {
+    let one: Vec<Known> = LISTED
+        .into_iter()
+        .flat_map(|on| TRUSTS.map(|key| (on, key)))
+        .collect();
+    let mut all = vec![Vec::new()];
+    all.extend(one.iter().map(|device| vec![*device]));
+    // Of two, those that differ; the second one is on the list of one generation: which one makes no difference any more.
+    let differ = [TRUSTS[0], TRUSTS[2], TRUSTS[4], TRUSTS[5]];
+    let second = differ.map(|key| (LISTED[1], key));
+    let first = one.iter().filter(|(_, key)| differ.contains(key));
+    all.extend(first.flat_map(|first| second.map(|second| vec![*first, second])));
+    all
+}
+
+#[tokio::test]
+async fn the_lock_shows_what_becomes_of_a_message_whatever_is_known_of_both_sides() {
+    let scene = scene().await;
+    let own = jid("romeo@montague.lit");
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    let reads: [&[Profile]; 3] = [&[], &[Profile::Legacy], BOTH];
+    let ours: [Known; 3] = [
+        (BOTH, Some(Some(Trust::Blind))),
+        (BOTH, Some(Some(Trust::Undecided))),
+        (BOTH, Some(Some(Trust::Untrusted))),
+    ];
+    for theirs in all_known() {
+        for read in reads {
+            for (to, ours) in [
+                ("juliet@capulet.lit", Some(ours[0])),
+                ("juliet@capulet.lit", Some(ours[1])),
+            ]
+            .into_iter()
+            .chain([
+                ("juliet@capulet.lit", Some(ours[2])),
+                ("romeo@montague.lit", None),
+            ]) {
+                // Never committed: the next one begins with nothing.
+                let mut write = scene.store.write().await.expect("a write");
+                let to = jid(to);
+                let chat = chats::open(&mut write, scene.account, &to, at(0))
+                    .await
+                    .expect("a chat");
+                know(&mut write, &scene, &to, &theirs, read).await;
+                if let Some(ours) = ours {
+                    know(&mut write, &scene, &own, &[ours], BOTH).await;
+                }
+                for mode in [None, Some(EncryptionMode::Omemo), Some(EncryptionMode::None)] {
+                    if let Some(mode) = mode {
+                        chats::set_mode(&mut write, chat, mode).await.expect("set");
+                    }
+                    let lock = chats::get(&mut write, chat, 0).await.expect("shown").lock;
+                    let certain = read.len() == BOTH.len();
+                    let decision = decided(&mut write, &scene, &to, mode, (lock, certain)).await;
+                    seen.insert(format!("{lock:?}"));
+                    if !agrees(lock, &decision) {
+                        wrong.push(format!("{to} {theirs:?} read in {read:?}, ours {ours:?}, {mode:?}: {lock:?}, but {decision:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ: {:#?}",
+        wrong.len(),
+        wrong.get(..12).unwrap_or(&wrong)
+    );
+    assert_eq!(seen.len(), 6, "{seen:?}");
+}
