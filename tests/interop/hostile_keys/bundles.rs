@@ -17,6 +17,7 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     let device = scene.bob.devices(BOB).await[0]["device"].clone();
     let hers = scene.mallory.devices(MALLORY).await[0].clone();
     let swapped = scene.published(MALLORY, &hers["device"]).await;
+    let whole = scene.published(BOB, &device).await;
     let list = LEGACY.list(std::slice::from_ref(&device));
     scene.bob.publish(LEGACY.list_node, "current", &list).await;
     let (node, item) = LEGACY.bundle(&device);
@@ -24,12 +25,12 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     let pinned = scene.device(&device).await["fingerprint"].clone();
 
     let reset = json!({ "account": scene.alice.account.clone(), "address": BOB, "device": device });
-    scene.alice.get("reset_session", reset).await;
+    scene.alice.get("reset_session", reset.clone()).await;
     let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
     let changed = |d: &Value| d["device"] == device && d["bundle_fault"] == "identity_changed";
     scene
         .alice
-        .until("the swap is told", "list_devices", told, |list| {
+        .until("the swap is told", "list_devices", told.clone(), |list| {
             items(list).iter().any(changed)
         })
         .await;
@@ -39,6 +40,27 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     // The session with Bob goes on; Mallory's key gets nothing.
     assert_eq!(shown["reach"], "ready", "{shown}");
     scene.alice_says("still to Bob").await;
+
+    // Whatever Bob's device does by itself, it stays shown; when the person has the device looked at once more, and it
+    // shows the key that it always had, there is nothing to compare any more.
+    scene.bob.publish(&node, &item, &whole).await;
+    scene.bob_says_alone("and from Bob").await;
+    let shown = scene.device(&device).await;
+    assert_eq!(shown["other_key"]["fingerprint"], hers["fingerprint"], "{shown}");
+    scene.alice.get("reset_session", reset).await;
+    let well = |d: &Value| d["device"] == device && !d["last_repaired"].is_null();
+    scene
+        .alice
+        .until("the session is replaced", "list_devices", told, |list| {
+            items(list).iter().any(well)
+        })
+        .await;
+    let shown = scene.device(&device).await;
+    assert_eq!(
+        (&shown["fingerprint"], &shown["other_key"]),
+        (&pinned, &Value::Null),
+        "{shown}"
+    );
 }
 
 /// The same where there is no session: in a generation in which nobody has written yet.

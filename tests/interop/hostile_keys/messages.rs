@@ -107,6 +107,18 @@ async fn another_identity_writes(generation: Generation) {
     assert_eq!(shown["last_failure"]["reason"], "identity_changed", "{shown}");
     assert_eq!(shown["reach"], "ready");
     scene.alice_says("to Bob alone").await;
+
+    // Once the person has decided which key is the right one, there is nothing to compare any more.
+    let decided = json!({
+        "account": scene.alice.account.clone(), "address": BOB, "fingerprint": known["fingerprint"], "trust": "verified",
+    });
+    scene.alice.get("set_trust", decided).await;
+    let shown = scene.device(&device).await;
+    assert_eq!(
+        (&shown["trust"], &shown["other_key"]),
+        (&json!("verified"), &Value::Null),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

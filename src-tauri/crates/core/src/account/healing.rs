@@ -166,6 +166,13 @@ impl Online<'_> {
         if was_due.is_none() || begun.is_err() {
             return Ok(());
         }
+        if was_due == Some(What::Reset) {
+            // The person had the device looked at, and it has signed with the key that it always had.
+            let row = omemo::device(&mut batch.write, self.account, of, device).await?;
+            if let Some(key) = row.and_then(|row| row.identity) {
+                omemo::forget_other_keys(&mut batch.write, self.account, of, &key).await?;
+            }
+        }
         self.send_empty(batch, of, (device, profile)).await?;
         omemo::healed(&mut batch.write, self.account, of, device, now).await?;
         for message in messages::repaired(&mut batch.write, self.account, of, device.get()).await? {

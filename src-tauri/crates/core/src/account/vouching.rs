@@ -93,7 +93,8 @@ fn tales(
     tales
 }
 
-/// The person decides about a key. Gives whose keys are trusted otherwise than before.
+/// The person decides about a key. Gives whose keys are trusted otherwise than before. Another key that was refused in the
+/// name of a device with this one is shown no more: they have seen it, and decided which one is right.
 pub(crate) async fn decide(
     write: &mut Write,
     account: AccountId,
@@ -102,6 +103,7 @@ pub(crate) async fn decide(
     trust: Trust,
 ) -> Result<BTreeSet<BareJid>> {
     omemo::put_trust(write, account, of, key, (trust, Decided::Person)).await?;
+    omemo::forget_other_keys(write, account, of, key).await?;
     let mut changed = BTreeSet::from([of.clone()]);
     if matches!(trust, Trust::Verified | Trust::Untrusted) {
         let own = accounts::get(write, account).await?.address.0;

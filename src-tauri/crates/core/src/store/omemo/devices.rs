@@ -426,6 +426,25 @@ pub(crate) async fn showed_other_key(
     Ok(())
 }
 
+/// Nobody need look at what else was shown in the name of the devices with this key any more.
+pub(crate) async fn forget_other_keys(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    key: &IdentityKey,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_device SET other_identity = NULL, other_at = NULL
+         WHERE account = ? AND address = ? AND identity = ? AND other_identity IS NOT NULL",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(key.to_bytes().as_slice())
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 /// A device wrote to us at this time, and it could be read. What the archive tells of an earlier time is no news.
 pub(crate) async fn seen(
     write: &mut Write,
