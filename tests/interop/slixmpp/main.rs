@@ -472,3 +472,71 @@ async fn a_key_that_is_not_trusted_gets_nothing() {
         assert_ne!(event["body"], "not for you");
     }
 }
+
+/// More stands before it than is skipped at once, and the archive brings all of that after it.
+#[tokio::test]
+async fn what_comes_live_before_a_thousand_missed_messages_were_read_is_opened_once_they_are() {
+    let (server, mut alice, mut bob) = scene("omemo1").await;
+    to_alice(&mut alice, &mut bob, "at first", "omemo1").await;
+    to_bob(&mut alice, &mut bob, "and back", "omemo1").await;
+    // Her phone is there all the time, so that the server keeps nothing for later but in the archive.
+    let mut phone = Peer::sign_in_with(&server, ALICE, "omemo2").await;
+    let enabled = |on: bool| json!({ "account": alice.account.clone(), "enabled": on });
+    let (on, off) = (enabled(true), enabled(false));
+    let is_there = |e: &Value, presence: &str| {
+        let of_waxwing = e["resource"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("waxwing"));
+        e["event"] == "presence" && e["from"] == ALICE && e["presence"] == presence && of_waxwing
+    };
+    bob.event("Alice is there", |e| is_there(e, "available")).await;
+    alice.get("set_account_enabled", off).await;
+    bob.event("Alice is away", |e| is_there(e, "offline")).await;
+    for number in 0..2_000 {
+        let id = format!("plain-{number}");
+        let plain = format!("<message type='chat' to='{ALICE}' id='{id}'><body>{id}</body></message>");
+        bob.send_raw(&plain).await;
+    }
+    for number in 0..1_010 {
+        bob.send(ALICE, &format!("missed-{number}"), "omemo1").await;
+    }
+    bob.ask("ping", json!({})).await;
+    alice.get("set_account_enabled", on).await;
+    bob.event("Alice is there again", |e| is_there(e, "available"))
+        .await;
+    bob.send(ALICE, "while she reads", "omemo1").await;
+    alice
+        .event("it came too early", |e| {
+            e["type"] == "message_changed" && e["message"]["undecryptable"]["reason"] == "too_far_ahead"
+        })
+        .await;
+    let heard = alice.hears("while she reads").await;
+    assert_eq!(
+        (&heard["encryption"], &heard["undecryptable"]),
+        (&json!("omemo1"), &Value::Null)
+    );
+    let rows = alice.messages(&heard["chat"]).await;
+    let last: Vec<_> = rows
+        .iter()
+        .rev()
+        .take(3)
+        .rev()
+        .map(|row| row["body"].clone())
+        .collect();
+    assert_eq!(
+        last,
+        [
+            json!("missed-1008"),
+            json!("missed-1009"),
+            json!("while she reads")
+        ]
+    );
+    let found = alice.get("search", json!({ "query": "while she reads" })).await;
+    assert_eq!(items(&found).len(), 1, "its words can be found");
+    assert!(
+        !bob.events().iter().any(|e| e["event"] == "empty"),
+        "nothing was broken"
+    );
+    to_bob(&mut alice, &mut bob, "all is well", "omemo1").await;
+    phone.stop().await;
+}

@@ -74,7 +74,7 @@ impl Online<'_> {
                 | UndecryptableReason::KeyReused
                 | UndecryptableReason::TooFarAhead
         );
-        if !live || !helps {
+        if !live || !helps || self.is_too_early(batch, Some(reason)) {
             return Ok(());
         }
         let of_device = (device, omemo::profile(encryption)?);

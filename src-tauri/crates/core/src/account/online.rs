@@ -23,8 +23,8 @@ use super::report::Pending;
 use super::{Command, ErrorChange, keys, login, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
-use crate::inbound::{self, Context, Inbound, Sender};
-use crate::model::{AccountId, BareJid, ConnectionState, Renewed};
+use crate::inbound::{self, Context, Inbound, Sender, Text};
+use crate::model::{AccountId, BareJid, ChatId, ConnectionState, MessageId, Renewed};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::chats;
@@ -124,6 +124,8 @@ pub(super) struct Session {
     pub(super) publish_again: Option<Instant>,
     /// Everything that the server held for us has been read in this session.
     pub(super) caught_up: bool,
+    /// What came live before that and could not be opened, since too much of its sender's was still missing before it.
+    pub(super) too_early: Vec<(ChatId, MessageId, Text)>,
     /// Why this device is to begin anew, and the highest ids of prekeys that others know of it.
     pub(super) renewal: Option<(Renewed, (PreKeyId, PreKeyId))>,
     /// It did in this session.
@@ -454,6 +456,9 @@ impl Online<'_> {
     /// Commits, acknowledges, sends and tells, in this order. The session's counts are part of the transaction.
     async fn finish_handled(&mut self, mut batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
         batch.follow().await?;
+        if batch.caught_up {
+            self.open_too_early(&mut batch, Timestamp::now()).await?;
+        }
         self.reached(&mut batch).await?;
         for (chat, text) in std::mem::take(&mut batch.owed) {
             self.acknowledge(&mut batch, chat, &text).await?;

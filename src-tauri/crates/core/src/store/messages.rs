@@ -243,6 +243,29 @@ pub(crate) async fn follow(write: &mut Write, stored: &[Stored<'_>]) -> Result<(
     Ok(())
 }
 
+/// A message that could not be opened when it came has been opened.
+pub(crate) async fn opened_later(write: &mut Write, message: MessageId, new: &NewMessage) -> Result<()> {
+    let opened = sqlx::query(
+        "UPDATE message SET body = ?, sent_at = ?, trust = ?, markable = ?, undecryptable = NULL
+         WHERE id = ? AND undecryptable IS NOT NULL",
+    )
+    .bind(new.body.as_deref())
+    .bind(millis(new.sent_at))
+    .bind(new.trust)
+    .bind(new.markable)
+    .bind(message)
+    .execute(&mut **write)
+    .await?;
+    if opened.rows_affected() == 0 {
+        return Ok(());
+    }
+    files::insert(write, message, &new.files).await?;
+    match words(new) {
+        Some(words) => search::index(write, &[(message, &*words)]).await,
+        None => Ok(()),
+    }
+}
+
 /// A message with its place in one of several chats.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
