@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use waxwing_tests::{LONG, Peer, Person, Prosody, until};
+use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -160,10 +160,34 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
     let mut bob = Peer::sign_in(&server, BOB).await;
     let mut alice = Person::sign_in(&server, ALICE).await;
     let own = own_device(&mut alice).await["device"].clone();
-    sees(&mut bob, &[&hers, &own]).await;
+    // She is online, so she is on the lists; and her phone is still there.
+    for (node, _) in LISTS {
+        let list = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
+        let list = list.as_str().unwrap_or_default();
+        for id in [&hers, &own] {
+            assert!(list.contains(&format!("id=\"{id}\"")), "{id} is missing: {list}");
+        }
+    }
     let strange = json!(4711);
+    let of_account = json!({ "account": alice.account.clone() });
+    let console = json!({ "account": alice.account.clone(), "on": true });
+    alice.get("set_console", console).await;
     for list in LISTS {
         publish_list(&mut phone, list, &[&hers, &strange]).await;
+    }
+    // What she publishes has the others on it, whatever those do themselves.
+    for (node, _) in LISTS {
+        let publication = format!("<publish node='{node}'");
+        let list = until("Alice publishes her list", LONG, async || {
+            let entries = alice.get("list_console", of_account.clone()).await;
+            let mut out = items(&entries).iter().filter(|entry| entry["way"] == "out");
+            let xml = |entry: &Value| entry["xml"].as_str().unwrap_or_default().replace('"', "'");
+            out.find_map(|entry| Some(xml(entry)).filter(|xml| xml.contains(&publication)))
+        })
+        .await;
+        for id in [&hers, &strange, &own] {
+            assert!(list.contains(&format!("id='{id}'")), "{id} is missing: {list}");
+        }
     }
     until("all three are listed", LONG, async || {
         let mut ids = Vec::new();
