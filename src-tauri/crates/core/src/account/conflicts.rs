@@ -116,7 +116,7 @@ mod tests {
             Some(24),
         ];
         assert_eq!(rests(&mut conflicts, &mut now, minute, 9), growing);
-        assert_eq!(rests(&mut conflicts, &mut now, HOUR - minute, 1), [Some(24)]);
+        assert_eq!(rests(&mut conflicts, &mut now, 59 * minute, 1), [Some(24)]);
         assert_eq!(rests(&mut conflicts, &mut now, HOUR, 1), [None]);
         assert_eq!(rests(&mut conflicts, &mut now, minute, 2), [None, Some(1)]);
         conflicts.forget();

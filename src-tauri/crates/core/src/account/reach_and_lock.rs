@@ -14,18 +14,27 @@ use crate::store::outbox::Encrypt;
 use crate::store::tests::{Scene, at, scene};
 use crate::store::{Write, chats};
 
-/// What is known of one device: in which generations it is listed, and its key's trust if a key was seen.
-type Known = (&'static [Profile], Option<Option<Trust>>);
+/// What is known of a device's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Unseen,
+    /// Seen, and nothing was decided about it.
+    Seen,
+    Trusted(Trust),
+}
+
+/// What is known of one device: in which generations it is listed, and its key.
+type Known = (&'static [Profile], Key);
 
 const BOTH: &[Profile] = &Profile::ALL;
 const LISTED: [&[Profile]; 4] = [&[], &[Profile::Legacy], &[Profile::Omemo2], BOTH];
-const TRUSTS: [Option<Option<Trust>>; 6] = [
-    None,
-    Some(None),
-    Some(Some(Trust::Blind)),
-    Some(Some(Trust::Verified)),
-    Some(Some(Trust::Undecided)),
-    Some(Some(Trust::Untrusted)),
+const KEYS: [Key; 6] = [
+    Key::Unseen,
+    Key::Seen,
+    Key::Trusted(Trust::Blind),
+    Key::Trusted(Trust::Verified),
+    Key::Trusted(Trust::Undecided),
+    Key::Trusted(Trust::Untrusted),
 ];
 
 fn jid(text: &str) -> BareJid {
@@ -40,13 +49,16 @@ async fn know(write: &mut Write, scene: &Scene, of: &BareJid, devices: &[Known],
         .filter_map(|id| id.try_into().ok())
         .collect();
     for (id, (_, key)) in ids.iter().zip(devices) {
-        let Some(trust) = key else { continue };
+        if *key == Key::Unseen {
+            continue;
+        }
+        let trust = *key;
         let identity = IdentityKeyPair::generate(&mut OsEntropy);
         let key = identity.public();
         let pinned = omemo::pin_identity(write, account, of, *id, key, at(0)).await;
         assert_eq!(pinned, Ok(true));
-        if let Some(trust) = trust {
-            let put = omemo::put_trust(write, account, of, key, (*trust, Decided::Itself)).await;
+        if let Key::Trusted(trust) = trust {
+            let put = omemo::put_trust(write, account, of, key, (trust, Decided::Itself)).await;
             assert_eq!(put, Ok(()));
         }
     }
@@ -119,12 +131,12 @@ fn agrees(lock: Lock, decision: &Decision) -> bool {
 fn all_known() -> Vec<Vec<Known>> {
     let one: Vec<Known> = LISTED
         .into_iter()
-        .flat_map(|on| TRUSTS.map(|key| (on, key)))
+        .flat_map(|on| KEYS.map(|key| (on, key)))
         .collect();
     let mut all = vec![Vec::new()];
     all.extend(one.iter().map(|device| vec![*device]));
     // Of two, those that differ; the second one is on the list of one generation: which one makes no difference any more.
-    let differ = [TRUSTS[0], TRUSTS[2], TRUSTS[4], TRUSTS[5]];
+    let differ = [KEYS[0], KEYS[2], KEYS[4], KEYS[5]];
     let second = differ.map(|key| (LISTED[1], key));
     let first = one.iter().filter(|(_, key)| differ.contains(key));
     all.extend(first.flat_map(|first| second.map(|second| vec![*first, second])));
@@ -139,9 +151,9 @@ async fn the_lock_shows_what_becomes_of_a_message_whatever_is_known_of_both_side
     let mut wrong = Vec::new();
     let reads: [&[Profile]; 3] = [&[], &[Profile::Legacy], BOTH];
     let ours: [Known; 3] = [
-        (BOTH, Some(Some(Trust::Blind))),
-        (BOTH, Some(Some(Trust::Undecided))),
-        (BOTH, Some(Some(Trust::Untrusted))),
+        (BOTH, Key::Trusted(Trust::Blind)),
+        (BOTH, Key::Trusted(Trust::Undecided)),
+        (BOTH, Key::Trusted(Trust::Untrusted)),
     ];
     for theirs in all_known() {
         for read in reads {
