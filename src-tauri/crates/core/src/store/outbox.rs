@@ -89,16 +89,20 @@ pub(crate) async fn queue_again(
 
 /// What was written after a message in the same chat, and has not been out, goes behind it.
 pub(crate) async fn put_behind(write: &mut Write, message: MessageId) -> Result<()> {
-    sqlx::query(
-        "UPDATE outbox SET id = behind.id FROM (
-             SELECT outbox.id AS was, (SELECT max(id) FROM outbox) + row_number() OVER (ORDER BY outbox.id) AS id
-             FROM outbox JOIN message ON message.id = outbox.message JOIN message AS first ON first.id = ?
-             WHERE message.chat = first.chat AND message.position > first.position AND outbox.stanza IS NULL
-         ) AS behind WHERE outbox.id = behind.was",
+    // Taken out and put in again: a number that is only changed is given out a second time later on.
+    let moved: Vec<(AccountId, MessageId, Encrypt, Option<i64>)> = sqlx::query_as(
+        "SELECT outbox.account, outbox.message, outbox.encrypt, outbox.not_before
+         FROM outbox JOIN message ON message.id = outbox.message JOIN message AS first ON first.id = ?
+         WHERE message.chat = first.chat AND message.position > first.position AND outbox.stanza IS NULL
+         ORDER BY outbox.id",
     )
     .bind(message)
-    .execute(&mut **write)
+    .fetch_all(&mut **write)
     .await?;
+    for (account, message, encrypt, not_before) in moved {
+        remove_message(write, message).await?;
+        push_message(write, account, message, encrypt, not_before.map(time)).await?;
+    }
     Ok(())
 }
 

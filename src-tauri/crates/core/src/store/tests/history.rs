@@ -240,13 +240,25 @@ async fn what_was_written_after_a_message_that_came_back_stays_behind_it() {
             .await
             .expect("put behind");
     }
-    let queued = outbox::behind(&mut write, scene.account, 0, 10).await;
+    let queued = outbox::behind(&mut write, scene.account, 0, 10)
+        .await
+        .expect("the outbox");
     let order: Vec<_> = queued
-        .expect("the outbox")
         .iter()
         .filter_map(|row| Some(row.message.as_ref()?.message))
         .collect();
     assert_eq!(order, written);
+
+    // The pump remembers up to where it has sent: what is written next has a number that none had before.
+    let numbers: Vec<i64> = queued.iter().map(|row| row.id).collect();
+    outbox::confirm(&mut write, &numbers).await.expect("confirmed");
+    let next = say(&mut write, scene.chat, "5", at(5)).await;
+    outbox::push_message(&mut write, scene.account, next, Encrypt::Must, None)
+        .await
+        .expect("queued");
+    let done_to = numbers.iter().max().copied().unwrap_or_default();
+    let queued = outbox::behind(&mut write, scene.account, done_to, 10).await;
+    assert_eq!(queued.expect("the outbox").len(), 1);
 }
 
 #[tokio::test]
