@@ -114,13 +114,13 @@ export class FakeCore implements Core {
   async request<M extends Method>(method: M, params: Requests[M]["params"]): Promise<Requests[M]["result"]> {
     this.asked.push({ method, params });
     await this.#door;
-    await new Promise((done) => setTimeout(done, this.delay));
     const refused = this.refuse.get(method);
-    if (refused) {
-      this.refuse.delete(method);
-      throw refused;
-    }
-    return structuredClone(this.#handlers[method](params));
+    this.refuse.delete(method);
+    // What happens while the answer is on its way is not in it.
+    const answer = refused ?? structuredClone(this.#handlers[method](params));
+    await new Promise((done) => setTimeout(done, this.delay));
+    if (refused) throw refused;
+    return answer as Requests[M]["result"];
   }
 
   async subscribe(receive: (events: Event[]) => void): Promise<void> {

@@ -97,9 +97,11 @@ export function putChat(mirror: Mirror, chat: Chat): void {
 export function putMessages(mirror: Mirror, messages: readonly Message[]): void {
   for (const chat of new Set(messages.map((message) => message.chat))) {
     const rows = mirror.rows.get(chat);
-    if (!rows?.loaded) continue;
+    if (!rows) continue;
+    // While the first page is on its way nobody knows what stands before it: `putPage` finds their place.
+    const complete = rows.complete || !rows.loaded;
     let all = rows.messages;
-    for (const message of messages) if (message.chat === chat) all = withMessage(all, message, rows.complete);
+    for (const message of messages) if (message.chat === chat) all = withMessage(all, message, complete);
     rows.messages = all;
   }
 }
@@ -115,7 +117,7 @@ export function putPage(rows: Rows, page: readonly Message[], complete: boolean)
     return known !== undefined && known.rev > message.rev ? known : message;
   });
   let all: readonly Message[] = merged;
-  for (const message of had.values()) all = withMessage(all, message, true);
+  for (const message of had.values()) all = withMessage(all, message, complete);
   rows.messages = all;
   rows.loaded = true;
 }

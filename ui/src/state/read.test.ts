@@ -105,10 +105,28 @@ describe("reading messages", () => {
   test("takes in what arrives while the page is on its way", async () => {
     const { core, mirror, chat } = world();
     core.addMessage(chat, "one");
+    core.delay = 200;
     const reading = readNewest(core, mirror, chat);
+    await new Promise((done) => setTimeout(done));
     core.receive(chat, "two");
+    await vi.waitUntil(() => mirror.chats.get(chat)?.last?.body === "two");
     const rows = await reading;
     expect(rows.messages.map((one) => one.body)).toEqual(["one", "two"]);
+  });
+
+  test("is not misled by a message of long ago that changes meanwhile", async () => {
+    const { core, mirror, chat } = world();
+    const ids: number[] = [];
+    for (let at = 0; at < 60; at += 1) {
+      ids.push(core.addMessage(chat, `text ${at}`, { sent_at: new Date(at * 1_000).toISOString() }));
+    }
+    core.delay = 200;
+    const reading = readNewest(core, mirror, chat);
+    await new Promise((done) => setTimeout(done));
+    core.changeMessage(ids[3] ?? -1, { delivery: "read" });
+    const rows = await reading;
+    expect(rows.messages.map((one) => one.body)[0]).toBe("text 10");
+    expect(rows.messages.length).toBe(50);
   });
 
   test("goes back as far as a found message", async () => {
