@@ -233,3 +233,26 @@ async fn the_person_chooses_what_the_server_keeps() {
     let refused = desk.call("archive_preferences", account).await;
     assert_eq!(refused.expect_err("not online").code, "not_online");
 }
+
+#[tokio::test]
+async fn what_a_new_account_misses_before_anything_has_ever_come_is_new_too() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    caught_up(&mut alice).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    alice.send(&chat, "hello?").await;
+    bob.message("hello?").await;
+    alice.stop().await;
+    // Her telephone takes them, so that the server does not keep them for whoever comes first.
+    let mut telephone = Peer::sign_in(&server, ALICE).await;
+    for line in ["one", "two"] {
+        bob.send(ALICE, line, "none").await;
+    }
+    telephone.stop().await;
+    alice.start_again().await;
+    caught_up(&mut alice).await;
+    assert_eq!(bodies(&mut alice, BOB).await, ["hello?", "one", "two"]);
+    let chats = alice.get("list_chats", json!({})).await;
+    assert_eq!(waxwing_tests::items(&chats)[0]["unread"], 2);
+}

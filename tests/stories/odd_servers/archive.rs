@@ -20,6 +20,10 @@ pub(crate) const ANOTHER: (&str, &str) = ("another@{domain}/x", "{bare}");
 const LIVE: &str = "<message from='{friend}/there' to='{bare}' type='chat'><body>still here</body>\
                     <stanza-id xmlns='urn:xmpp:sid:0' by='{bare}' id='live'/></message>";
 
+/// Nobody knows what is asked for.
+const UNKNOWN: &str = "<iq type='error' id='{id}' to='{address}'><error type='cancel'>\
+                       <service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
+
 pub(crate) type Answer = Box<dyn Fn(&Question, &[Kept]) -> Act + Send + Sync>;
 
 pub(crate) fn stamp(number: usize) -> String {
@@ -123,22 +127,42 @@ fn meets(honest: Honest, archive: Archive, speaks_on: usize) -> Honest {
     .on(speaks_on..=speaks_on, Point::Presence, Act::add(LIVE))
 }
 
-/// An archive that holds more behind what is copied to this device before its presence is known (XEP-0280): what is written
+/// Archives that hold more behind what is copied to this device before its presence is known (XEP-0280): what is written
 /// to all devices of the account does not come to it yet.
-fn copied_early() -> Row {
+fn copied_early() -> [Row; 2] {
     const COPY: &str = "<message from='{bare}'><received xmlns='urn:xmpp:carbons:2'>\
         <forwarded xmlns='urn:xmpp:forward:0'>\
         <message xmlns='jabber:client' from='{friend}/there' to='{bare}/other' type='chat'><body>three</body>\
         <stanza-id xmlns='urn:xmpp:sid:0' by='{bare}' id='id of three'/></message></forwarded></received></message>";
+    const MEANWHILE: &str = "<message from='another@{domain}/x' type='chat'><body>meanwhile</body>\
+        <stanza-id xmlns='urn:xmpp:sid:0' by='{bare}' id='meanwhile'/></message>";
+    let with_one_live = says(|question, kept| match question.number {
+        0 => question.page(&kept[1..2], false) + MEANWHILE,
+        _ => question.honestly(kept),
+    });
+    [
+        ("has more behind", 1, says(Question::honestly)),
+        ("has more, until something comes live, behind", 2, with_one_live),
+    ]
+    .map(|(what, asked, script)| {
+        let what = format!("{what} what was copied to this device before it was there");
+        odd(Who::Back, &what, ALL, 0, asked, script)
+            .also(|honest| honest.on(1..=1, Point::Roster, Act::add(COPY)))
+    })
+}
+
+/// What others of the account's devices send and receive is copied to nobody: a message that comes live stands behind what
+/// never comes, and the archive is asked for that in the next session.
+fn without_copies() -> Row {
     odd(
         Who::Back,
-        "has more behind what was copied to this device before it was there",
-        ALL,
+        "has more than comes live, at a server that copies nothing,",
+        &["one", "two", "three"],
         0,
         1,
-        says(Question::honestly),
+        says(|question, kept| question.page(&kept[1..3], true)),
     )
-    .also(|honest| honest.on(1..=1, Point::Roster, Act::add(COPY)))
+    .also(|honest| honest.at(Point::Carbons, Act::say(UNKNOWN)))
 }
 
 /// Pages that lead nowhere.
@@ -531,7 +555,8 @@ fn changing() -> Vec<Row> {
 pub(crate) fn rows() -> Vec<Row> {
     [
         paging(),
-        vec![copied_early()],
+        copied_early().into(),
+        vec![without_copies()],
         ends(),
         refusals(),
         strangers(),

@@ -41,6 +41,7 @@ impl Online<'_> {
             Ask::Carbons => {
                 if failed {
                     tracing::info!("the server offers no carbon copies");
+                    self.session.archive.no_copies_come();
                 }
                 Ok(())
             }
@@ -238,7 +239,11 @@ impl Online<'_> {
                 tracing::warn!("the server does not say when all that waited has come");
                 batch.caught_up = true;
             }
-            Ask::Roster | Ask::Carbons | Ask::Withdrawal | Ask::WhoCanRead(_) | Ask::Fence { .. } => {
+            Ask::Carbons => {
+                tracing::warn!("the server does not say whether it copies what goes to other devices");
+                self.session.archive.no_copies_come();
+            }
+            Ask::Roster | Ask::Withdrawal | Ask::WhoCanRead(_) | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),

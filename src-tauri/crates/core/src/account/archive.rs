@@ -44,6 +44,10 @@ pub(super) struct Archive {
     /// Whatever is written to us comes by itself: the server knew our presence before it answered for the archive. What
     /// comes earlier, as copies of what other devices send do (XEP-0280), says nothing of what stands before or behind it.
     listening: bool,
+    /// The server copies nothing of what our other devices send and receive: what comes live stands behind what never does.
+    uncopied: bool,
+    /// Messages that came while we were not listening yet.
+    copied: HashSet<MessageId>,
     /// Messages that came by themselves before the archive told of them, by chat: they stand too far behind if something
     /// else comes after them.
     early: HashMap<ChatId, Vec<MessageId>>,
@@ -116,8 +120,20 @@ impl Archive {
     }
 
     /// Whether what comes live follows without a hole.
-    pub(super) fn is_listening(&self) -> bool {
-        self.listening
+    pub(super) fn has_no_hole(&self) -> bool {
+        self.listening && !self.uncopied
+    }
+
+    /// The server lets nobody have copies (XEP-0280), or does not answer.
+    pub(super) fn no_copies_come(&mut self) {
+        self.uncopied = true;
+    }
+
+    /// A message has come by itself and is stored.
+    pub(super) fn came(&mut self, message: MessageId) {
+        if !self.listening {
+            self.copied.insert(message);
+        }
     }
 
     /// Whether it is known what the server had of ours when the session began.
@@ -186,6 +202,11 @@ impl Online<'_> {
             return Ok(());
         };
         let page = match (&gap.after, &gap.before) {
+            // There was nothing at all at that time.
+            (Some((after, at)), _) if after.is_empty() => mam::Page::Since {
+                start: since(*at, Timestamp::now()),
+                after: None,
+            },
             (Some((after, _)), _) => mam::Page::After(after.clone()),
             (None, None) => mam::Page::Newest,
             (None, Some(before)) => {
@@ -204,6 +225,7 @@ impl Online<'_> {
         batch.caught_up = true;
         batch.outbox = true;
         self.session.archive.early.clear();
+        self.session.archive.copied.clear();
         let owed = std::mem::take(&mut self.session.archive.owed);
         batch
             .owed
@@ -329,7 +351,8 @@ impl Online<'_> {
             .position(|message| Some(&message.id) == gap.before.as_ref());
         messages.truncate(met.unwrap_or(usize::MAX));
         let last = place(messages.last(), now);
-        let stood = self.store_page(batch, messages, &gap, now).await?;
+        let open = gap.before.is_none();
+        let stood = self.store_page(batch, messages, (&gap, open), now).await?;
         gap.low = stood.low(&gap);
         if let (Some((id, at)), None) = (&last, &gap.before) {
             let place = Place {
@@ -382,6 +405,7 @@ impl Online<'_> {
         end: &mam::End,
         now: Timestamp,
     ) -> Result<()> {
+        let open = gap.before.is_none();
         if page == mam::Page::Newest {
             // Something may have come live meanwhile; the page reaches to it.
             gap.before = None;
@@ -391,8 +415,10 @@ impl Online<'_> {
         let began = messages.iter().find_map(|message| message.at);
         let fruitful = began.is_some_and(|at| self.session.archive.earliest.is_none_or(|known| at < known));
         self.session.archive.earliest = self.session.archive.earliest.into_iter().chain(began).min();
-        let stood = self.store_page(batch, messages, &gap, now).await?;
-        if let (Some((id, at)), None) = (last, &gap.before) {
+        let stood = self.store_page(batch, messages, (&gap, open), now).await?;
+        // Where there is nothing yet, what comes while we are away is missed all the same.
+        let nothing = || (page == mam::Page::Newest && end.complete).then(|| (String::new(), now));
+        if let (Some((id, at)), None) = (last.or_else(nothing), &gap.before) {
             let position = stood.highest;
             archive::set_newest(&mut batch.write, self.account, &Place { id, at, position }).await?;
         }
@@ -413,12 +439,13 @@ impl Online<'_> {
         self.next_gap(batch).await
     }
 
-    /// Stores what a page holds between the edges of its gap: the texts, then what was said of them.
+    /// Stores what a page holds between the edges of its gap, which is still open at its end or not: the texts, then what
+    /// was said of them.
     async fn store_page(
         &mut self,
         batch: &mut Batch,
         messages: Vec<Archived>,
-        gap: &Gap,
+        (gap, open): (&Gap, bool),
         now: Timestamp,
     ) -> Result<Stood> {
         let mut stood = Stood::default();
@@ -443,8 +470,14 @@ impl Online<'_> {
                 let position = if let Some(known) = known {
                     if text.direction == Direction::Out {
                         answered.insert(chat, known.message);
+                        self.arrived(batch, chat, known.message).await?;
                     }
-                    self.known_text(batch, chat, &text, gap, known).await?
+                    let position = known.position;
+                    if self.session.archive.copied.contains(&known.message) || open && position >= gap.high {
+                        let early = &mut self.session.archive.early;
+                        early.entry(chat).or_default().push(known.message);
+                    }
+                    Some(position)
                 } else {
                     let between = (archived.at.unwrap_or(now).as_microsecond(), low, gap.high);
                     let placed = self.place_text(batch, chat, text, gap, between, now).await?;
@@ -499,25 +532,6 @@ impl Online<'_> {
             });
         }
         messages::known(&mut batch.write, &sought).await
-    }
-
-    /// A message that the archive tells of and that is there. Gives the position it stands at.
-    async fn known_text(
-        &mut self,
-        batch: &mut Batch,
-        chat: ChatId,
-        text: &Text,
-        gap: &Gap,
-        known: Known,
-    ) -> Result<Option<i64>> {
-        if text.direction == Direction::Out {
-            self.arrived(batch, chat, known.message).await?;
-        }
-        if gap.before.is_none() && known.position >= gap.high {
-            let early = self.session.archive.early.entry(chat).or_default();
-            early.push(known.message);
-        }
-        Ok(Some(known.position))
     }
 
     /// A message that the archive tells of and that is new, with its place; none if there is nothing to show.

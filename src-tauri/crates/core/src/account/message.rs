@@ -69,8 +69,11 @@ impl Online<'_> {
                 Some(message) => {
                     let early = self.is_too_early(batch, message.undecryptable);
                     let stored = self.store_message(batch, chat, message, stand).await?;
-                    if let Some((id, _)) = stored.filter(|_| early) {
-                        self.session.too_early.push((chat, id, text.clone()));
+                    if let Some((id, _)) = stored {
+                        self.session.archive.came(id);
+                        if early {
+                            self.session.too_early.push((chat, id, text.clone()));
+                        }
                     }
                     stored
                 }
@@ -132,7 +135,7 @@ impl Online<'_> {
     /// All of the archive up to the last message that came live is known, but for the gaps.
     pub(super) async fn reached(&self, batch: &mut Batch) -> Result<()> {
         let live = batch.live.take();
-        let Some((first, place)) = live.filter(|_| self.session.archive.is_listening()) else {
+        let Some((first, place)) = live.filter(|_| self.session.archive.has_no_hole()) else {
             return Ok(());
         };
         archive::end_before(&mut batch.write, self.account, &first).await?;
