@@ -20,6 +20,19 @@ use tokio::process::{Child, Command};
 use crate::process::{log_tail, signal};
 use crate::{LONG, Profile, SHORT, Tls, program, root, until};
 
+/// WebKitGTK takes a screenshot with the next frame, and where it draws without OpenGL a page at rest has none.
+const KEEP_PAINTING: &str = "
+    const dot = document.createElement('i');
+    dot.id = 'keeps-painting';
+    Object.assign(dot.style, { position: 'fixed', right: '0', bottom: '0', width: '1px', height: '1px' });
+    document.body.append(dot);
+    const paint = () => {
+        dot.style.background = dot.style.background === '' ? 'gray' : '';
+        if (dot.isConnected) requestAnimationFrame(paint);
+    };
+    paint();";
+const STOP_PAINTING: &str = "document.getElementById('keeps-painting')?.remove();";
+
 /// A screen in memory, or the one the environment names.
 pub struct Display {
     name: String,
@@ -355,10 +368,12 @@ impl Window {
         self.until_script("frames are painted", "return window.painted", 3)
             .await;
         let path = self.pictures.join(format!("{name}.png"));
+        self.run(KEEP_PAINTING).await;
         let png = self
             .answered("a screenshot", self.client.screenshot())
             .await
             .expect("a screenshot");
+        self.run(STOP_PAINTING).await;
         fs::write(&path, png).expect("a file for the screenshot");
         path
     }
@@ -391,7 +406,11 @@ impl Window {
     }
 
     async fn fail(&self, what: &str) -> ! {
-        if let Ok(Ok(png)) = tokio::time::timeout(SHORT, self.client.screenshot()).await {
+        let shoot = async {
+            self.client.execute(KEEP_PAINTING, Vec::new()).await?;
+            self.client.screenshot().await
+        };
+        if let Ok(Ok(png)) = tokio::time::timeout(SHORT, shoot).await {
             let _ = fs::write(self.pictures.join("failed.png"), png);
         }
         panic!(
