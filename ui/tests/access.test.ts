@@ -10,6 +10,12 @@ async function openConnection(there: string, account = 0): Promise<void> {
   await see(there);
 }
 
+/** A page or a part that is opened by a click, and is there before it is looked at. */
+async function opens(button: string, what: string): Promise<void> {
+  await click(button);
+  await see(what);
+}
+
 type Screen = { name: string; scene: string; steps?: () => Promise<unknown> };
 
 const screens: Screen[] = [
@@ -102,7 +108,7 @@ const screens: Screen[] = [
     scene: "home",
     steps: async () => {
       await openChat("noor@orchard.example");
-      await click("composer-emoji");
+      await opens("composer-emoji", "emoji");
     },
   },
   { name: "files", scene: "files", steps: () => openChat("kim@birch.example") },
@@ -124,9 +130,9 @@ const screens: Screen[] = [
       await see("open-program");
     },
   },
-  { name: "own presence", scene: "home", steps: () => click("own-presence") },
-  { name: "requests", scene: "home", steps: () => click("request-row") },
-  { name: "adding a contact", scene: "home", steps: () => click("add-contact") },
+  { name: "own presence", scene: "home", steps: () => opens("own-presence", "presence-status") },
+  { name: "requests", scene: "home", steps: () => opens("request-row", "request") },
+  { name: "adding a contact", scene: "home", steps: () => opens("add-contact", "add-contact-address") },
   {
     name: "search",
     scene: "home",
@@ -135,8 +141,15 @@ const screens: Screen[] = [
       await see("found-message");
     },
   },
-  { name: "the quick switcher", scene: "home", steps: () => userEvent.keyboard("{Control>}k{/Control}") },
-  { name: "settings", scene: "home", steps: () => click("rail-settings") },
+  {
+    name: "the quick switcher",
+    scene: "home",
+    steps: async () => {
+      await userEvent.keyboard("{Control>}k{/Control}");
+      await see("switcher");
+    },
+  },
+  { name: "settings", scene: "home", steps: () => opens("rail-settings", "settings") },
   { name: "a connection", scene: "connection", steps: () => openConnection("connection-table") },
   {
     name: "the settings of a connection",
