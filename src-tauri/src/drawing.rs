@@ -1,6 +1,6 @@
 //! Who draws the page. `WebKitGTK` composes it with OpenGL, which without a graphics card is computed by the processor: most
 //! of what the window then costs, while every letter that is typed waits for it. Drawn without OpenGL the same page takes a
-//! third of the time and a hundred megabytes less (`./x bench burst`, `./x bench memory`).
+//! third of the time in a burst of messages (`./x bench burst`).
 
 use std::path::Path;
 
