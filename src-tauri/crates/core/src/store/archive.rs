@@ -11,7 +11,7 @@ use crate::model::{AccountId, ChatId};
 /// A message of the archive, as a place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// XEP-0359.
+    /// XEP-0359; empty where the archive was seen to hold nothing at all, and only its time counts.
     pub(crate) id: String,
     /// When the archive got it.
     pub(crate) at: Timestamp,
