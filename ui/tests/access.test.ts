@@ -126,7 +126,7 @@ const screens: Screen[] = [
     scene: "files",
     steps: async () => {
       await openChat("kim@birch.example");
-      await page.getByTestId("file-open").nth(1).click();
+      await page.getByTestId("file").filter({ hasText: "install me.exe" }).getByTestId("file-open").click();
       await see("open-program");
     },
   },

@@ -255,6 +255,40 @@ describe("reading", () => {
     await expect.poll(() => list.scrollHeight - list.scrollTop - list.clientHeight).toBeLessThan(3);
   });
 
+  test("a chat that is opened again shows its end, whatever came and whatever was read in front meanwhile", async () => {
+    hourAgo(200);
+    const other = core.addChat(account, "cara@c.example");
+    core.addMessage(other, "short");
+    await openWindow(core);
+    const end = async (body: string) => {
+      await expect.poll(() => bodies().at(-1)).toBe(body);
+      const list = await see("messages");
+      await expect.poll(() => list.scrollHeight - list.scrollTop - list.clientHeight).toBeLessThan(3);
+      await still(list);
+      const last = all("message").at(-1)?.getBoundingClientRect();
+      expect(last?.bottom).toBeGreaterThan(list.getBoundingClientRect().top);
+      expect(last?.top).toBeLessThan(list.getBoundingClientRect().bottom);
+      return list;
+    };
+    await openChat("ben@b.example");
+    await end("text 199");
+    await openChat("cara@c.example");
+    await end("short");
+    const long = "much to tell. ".repeat(80);
+    core.addMessage(chat, long);
+    await openChat("ben@b.example");
+    const list = await end(long);
+    // Reads older ones, which stand in front then.
+    for (let tries = 0; tries < 60 && asked("list_messages").length < 4; tries += 1) {
+      list.scrollTop = 0;
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    }
+    await openChat("cara@c.example");
+    await end("short");
+    await openChat("ben@b.example");
+    await end(long);
+  });
+
   test("a found message is brought into sight", async () => {
     const ids = hourAgo(300);
     core.changeMessage(ids[5] ?? 0, { body: "the needle" });

@@ -1,5 +1,6 @@
 import { getContext, setContext } from "svelte";
 import { SvelteMap, SvelteSet } from "svelte/reactivity";
+import type { VirtualizerHandle } from "virtua/svelte";
 
 import type { Core } from "../core/core";
 import type {
@@ -74,6 +75,8 @@ export class App {
   readonly view = new View();
   /** Unsent text by chat. */
   readonly drafts = new SvelteMap<ChatId, string>();
+  /** How high the rows of a chat were, and the key of the first of them. */
+  readonly heights = new Map<ChatId, { first: string; heights: ReturnType<VirtualizerHandle["getCache"]> }>();
   /** Keeps what is sent in one chat in its order. */
   readonly sending = new Map<ChatId, Promise<unknown>>();
 
