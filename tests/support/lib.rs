@@ -6,6 +6,7 @@
     reason = "this is test code: a failed expectation ends the test"
 )]
 
+mod archived;
 mod clock;
 mod disk;
 mod draws;
@@ -19,12 +20,14 @@ pub mod process;
 mod prosody;
 mod proxy;
 pub mod reconnects;
+mod scripted;
 pub mod web;
 pub mod window;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use archived::archived_once;
 pub use clock::Clock;
 pub use disk::Disk;
 pub use draws::Draws;
@@ -34,6 +37,7 @@ pub use peer::{Peer, Tls};
 pub use person::Person;
 pub use prosody::{DOMAIN, MISNAMED_DOMAIN, OTHER_DOMAIN, Prosody, RosterItem};
 pub use proxy::{Fault, Proxy};
+pub use scripted::Scripted;
 pub use waxwing_scripted::Authority;
 
 /// The password of every account, unless a test says otherwise.

@@ -58,6 +58,8 @@ pub enum Point {
     Disco,
     /// The client asked for or published personal data.
     Personal,
+    /// The client asked what its devices have read (XEP-0490); as [`Point::Personal`] unless something stands for it.
+    Displayed,
     /// The client made sure that the server is there.
     Ping,
     /// The client asked for anything else.
@@ -66,6 +68,8 @@ pub enum Point {
     Presence,
     /// The client sent a message.
     Message,
+    /// A message of the client's is in the archive, and nobody has confirmed it.
+    Archived,
     /// The client asked what the server has.
     AckRequest,
 }
@@ -240,7 +244,7 @@ impl Honest {
         )
     }
 
-    fn act(&self, point: Point, connection: usize) -> Option<&Act> {
+    pub(crate) fn act(&self, point: Point, connection: usize) -> Option<&Act> {
         self.instead
             .iter()
             .find(|(at, connections, _)| *at == point && connections.contains(&connection))

@@ -370,7 +370,13 @@ impl Line<'_> {
                     "<iq type='error' id='{{id}}'{from}><error type='cancel'>\
                      <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
                 );
-                self.answer(Point::Personal, &nothing, id).await
+                let node = payload.children().next().and_then(|items| items.attr("node"));
+                let displayed = node == Some("urn:xmpp:mds:displayed:0");
+                let point = match self.honest.act(Point::Displayed, self.peer.number) {
+                    Some(_) if displayed => Point::Displayed,
+                    _ => Point::Personal,
+                };
+                self.answer(point, &nothing, id).await
             }
             ("http://jabber.org/protocol/pubsub", _) => self.answer(Point::Personal, &result(""), id).await,
             (MAM, "query") => self.archive(payload, id).await,
@@ -411,6 +417,7 @@ impl Line<'_> {
             escape(&self.peer.resource)
         );
         self.keep(&String::from(message).replacen("<message", &from, 1));
+        self.answer(Point::Archived, "", &id).await?;
         if message.has_child("request", "urn:xmpp:receipts") {
             self.sessions.deliver(format!(
                 "<message from='{friend}/there' type='chat'><received xmlns='urn:xmpp:receipts' id='{}'/></message>",

@@ -140,6 +140,23 @@ fn odd_messages() -> Vec<Row> {
     .collect()
 }
 
+/// A clock that is far ahead of ours, as it seems where ours is far behind, and more pages than lead nowhere at most.
+fn of_tomorrow() -> Row {
+    let places = [0, 30, 60, 90, 119];
+    let base: Vec<Kept> = (0..120)
+        .map(|number| {
+            let mut kept = match places.iter().position(|place| *place == number) {
+                Some(place) => of_friend(number, ALL[place]),
+                None => Kept::message(&number.to_string(), &stamp(number), ANOTHER, &number.to_string()),
+            };
+            kept.stamp = kept.stamp.replacen("2026", "2099", 1);
+            kept
+        })
+        .collect();
+    let what = "has a clock far ahead of ours and many pages";
+    holding(base, Who::Back, what, ALL, 0, (59, 61), ALL, in_steps(2))
+}
+
 /// More on a page than was asked for.
 fn overfull() -> Vec<Row> {
     // The friend's are where something could be cut off.
@@ -166,8 +183,14 @@ fn overfull() -> Vec<Row> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [odd_times(), odd_ids(), odd_messages(), overfull()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        odd_times(),
+        odd_ids(),
+        odd_messages(),
+        overfull(),
+        vec![of_tomorrow()],
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -228,12 +228,12 @@ impl Online<'_> {
                         .await?;
                 }
             }
-            Ask::Archive => self.archive_unanswered(batch),
+            Ask::Archive => self.archive_unanswered(batch).await?,
             Ask::Displayed | Ask::PublishDisplayed => self.displayed_unanswered(),
             Ask::OwnFeatures => {
                 tracing::warn!("the server does not say what it can do");
                 self.greet(batch).await?;
-                self.archive_unanswered(batch);
+                self.archive_unanswered(batch).await?;
             }
             Ask::CaughtUp => {
                 tracing::warn!("the server does not say when all that waited has come");

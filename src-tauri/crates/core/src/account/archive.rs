@@ -4,8 +4,9 @@
 //! What a page holds waits in memory until the page has ended, and is stored in one transaction with how far we got; if
 //! the program ends before, the page is asked for again.
 
+mod failing;
+
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use minidom::Element;
@@ -21,26 +22,26 @@ use crate::inbound::{Archived, Inbound, Text};
 use crate::model::{ChatId, Direction, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Gap, Place};
 use crate::store::messages::{Known, Placed, Sought};
-use crate::store::{chats, messages};
+use crate::store::{chats, messages, receipts};
 use crate::xep::{mam, stanza_error};
 
 /// Messages of one page; few where each step of a catch-up is to be reached by a few messages.
 const PAGE: u32 = if cfg!(feature = "fail-points") { 4 } else { 250 };
-/// Receipts that are kept until we have caught up.
+/// For so many messages of a session's catch-up receipts are given.
 const RECEIPTS: usize = 10_000;
-/// After so many pages on end that lead no further in time, a server is not believed to come to an end.
-const FRUITLESS: u32 = 20;
 /// So far the clock here and the archive's may be apart.
 const APART: SignedDuration = SignedDuration::from_hours(24);
-/// After a failure the archive is left alone for so long.
-const AGAIN: Duration = Duration::from_secs(120);
 
 /// How far the archive has been read in this session.
 #[derive(Default)]
 pub(super) struct Archive {
     reading: Option<Reading>,
-    /// Whatever the server had of ours when the session began is known, or never will be.
+    /// What was missed has been read, or cannot be now.
     settled: bool,
+    /// Whatever the server had of ours when the session began is known, or never will be.
+    vouched: bool,
+    /// So often the archive failed before that.
+    failures: usize,
     /// Whatever is written to us comes by itself: the server knew our presence before it answered for the archive. What
     /// comes earlier, as copies of what other devices send do (XEP-0280), says nothing of what stands before or behind it.
     listening: bool,
@@ -51,14 +52,15 @@ pub(super) struct Archive {
     /// Messages that came by themselves before the archive told of them, by chat: they stand too far behind if something
     /// else comes after them.
     early: HashMap<ChatId, Vec<MessageId>>,
-    /// Receipts that are still owed for what was missed, by chat and stanza id.
-    owed: HashMap<(ChatId, String), Text>,
+    /// So many receipts were noted to be owed for what was missed.
+    owed: usize,
     /// Where pages of this session ended: a server that comes back to one goes in circles.
     ends: HashSet<String>,
     /// So many pages on end led no further in time.
     fruitless: u32,
-    /// How far back in time the pages of this session have led.
+    /// How far back in time the pages of this session have led, and how far onwards, by the archive's clock.
     earliest: Option<Timestamp>,
+    latest: Option<Timestamp>,
     /// When to try again after a failure.
     again: Option<Instant>,
     /// Stanzas with results of the page under way that the server has not been told to be here. They are, when the page
@@ -136,9 +138,14 @@ impl Archive {
         }
     }
 
-    /// Whether it is known what the server had of ours when the session began.
+    /// Whether what was missed has been read, or cannot be now.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// Whether it is known what the server had of ours when the session began, or never will be.
+    pub(super) fn is_vouched(&self) -> bool {
+        self.vouched
     }
 
     /// A stanza of our account broke a limit and was thrown away: it may have been of the page under way.
@@ -177,7 +184,9 @@ impl Online<'_> {
         archive::absent(&mut batch.write, self.account).await?;
         batch.changes.account = true;
         batch.outbox = true;
+        batch.receipts_due = true;
         self.session.archive.settled = true;
+        self.session.archive.vouched = true;
         self.ask_for_the_end(batch)
     }
 
@@ -198,7 +207,7 @@ impl Online<'_> {
         let new_here = || gaps.iter().find(|gap| gap.before.is_none());
         let Some(gap) = missed.or_else(new_here).or(gaps.first()) else {
             self.session.archive.listening = true;
-            self.archive_settled(batch);
+            self.archive_read(batch);
             return Ok(());
         };
         let page = match (&gap.after, &gap.before) {
@@ -210,15 +219,24 @@ impl Online<'_> {
             (Some((after, _)), _) => mam::Page::After(after.clone()),
             (None, None) => mam::Page::Newest,
             (None, Some(before)) => {
-                self.archive_settled(batch);
+                self.archive_read(batch);
                 mam::Page::Before(before.clone())
             }
         };
         self.ask_archive(batch, page, gap.id)
     }
 
-    /// What goes out need not wait any more, and what was missed gets its receipts.
+    /// What was missed has been read: what goes out need not wait any more.
+    fn archive_read(&mut self, batch: &mut Batch) {
+        if !std::mem::replace(&mut self.session.archive.vouched, true) {
+            batch.outbox = true;
+        }
+        self.archive_settled(batch);
+    }
+
+    /// We have caught up as far as we can, and what was missed gets its receipts.
     fn archive_settled(&mut self, batch: &mut Batch) {
+        batch.receipts_due = true;
         if std::mem::replace(&mut self.session.archive.settled, true) {
             return;
         }
@@ -226,10 +244,6 @@ impl Online<'_> {
         batch.outbox = true;
         self.session.archive.early.clear();
         self.session.archive.copied.clear();
-        let owed = std::mem::take(&mut self.session.archive.owed);
-        batch
-            .owed
-            .extend(owed.into_iter().map(|((chat, _), text)| (chat, text)));
     }
 
     fn ask_archive(&mut self, batch: &mut Batch, page: mam::Page, gap: i64) -> Result<()> {
@@ -260,81 +274,19 @@ impl Online<'_> {
         };
         let Some(end) = mam::end(answer).filter(|_| answer.attr("type") == Some("result")) else {
             let condition = stanza_error::read(answer).condition;
-            return self.page_refused(batch, &reading, &gap, &condition, now);
+            return self.page_refused(batch, &reading, &gap, &condition, now).await;
         };
         let page = reading.page.clone();
         let since = gap.after.as_ref().map(|(_, at)| *at);
         let Some((messages, end)) = reading.whole(end, since, now) else {
             tracing::warn!("the archive has something and does not give it");
-            self.archive_unanswered(batch);
-            return Ok(());
+            return self.archive_unanswered(batch).await;
         };
         if gap.after.is_some() {
             self.later_page(batch, (page, messages), gap, &end, now).await
         } else {
             self.earlier_page(batch, (page, messages), gap, &end, now).await
         }
-    }
-
-    /// The message at the gap's edge is not in the archive any more: its time leads on, or the archive's end.
-    fn page_refused(
-        &mut self,
-        batch: &mut Batch,
-        reading: &Reading,
-        gap: &Gap,
-        condition: &str,
-        now: Timestamp,
-    ) -> Result<()> {
-        // What is known already is met again, and passed by.
-        let other = match (&reading.page, &gap.after) {
-            (mam::Page::After(_), Some((_, at))) => Some(mam::Page::Since {
-                start: since(*at, now),
-                after: None,
-            }),
-            (mam::Page::Before(_), None) => Some(mam::Page::Newest),
-            _ => None,
-        };
-        match other.filter(|_| condition == "item-not-found") {
-            // A server that refuses what it has just named is not asked in circles.
-            Some(page) if self.session.archive.ends.insert(format!("refused {}", gap.id)) => {
-                self.ask_archive(batch, page, gap.id)
-            }
-            _ => {
-                tracing::warn!(condition, "the archive cannot be read");
-                self.archive_unanswered(batch);
-                Ok(())
-            }
-        }
-    }
-
-    /// What was not read now stays a gap, and is tried again later.
-    pub(super) fn archive_unanswered(&mut self, batch: &mut Batch) {
-        self.session.archive.reading = None;
-        self.session.archive.again = Some(Instant::now() + AGAIN);
-        self.archive_settled(batch);
-    }
-
-    /// Whether a page of this session ended at this id before, or too many led nowhere; the archive is then left alone.
-    fn in_circles(&mut self, batch: &mut Batch, end: &str, fruitful: bool) -> bool {
-        let archive = &mut self.session.archive;
-        archive.fruitless = if fruitful { 0 } else { archive.fruitless + 1 };
-        let circles = !archive.ends.insert(end.to_owned()) || archive.fruitless >= FRUITLESS;
-        if circles {
-            tracing::warn!("the archive does not come to an end");
-            self.archive_unanswered(batch);
-        }
-        circles
-    }
-
-    /// Tries again after a failure.
-    pub(super) async fn archive_again(&mut self, batch: &mut Batch, now: Instant) -> Result<()> {
-        if self.session.archive.again.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.session.archive.again = None;
-        self.session.archive.ends.clear();
-        self.session.archive.fruitless = 0;
-        self.next_gap(batch).await
     }
 
     /// A page behind what is known, on the way to now.
@@ -374,11 +326,11 @@ impl Online<'_> {
             batch.changes.account = true;
             return self.next_gap(batch).await;
         };
-        // What comes in after this session began comes by itself as well.
-        let advances =
-            |at: Timestamp| at < self.since && gap.after.as_ref().is_none_or(|(_, before)| at > *before);
-        let fruitful = last.as_ref().is_some_and(|(_, at)| advances(*at));
-        if self.in_circles(batch, &after, fruitful) {
+        // Against the archive's own clock only: ours may be far from it.
+        let reached = last.as_ref().map(|(_, at)| *at);
+        let fruitful = reached > self.session.archive.latest;
+        self.session.archive.latest = self.session.archive.latest.max(reached);
+        if self.in_circles(batch, &after, fruitful).await? {
             return Ok(());
         }
         let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
@@ -429,7 +381,7 @@ impl Online<'_> {
             fail::at(Point::GapClosed);
             return self.next_gap(batch).await;
         };
-        if self.in_circles(batch, &before, fruitful) {
+        if self.in_circles(batch, &before, fruitful).await? {
             return Ok(());
         }
         gap.before = Some(before);
@@ -569,8 +521,8 @@ impl Online<'_> {
         let missed = gap.after.is_some();
         let (placed, texts): (Vec<Placed>, Vec<Text>) = new.into_iter().unzip();
         let stored = messages::insert_all(&mut batch.write, &placed, gap.high).await?;
-        let mut before = HashMap::new();
-        let rows = placed.iter().zip(texts).zip(&stored);
+        let (mut before, mut owed) = (HashMap::new(), Vec::new());
+        let rows = placed.iter().zip(&texts).zip(&stored);
         for ((placed, text), (message, _)) in rows.filter_map(|(text, row)| Some((text, (*row)?))) {
             batch.stored(placed.chat, message, placed.unread);
             if placed.new.undecryptable == Some(UndecryptableReason::BeforeThisDevice) {
@@ -583,13 +535,14 @@ impl Online<'_> {
             if text.direction == Direction::Out {
                 answered.insert(placed.chat, message);
             } else if missed
-                && let Some((_, id)) = text.receipt()
-                && self.session.archive.owed.len() < RECEIPTS
+                && let Some((to, id)) = text.receipt()
+                && self.session.archive.owed < RECEIPTS
             {
-                let owed = (placed.chat, id.to_owned());
-                self.session.archive.owed.insert(owed, text);
+                self.session.archive.owed += 1;
+                owed.push((placed.chat, id, to));
             }
         }
+        receipts::owe(&mut batch.write, &owed).await?;
         for (chat, position) in before {
             let standing = messages::standing_for(&mut batch.write, chat, position).await?;
             batch.changes.messages.extend(standing);
@@ -622,7 +575,7 @@ impl Online<'_> {
     async fn said_since(&mut self, batch: &mut Batch, inbound: Inbound) -> Result<()> {
         if let Inbound::ReceiptElsewhere { with, id } = inbound {
             if let Some(chat) = chats::find(&mut batch.write, self.account, &with).await? {
-                self.session.archive.owed.remove(&(chat, id));
+                receipts::given(&mut batch.write, chat, &id).await?;
             }
             return Ok(());
         }

@@ -8,7 +8,7 @@ use waxwing_omemo::Profile;
 
 use super::devices::Want;
 use crate::error::Result;
-use crate::inbound::{Inbound, Text};
+use crate::inbound::Inbound;
 use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
@@ -41,8 +41,8 @@ pub(super) struct Batch {
     pub(super) made: HashSet<ChatId>,
     /// What was found out in this transaction and cannot change in it by itself.
     found: Found,
-    /// What came in a page of the archive and is still to be acknowledged.
-    pub(super) owed: Vec<(ChatId, Text)>,
+    /// What the archive told of is to be acknowledged.
+    pub(super) receipts_due: bool,
     /// What opened messages say of others, until those in the same batch are stored.
     pub(super) said_inside: Vec<Inbound>,
     /// Everything that the server held for us has been read.
@@ -68,7 +68,7 @@ impl Batch {
             live: None,
             made: HashSet::new(),
             found: Found::default(),
-            owed: Vec::new(),
+            receipts_due: false,
             said_inside: Vec::new(),
             caught_up: false,
             news: News::new(),

@@ -19,7 +19,7 @@ use crate::store::archive::{self, Place};
 use crate::store::files::NewFile;
 use crate::store::messages::{NewMessage, Sought, Stand, Stored};
 use crate::store::omemo::What;
-use crate::store::{chats, contacts, messages, outbox, reading};
+use crate::store::{chats, contacts, messages, outbox, reading, receipts};
 use crate::xep::element::{element, wrap};
 use crate::xep::file_sharing::{self, SharedFile};
 use crate::xep::{file_name, ns};
@@ -384,13 +384,31 @@ impl Online<'_> {
 
     /// Sends a receipt for what is stored, also when it came again: the first receipt may have been lost.
     pub(super) async fn acknowledge(&self, batch: &mut Batch, chat: ChatId, text: &Text) -> Result<()> {
-        let Some((to, id)) = text.receipt() else {
-            return Ok(());
-        };
-        if !batch
-            .acquainted(self.account, &self.own, chat, &text.sender)
-            .await?
-            || !batch.sends_receipts(self.account, chat, &text.sender).await?
+        match text.receipt() {
+            Some(receipt) => self.give_receipt(batch, chat, &text.sender, receipt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What the archive told of has all been read: what no other device of ours has acknowledged is now.
+    pub(super) async fn give_receipts(&self, batch: &mut Batch) -> Result<()> {
+        for due in receipts::take(&mut batch.write, self.account).await? {
+            let receipt = (due.recipient.as_str(), due.stanza_id.as_str());
+            self.give_receipt(batch, due.chat, &due.sender, receipt).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a receipt for a message of theirs in a chat to that address, naming that id, if they may have one.
+    async fn give_receipt(
+        &self,
+        batch: &mut Batch,
+        chat: ChatId,
+        sender: &BareJid,
+        (to, id): (&str, &str),
+    ) -> Result<()> {
+        if !batch.acquainted(self.account, &self.own, chat, sender).await?
+            || !batch.sends_receipts(self.account, chat, sender).await?
         {
             return Ok(());
         }

@@ -9,9 +9,7 @@ use minidom::Element;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use waxwing_omemo::{PreKeyId, Profile};
-use waxwing_stream::{
-    Connection, Disconnected, Header, Incoming, Resumption, StanzaNumber, StreamCondition, Violation,
-};
+use waxwing_stream::{Connection, Disconnected, Header, Incoming, Resumption, StreamCondition, Violation};
 
 use super::archive::Archive;
 use super::batch::Batch;
@@ -20,7 +18,7 @@ use super::iq::Questions;
 use super::outbox::Pump;
 use super::reading::Reading;
 use super::report::Pending;
-use super::{Command, ErrorChange, keys, login, renewal, session, set_state};
+use super::{Command, ErrorChange, keys, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Inbound, Sender, Text};
@@ -142,8 +140,6 @@ pub(super) struct Session {
     pub(super) repairs: u32,
     /// How many of the server's stanzas are stored, as the database has it.
     counted: Option<u32>,
-    /// The stanzas beside the outbox that are stored until the server acknowledges them.
-    pub(super) beside: BTreeSet<StanzaNumber>,
     /// The server gave something that stands for the password (XEP-0484).
     pub(super) has_token: bool,
     /// What is being found out for somebody who wants to know how we are connected.
@@ -270,65 +266,8 @@ impl Online<'_> {
         }
     }
 
-    /// What a connection begins with. A resumed stream goes on where it was, unless it broke before it had begun.
-    async fn begin(&mut self, restored: Option<Vec<SentStanza>>) -> std::result::Result<(), Stop> {
-        let mut lost = Vec::new();
-        if self.connection.resumed() {
-            self.session.archive.come_again();
-            if let Some(sent) = restored {
-                let sent = session::go_on(self.core, self.account, &self.connection, sent).await?;
-                self.session.pump.restore(&sent);
-                let beside = sent.iter().filter(|stanza| stanza.row.is_none());
-                self.session.beside = beside.map(|stanza| StanzaNumber(stanza.number)).collect();
-            } else {
-                session::only_sent(self.core, self.account, &self.session.pump.under_way()).await?;
-            }
-        } else {
-            // Before anything of the new session is taken in, which stands behind what is missing.
-            session::open_gap(self.core, self.account, Timestamp::now()).await?;
-            // The server may have had some of what was sent before the break, and says so first.
-            let drained = self.drain().await;
-            let of_outbox = self.session.pump.forget();
-            lost = self.connection.lost();
-            lost.retain(|stanza| !of_outbox.contains(&stanza.number));
-            self.session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
-            if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
-                live.presences.clear();
-            }
-            drained?;
-            session::begin(self.core, self.account, &self.connection).await?;
-        }
-        self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
-        // The login has told it already, if it has not changed since.
-        self.show_activity().await?;
-        if self.session.begun {
-            self.session.questions.extend();
-            self.show_presence().await?;
-            // A session may break before others can encrypt to a new device.
-            if self.session.announced {
-                self.announce().await;
-            }
-            self.tell_read().await?;
-        } else {
-            self.introduce().await?;
-        }
-        // Receipts and the like; answers and presence belong to the session that is over.
-        let lost = lost.into_iter().map(|stanza| stanza.xml);
-        self.send_beside(lost.filter(|xml| session::is_message(xml)).collect())
-            .await?;
-        self.read_devices_of_open_chat().await?;
-        self.pump().await
-    }
-
-    async fn drain(&mut self) -> std::result::Result<(), Stop> {
-        while let Some(incoming) = self.connection.try_next() {
-            self.take(incoming?).await?;
-        }
-        Ok(())
-    }
-
     /// Takes in what came and all that came right behind it, in one transaction.
-    async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
+    pub(super) async fn take(&mut self, first: Incoming) -> std::result::Result<(), Stop> {
         let now = Timestamp::now();
         let Some(first) = self.hold_results(first, now) else {
             return Ok(());
@@ -386,7 +325,12 @@ impl Online<'_> {
         inbound::read(stanza, &context)
     }
 
-    async fn apply(&mut self, batch: &mut Batch, incoming: Incoming, now: Timestamp) -> Result<()> {
+    pub(super) async fn apply(
+        &mut self,
+        batch: &mut Batch,
+        incoming: Incoming,
+        now: Timestamp,
+    ) -> Result<()> {
         match incoming {
             Incoming::Stanza(stanza) => {
                 for inbound in self.read(&stanza, now) {
@@ -395,10 +339,6 @@ impl Online<'_> {
                 Ok(())
             }
             Incoming::Acked { up_to } => {
-                let open = self.session.beside.split_off(&StanzaNumber(up_to.0 + 1));
-                if !std::mem::replace(&mut self.session.beside, open).is_empty() {
-                    sessions::acknowledged(&mut batch.write, self.account, up_to).await?;
-                }
                 let rows = self.session.pump.up_to(up_to);
                 self.confirm(batch, rows).await
             }
@@ -460,8 +400,8 @@ impl Online<'_> {
             self.open_too_early(&mut batch, Timestamp::now()).await?;
         }
         self.reached(&mut batch).await?;
-        for (chat, text) in std::mem::take(&mut batch.owed) {
-            self.acknowledge(&mut batch, chat, &text).await?;
+        if batch.receipts_due {
+            self.give_receipts(&mut batch).await?;
         }
         if batch.caught_up {
             self.ask_displayed(&mut batch).await?;
@@ -491,7 +431,6 @@ impl Online<'_> {
             ..
         } = batch;
         let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
-        let numbered = self.numbered(&send);
         if let Some(session) = self.connection.session(handled) {
             // Also what was swallowed counts, with nothing to be stored.
             if self.session.counted != Some(session.handled) {
@@ -501,8 +440,8 @@ impl Online<'_> {
             if !presences.is_empty() {
                 sessions::put_presences(&mut write, self.account, &presences).await?;
             }
-            self.keep_beside(&mut write, &numbered).await?;
         }
+        let send = self.keep_messages(&mut write, send).await?;
         let received = handled > 0 && !changes.messages.is_empty();
         fail::when(Point::AckRead, || !confirmed.is_empty());
         fail::when(Point::ReceiveRead, || received);
@@ -523,7 +462,7 @@ impl Online<'_> {
                 account: self.account,
             });
         }
-        self.send_committed(&send).await?;
+        self.send_committed(send).await?;
         self.ask_for(wants).await?;
         if outbox {
             self.pump().await?;
@@ -533,18 +472,23 @@ impl Online<'_> {
     }
 
     /// Sends what a batch left to be sent.
-    async fn send_committed(&mut self, send: &[Arc<str>]) -> std::result::Result<(), Stop> {
-        let says = |what: &str| send.iter().any(|xml| xml.contains(what));
+    async fn send_committed(&mut self, send: Vec<(Arc<str>, Option<i64>)>) -> std::result::Result<(), Stop> {
+        let says = |what: &str| send.iter().any(|(xml, _)| xml.contains(what));
         fail::when(Point::ReceiptNumbered, || says(ns::RECEIPTS));
         fail::when(Point::PublishCommitted, || says("<publish "));
         fail::when(Point::PageCommitted, || says(ns::MAM));
-        for xml in send {
-            self.connection.send_raw(Arc::clone(xml)).await?;
+        let mut rows = Vec::new();
+        for (xml, row) in &send {
+            let number = self.connection.send_raw(Arc::clone(xml)).await?;
+            if let Some(row) = *row {
+                self.session.pump.sent(number, row);
+                rows.push(row);
+            }
         }
         fail::when(Point::ReceiptSent, || says(ns::RECEIPTS));
         fail::when(Point::PublishSent, || says("<publish "));
         fail::when(Point::PageAsked, || says(ns::MAM));
-        Ok(())
+        self.fence(rows).await
     }
 
     async fn expire(&mut self) -> std::result::Result<(), Stop> {
@@ -645,6 +589,8 @@ impl Online<'_> {
             if let Some((message, chat)) = outbox::message(&mut write, row).await? {
                 let fault = Fault::new(Code::PolicyViolation, lost.to_string());
                 super::outbox::fail(&mut write, message, chat, &fault, &mut changes).await?;
+            } else {
+                outbox::remove(&mut write, row).await?;
             }
             write.commit().await?;
             publish(self.core, self.account, changes).await

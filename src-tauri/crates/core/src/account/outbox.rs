@@ -39,6 +39,8 @@ pub(super) struct Pump {
     next: Option<i64>,
     /// Chats with a message that waits for keys or for its time: those behind it wait too.
     waiting: HashSet<ChatId>,
+    /// Something that no message stands behind waits for the archive.
+    held: bool,
     /// When the first of those that wait for their time may go.
     again: Option<Timestamp>,
 }
@@ -53,9 +55,7 @@ impl Pump {
     pub(super) fn restore(&mut self, sent: &[SentStanza]) {
         *self = Self::default();
         for stanza in sent {
-            if let Some(row) = stanza.row {
-                self.sent(StanzaNumber(stanza.number), row);
-            }
+            self.sent(StanzaNumber(stanza.number), stanza.row);
         }
     }
 
@@ -70,11 +70,6 @@ impl Pump {
             self.in_flight.remove(row);
         }
         self.sent.retain(|_, row| self.in_flight.contains(row));
-    }
-
-    /// The stream is a new one and knows nothing of what was sent before. Names the stanzas that were of the outbox.
-    pub(super) fn forget(&mut self) -> BTreeSet<StanzaNumber> {
-        std::mem::take(self).sent.into_keys().collect()
     }
 
     /// Whether everything that was sent has been confirmed.
@@ -97,7 +92,8 @@ impl Pump {
         self.sent.values().next().copied()
     }
 
-    fn sent(&mut self, number: StanzaNumber, row: i64) {
+    /// This row went out as that stanza.
+    pub(super) fn sent(&mut self, number: StanzaNumber, row: i64) {
         self.sent.insert(number, row);
         self.in_flight.insert(row);
     }
@@ -119,6 +115,7 @@ impl Online<'_> {
     pub(super) async fn pump(&mut self) -> std::result::Result<(), Stop> {
         self.tell_trust().await?;
         self.session.pump.waiting.clear();
+        self.session.pump.held = false;
         self.session.pump.again = None;
         self.session.pump.next = Some(self.session.pump.done_to);
         self.pump_page().await
@@ -135,13 +132,20 @@ impl Online<'_> {
         };
         let mut rows =
             outbox::behind(&mut *self.core.store.read().await?, self.account, after, AT_ONCE).await?;
-        if !self.session.archive.is_settled() {
+        let mut last = rows.last().map(|row| row.id);
+        if !self.session.archive.is_vouched() {
             // What may have been sent already waits until the archive has told whether the server has it.
             let in_flight = &self.session.pump.in_flight;
             let doubtful = |row: &OutboxRow| row.stanza.is_some() && !in_flight.contains(&row.id);
-            rows.truncate(rows.iter().position(doubtful).unwrap_or(rows.len()));
+            let message = |row: &OutboxRow| doubtful(row) && row.message.is_some();
+            rows.truncate(rows.iter().position(message).unwrap_or(rows.len()));
+            last = rows.last().map(|row| row.id);
+            // Receipts and the like wait too, and nothing waits for them.
+            let before = rows.len();
+            rows.retain(|row| !doubtful(row));
+            self.session.pump.held |= rows.len() < before;
         }
-        let Some(last) = rows.last().map(|row| row.id) else {
+        let Some(last) = last else {
             return Ok(());
         };
         let new: Vec<OutboxRow> = rows
@@ -156,7 +160,7 @@ impl Online<'_> {
             self.ask_for(wants).await?;
         }
         let pump = &mut self.session.pump;
-        if pump.waiting.is_empty() {
+        if pump.waiting.is_empty() && !pump.held {
             pump.done_to = last;
         }
         pump.next = Some(last);
@@ -286,6 +290,11 @@ impl Online<'_> {
             rows.push(row);
         }
         fail::when(Point::SendAll, || !rows.is_empty());
+        self.fence(rows).await
+    }
+
+    /// Where the server acknowledges nothing, its answer to a ping behind these rows says that it has them.
+    pub(super) async fn fence(&mut self, rows: Vec<i64>) -> std::result::Result<(), Stop> {
         if !rows.is_empty() && !self.connection.acknowledges() {
             let ping = element("ping", ns::PING, &[]);
             let fence = self
@@ -371,14 +380,6 @@ mod tests {
         assert_eq!(pump.oldest(), Some(12));
         pump.confirmed(&pump.up_to(StanzaNumber(u64::MAX)));
         assert!(pump.is_idle());
-    }
-
-    #[test]
-    fn a_new_stream_has_nothing_in_flight_and_knows_whose_stanzas_were_lost() {
-        let mut pump = pump([(1, 10), (2, 11)]);
-        assert_eq!(pump.forget(), [StanzaNumber(1), StanzaNumber(2)].into());
-        assert!(pump.is_idle());
-        assert!(pump.up_to(StanzaNumber(2)).is_empty());
     }
 
     #[test]

@@ -50,6 +50,11 @@ enum Node {
 }
 
 impl Reading {
+    /// A new session follows the one that this was known in: what was missed and not told yet is told in it.
+    pub(super) fn go_on_after(&mut self, before: Self) {
+        self.missed = before.missed;
+    }
+
     /// When there is something to be published.
     pub(super) fn publish_at(&self) -> Option<Instant> {
         self.publish_at.filter(|_| self.publishing.is_none())

@@ -1,19 +1,23 @@
-//! The stream-managed session in the database, so that the next process goes on with it (XEP-0198 §5).
+//! What a session begins or goes on with, and the stream-managed session in the database, so that the next process goes on
+//! with it (XEP-0198 §5).
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use waxwing_stream::{Connection, Resumption, StanzaNumber, Unacknowledged};
+use waxwing_stream::{Connection, Incoming, Resumption, StanzaNumber, Unacknowledged};
 
+use super::batch::Batch;
+use super::login;
 use super::online::{Left, Online, Session, Stop};
 use crate::Core;
 use crate::error::{Error, Result};
 use crate::fail::{self, Point};
 use crate::live::Presence;
 use crate::model::AccountId;
+use crate::publish::publish;
 use crate::store::Write;
-use crate::store::archive;
 use crate::store::sessions::{self, SentStanza};
+use crate::store::{archive, outbox};
 
 /// What a process that was ended in the midst of a session left for this one; nothing if it ended in order.
 pub(super) async fn restore(core: &Core, account: AccountId) -> Result<Left> {
@@ -56,7 +60,11 @@ pub(super) async fn go_on(
     }
     fail::at(Point::SessionResumed);
     let mut write = core.store.write().await?;
-    sessions::renumber(&mut write, account, &pending).await?;
+    let renumbered: Vec<(i64, StanzaNumber)> = pending
+        .iter()
+        .map(|stanza| (stanza.row, StanzaNumber(stanza.number)))
+        .collect();
+    sessions::number_rows(&mut write, &renumbered).await?;
     let presences = sessions::presences(&mut write, account).await?;
     write.commit().await?;
     fail::at(Point::SessionRenumbered);
@@ -110,50 +118,96 @@ pub(super) async fn end(core: &Core, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// Whether a stanza says something to somebody, so that it must not be lost.
-pub(super) fn is_message(xml: &str) -> bool {
-    xml.starts_with("<message")
+impl Online<'_> {
+    /// What a connection begins with. A resumed stream goes on where it was, unless it broke before it had begun.
+    pub(super) async fn begin(&mut self, restored: Option<Vec<SentStanza>>) -> std::result::Result<(), Stop> {
+        let mut early = None;
+        if self.connection.resumed() {
+            self.session.archive.come_again();
+            if let Some(sent) = restored {
+                let sent = go_on(self.core, self.account, &self.connection, sent).await?;
+                self.session.pump.restore(&sent);
+            } else {
+                only_sent(self.core, self.account, &self.session.pump.under_way()).await?;
+            }
+        } else {
+            // Before anything of the new session is taken in, which stands behind what is missing.
+            open_gap(self.core, self.account, Timestamp::now()).await?;
+            // The server may have had some of what was sent before the break, and says so first.
+            let drained = self.drain().await;
+            let session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
+            let before = std::mem::replace(&mut self.session, session);
+            self.session.reading.go_on_after(before.reading);
+            if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
+                live.presences.clear();
+            }
+            early = drained?;
+            begin(self.core, self.account, &self.connection).await?;
+        }
+        self.session.has_token |= login::succeeded(self.core, self.account, &mut self.connection).await?;
+        // The login has told it already, if it has not changed since.
+        self.show_activity().await?;
+        if self.session.begun {
+            self.session.questions.extend();
+            self.show_presence().await?;
+            // A session may break before others can encrypt to a new device.
+            if self.session.announced {
+                self.announce().await;
+            }
+            self.tell_read().await?;
+        } else {
+            self.introduce().await?;
+        }
+        if let Some(early) = early {
+            self.take(early).await?;
+        }
+        self.read_devices_of_open_chat().await?;
+        self.pump().await
+    }
+
+    /// Takes in what the server says first of the session that is over: how much it had of it. Gives the first thing of
+    /// the new session if that has come already; the old one has no say in it.
+    async fn drain(&mut self) -> std::result::Result<Option<Incoming>, Stop> {
+        while let Some(incoming) = self.connection.try_next() {
+            let acked = match incoming? {
+                acked @ Incoming::Acked { .. } => acked,
+                early => return Ok(Some(early)),
+            };
+            let mut batch = Batch::begin(&self.core.store).await?;
+            self.apply(&mut batch, acked, Timestamp::now()).await?;
+            batch.write.commit().await.map_err(Error::from)?;
+            self.session.pump.confirmed(&batch.confirmed);
+            publish(self.core, self.account, batch.changes).await?;
+        }
+        Ok(None)
+    }
+
+    /// Puts the messages among what is about to be sent into the outbox, with the numbers that they will have if all of it
+    /// is the next to be sent. Gives each stanza's row, if it has one. What else is sent belongs to this session only.
+    pub(super) async fn keep_messages(
+        &self,
+        write: &mut Write,
+        send: Vec<Arc<str>>,
+    ) -> Result<Vec<(Arc<str>, Option<i64>)>> {
+        let counts = self.connection.session(0).is_some();
+        let numbers =
+            (self.connection.next_number().0..).map(|number| counts.then_some(StanzaNumber(number)));
+        let messages: Vec<(Option<StanzaNumber>, &str)> = numbers
+            .zip(send.iter().map(|xml| &**xml))
+            .filter(|(_, xml)| is_message(xml))
+            .collect();
+        let mut rows = outbox::push_numbered(write, self.account, &messages)
+            .await?
+            .into_iter();
+        let with_row = send.into_iter().map(|xml| {
+            let row = if is_message(&xml) { rows.next() } else { None };
+            (xml, row)
+        });
+        Ok(with_row.collect())
+    }
 }
 
-impl Online<'_> {
-    /// Messages beside the outbox, with the numbers that they will have if they are the next to be sent.
-    pub(super) fn numbered(&self, send: &[Arc<str>]) -> Vec<(StanzaNumber, Arc<str>)> {
-        let numbers = (self.connection.next_number().0..).map(StanzaNumber);
-        let all = numbers.zip(send.iter().cloned());
-        all.filter(|(_, xml)| is_message(xml)).collect()
-    }
-
-    pub(super) async fn keep_beside(
-        &mut self,
-        write: &mut Write,
-        messages: &[(StanzaNumber, Arc<str>)],
-    ) -> Result<()> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<(StanzaNumber, &str)> =
-            messages.iter().map(|(number, xml)| (*number, &**xml)).collect();
-        sessions::put_stanzas(write, self.account, &rows).await?;
-        self.session
-            .beside
-            .extend(messages.iter().map(|(number, _)| *number));
-        Ok(())
-    }
-
-    /// Sends messages beside the outbox that no transaction stands behind.
-    pub(super) async fn send_beside(&mut self, messages: Vec<Arc<str>>) -> std::result::Result<(), Stop> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        if self.connection.session(0).is_some() {
-            let numbered = self.numbered(&messages);
-            let mut write = self.core.store.write().await?;
-            self.keep_beside(&mut write, &numbered).await?;
-            write.commit().await.map_err(Error::from)?;
-        }
-        for xml in messages {
-            self.connection.send_raw(xml).await?;
-        }
-        Ok(())
-    }
+/// Whether a stanza says something to somebody, so that it must not be lost.
+fn is_message(xml: &str) -> bool {
+    xml.starts_with("<message")
 }

@@ -10,6 +10,7 @@ pub(crate) mod messages;
 pub(crate) mod omemo;
 pub(crate) mod outbox;
 pub(crate) mod reading;
+pub(crate) mod receipts;
 pub(crate) mod search;
 pub(crate) mod sessions;
 

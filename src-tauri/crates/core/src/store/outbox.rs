@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::FromRow;
+use waxwing_stream::StanzaNumber;
 
 use super::accounts::Address;
 use super::{Connection, Write, chats, millis, time};
@@ -106,7 +107,7 @@ pub(crate) async fn put_behind(write: &mut Write, message: MessageId) -> Result<
     Ok(())
 }
 
-/// Queues a ready stanza that no message stands behind.
+/// Queues a ready stanza that no message stands behind, to be sent in its turn.
 pub(crate) async fn push_stanza(write: &mut Write, account: AccountId, stanza: &[u8]) -> Result<()> {
     sqlx::query("INSERT INTO outbox (account, encrypt, stanza) VALUES (?, 'none', ?)")
         .bind(account)
@@ -114,6 +115,34 @@ pub(crate) async fn push_stanza(write: &mut Write, account: AccountId, stanza: &
         .execute(&mut **write)
         .await?;
     Ok(())
+}
+
+/// Queues ready stanzas that are sent at once, with their numbers in the session if it counts them. Gives their rows, in
+/// the same order.
+pub(crate) async fn push_numbered(
+    write: &mut Write,
+    account: AccountId,
+    stanzas: &[(Option<StanzaNumber>, &str)],
+) -> Result<Vec<i64>> {
+    if stanzas.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pairs: Vec<(Option<u64>, &str)> = stanzas
+        .iter()
+        .map(|(number, xml)| (number.map(|number| number.0), *xml))
+        .collect();
+    let mut rows: Vec<i64> = sqlx::query_scalar(
+        "INSERT INTO outbox (account, encrypt, stanza, number)
+         SELECT ?1, 'none', CAST(pair.value ->> 1 AS BLOB), pair.value ->> 0 FROM json_each(?2) AS pair
+         ORDER BY pair.key RETURNING id",
+    )
+    .bind(account)
+    .bind(sqlx::types::Json(pairs))
+    .fetch_all(&mut **write)
+    .await?;
+    // They are given out in the order of what is put in, and named in any.
+    rows.sort_unstable();
+    Ok(rows)
 }
 
 /// The rows behind `after`, oldest first.
@@ -190,6 +219,15 @@ pub(crate) async fn message(db: &mut Connection, id: i64) -> Result<Option<(Mess
     .await?)
 }
 
+/// Takes a row out whose stanza the server does not bear.
+pub(crate) async fn remove(write: &mut Write, id: i64) -> Result<()> {
+    sqlx::query("DELETE FROM outbox WHERE id = ?")
+        .bind(id)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
+}
+
 /// Takes rows out that the server has, and names the messages behind them.
 pub(crate) async fn confirm(write: &mut Write, ids: &[i64]) -> Result<Vec<MessageId>> {
     let messages: Vec<Option<MessageId>> = sqlx::query_scalar(
@@ -199,6 +237,22 @@ pub(crate) async fn confirm(write: &mut Write, ids: &[i64]) -> Result<Vec<Messag
     .fetch_all(&mut **write)
     .await?;
     Ok(messages.into_iter().flatten().collect())
+}
+
+/// Whether a message has been out of which nobody knows whether the server has it; not one of these, which are under way.
+pub(crate) async fn is_any_doubtful(
+    db: &mut Connection,
+    account: AccountId,
+    under_way: &[i64],
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE account = ? AND message IS NOT NULL AND stanza IS NOT NULL
+             AND id NOT IN (SELECT value FROM json_each(?)))",
+    )
+    .bind(account)
+    .bind(sqlx::types::Json(under_way))
+    .fetch_one(db)
+    .await?)
 }
 
 /// Whether a message is to be sent again because it came back.

@@ -12,8 +12,8 @@ use crate::model::{AccountId, BareJid, Show};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SentStanza {
     pub(crate) number: u64,
-    /// The outbox row that it is of, if it is of one.
-    pub(crate) row: Option<i64>,
+    /// The outbox row that it is of.
+    pub(crate) row: i64,
     pub(crate) xml: String,
 }
 
@@ -134,43 +134,11 @@ pub(crate) async fn only_sent(write: &mut Write, account: AccountId, sent: &[i64
     Ok(())
 }
 
-/// Keeps stanzas beside the outbox that are about to be sent. Nothing happens if there is no session to go on with.
-pub(crate) async fn put_stanzas(
-    write: &mut Write,
-    account: AccountId,
-    stanzas: &[(StanzaNumber, &str)],
-) -> Result<()> {
-    let pairs: Vec<(i64, &str)> = stanzas
-        .iter()
-        .map(|(number, xml)| (signed(number.0), *xml))
-        .collect();
-    sqlx::query(
-        "INSERT OR REPLACE INTO session_stanza (account, number, stanza)
-         SELECT session.account, pair.value ->> 0, CAST(pair.value ->> 1 AS BLOB)
-         FROM session, json_each(?) AS pair WHERE session.account = ?",
-    )
-    .bind(Json(pairs))
-    .bind(account)
-    .execute(&mut **write)
-    .await?;
-    Ok(())
-}
-
-/// The server has everything up to this number. Rows of the outbox are confirmed by the outbox itself.
-pub(crate) async fn acknowledged(write: &mut Write, account: AccountId, up_to: StanzaNumber) -> Result<()> {
-    sqlx::query("DELETE FROM session_stanza WHERE account = ? AND number <= ?")
-        .bind(account)
-        .bind(signed(up_to.0))
-        .execute(&mut **write)
-        .await?;
-    Ok(())
-}
-
 /// All that was sent in the session and is not acknowledged, oldest first.
 pub(crate) async fn stanzas(db: &mut Connection, account: AccountId) -> Result<Vec<SentStanza>> {
-    let rows: Vec<(i64, Option<i64>, Vec<u8>)> = sqlx::query_as(
-        "SELECT number, id, stanza FROM outbox WHERE account = ?1 AND number IS NOT NULL AND stanza IS NOT NULL
-         UNION ALL SELECT number, NULL, stanza FROM session_stanza WHERE account = ?1 ORDER BY number",
+    let rows: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT number, id, stanza FROM outbox WHERE account = ? AND number IS NOT NULL AND stanza IS NOT NULL
+         ORDER BY number",
     )
     .bind(account)
     .fetch_all(db)
@@ -183,25 +151,6 @@ pub(crate) async fn stanzas(db: &mut Connection, account: AccountId) -> Result<V
             xml: String::from_utf8_lossy(&xml).into_owned(),
         })
         .collect())
-}
-
-/// Gives everything that is still to be acknowledged the numbers under which it went out again.
-pub(crate) async fn renumber(write: &mut Write, account: AccountId, sent: &[SentStanza]) -> Result<()> {
-    sqlx::query("DELETE FROM session_stanza WHERE account = ?")
-        .bind(account)
-        .execute(&mut **write)
-        .await?;
-    let beside: Vec<(StanzaNumber, &str)> = sent
-        .iter()
-        .filter(|stanza| stanza.row.is_none())
-        .map(|stanza| (StanzaNumber(stanza.number), stanza.xml.as_str()))
-        .collect();
-    put_stanzas(write, account, &beside).await?;
-    let rows: Vec<(i64, StanzaNumber)> = sent
-        .iter()
-        .filter_map(|stanza| Some((stanza.row?, StanzaNumber(stanza.number))))
-        .collect();
-    number_rows(write, &rows).await
 }
 
 /// Keeps what contacts' devices show; `offline` takes a device away, and with an empty resource all of them. Nothing

@@ -17,7 +17,7 @@ fn session(id: &str) -> StoredSession {
     }
 }
 
-fn sent(number: u64, row: Option<i64>, xml: &str) -> SentStanza {
+fn sent(number: u64, row: i64, xml: &str) -> SentStanza {
     SentStanza {
         number,
         row,
@@ -75,52 +75,54 @@ async fn a_session_is_stored_with_what_was_sent_in_it_and_ends_with_all_of_it() 
         .expect("pushed");
     let rows = outbox::behind(&mut write, account, 0, 10).await.expect("rows");
     let row = rows.first().expect("a row").id;
-    sessions::number_rows(&mut write, &[(row, StanzaNumber(102))])
+    sessions::number_rows(&mut write, &[(row, StanzaNumber(101))])
         .await
         .expect("numbered");
-    let beside = [
-        (StanzaNumber(101), "<message id='receipt'/>"),
-        (StanzaNumber(103), "<message id='\u{1f642}'/>"),
+    let receipts = [
+        (Some(StanzaNumber(102)), "<message id='receipt'/>"),
+        (Some(StanzaNumber(104)), "<message id='\u{1f642}'/>"),
+        (None, "<message id='in a session that counts nothing'/>"),
     ];
-    sessions::put_stanzas(&mut write, account, &beside)
+    let beside = outbox::push_numbered(&mut write, account, &receipts)
         .await
-        .expect("kept");
-    let all = [
-        sent(101, None, "<message id='receipt'/>"),
-        sent(102, Some(row), "<message id='a'/>"),
-        sent(103, None, "<message id='\u{1f642}'/>"),
-    ];
-    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), all);
+        .expect("pushed");
+    let all = |numbers: [u64; 3]| {
+        [
+            sent(numbers[0], row, "<message id='a'/>"),
+            sent(numbers[1], beside[0], "<message id='receipt'/>"),
+            sent(numbers[2], beside[1], "<message id='\u{1f642}'/>"),
+        ]
+    };
+    let stored = sessions::stanzas(&mut write, account).await.expect("read");
+    assert_eq!(stored, all([101, 102, 104]));
 
-    sessions::acknowledged(&mut write, account, StanzaNumber(101))
-        .await
-        .expect("gone");
-    assert_eq!(
-        sessions::stanzas(&mut write, account).await.expect("read"),
-        all[1..]
-    );
-
-    let again = [
-        sent(202, Some(row), "<message id='a'/>"),
-        sent(203, None, "<message id='\u{1f642}'/>"),
-    ];
-    sessions::renumber(&mut write, account, &again)
+    let renumbered = [(beside[0], StanzaNumber(202)), (beside[1], StanzaNumber(203))];
+    sessions::number_rows(&mut write, &renumbered)
         .await
         .expect("renumbered");
+    let again = all([101, 202, 203]);
+    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), again);
+
+    outbox::confirm(&mut write, &[row]).await.expect("acknowledged");
+    let again = &again[1..];
+    let row = beside[0];
     assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), again);
 
     sessions::only_sent(&mut write, account, &[row])
         .await
         .expect("kept");
-    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), again);
+    assert_eq!(
+        sessions::stanzas(&mut write, account).await.expect("read"),
+        again[..1]
+    );
     sessions::only_sent(&mut write, account, &[])
         .await
         .expect("taken back");
-    assert_eq!(
-        sessions::stanzas(&mut write, account).await.expect("read"),
-        again[1..]
-    );
+    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), []);
 
+    sessions::number_rows(&mut write, &renumbered)
+        .await
+        .expect("renumbered");
     sessions::begin(&mut write, account, Some(&session("two")))
         .await
         .expect("begun");
@@ -130,15 +132,11 @@ async fn a_session_is_stored_with_what_was_sent_in_it_and_ends_with_all_of_it() 
             .await
             .expect("rows")
             .len(),
-        2,
+        4,
         "the outbox keeps what is to be sent"
     );
     sessions::end(&mut write, account).await.expect("ended");
     assert_eq!(sessions::get(&mut write, account).await, Ok(None));
-    sessions::put_stanzas(&mut write, account, &beside)
-        .await
-        .expect("nothing to do");
-    assert_eq!(sessions::stanzas(&mut write, account).await.expect("read"), []);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who learns what was read.
 
 use super::super::reading::{self, Shared, ToMark};
+use super::super::receipts::{self, Due};
 use super::*;
 use crate::model::Sharing;
 
@@ -282,4 +283,28 @@ async fn our_devices_are_told_of_the_newest_message_that_the_archive_knows() {
     reading::delete_displayed(&mut write, account, &read.address)
         .await
         .expect("deleted");
+}
+
+#[tokio::test]
+async fn receipts_are_owed_once_until_they_are_given_here_or_elsewhere() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let (account, chat) = (scene.account, scene.chat);
+    receipts::owe(&mut write, &[]).await.expect("nothing");
+    assert_eq!(receipts::take(&mut write, account).await, Ok(Vec::new()));
+    let owed = [
+        (chat, "a", "juliet@capulet.lit/balcony"),
+        (chat, "b", "juliet@capulet.lit/balcony"),
+        (chat, "b", "juliet@capulet.lit/chamber"),
+    ];
+    receipts::owe(&mut write, &owed).await.expect("owed");
+    receipts::given(&mut write, chat, "a").await.expect("given");
+    let due = Due {
+        chat,
+        sender: jid("juliet@capulet.lit"),
+        recipient: "juliet@capulet.lit/chamber".to_owned(),
+        stanza_id: "b".to_owned(),
+    };
+    assert_eq!(receipts::take(&mut write, account).await, Ok(vec![due]));
+    assert_eq!(receipts::take(&mut write, account).await, Ok(Vec::new()));
 }

@@ -1,0 +1,250 @@
+//! Sessions that break while something is owed: it is paid in the next one.
+
+use waxwing_scripted::{Act, Archive, Honest, Kept, Point, Question, refused};
+use waxwing_tests::Scripted;
+
+/// What the friend says live and wants a receipt for.
+const SAID: &str = "<message from='{friend}/there' to='{bare}' type='chat' id='said'><body>said</body>\
+                    <request xmlns='urn:xmpp:receipts'/></message>";
+const ENABLED: &str = "<enabled xmlns='urn:xmpp:sm:3' id='brief' resume='true'/>";
+const FORGOTTEN: &str = "<failed xmlns='urn:xmpp:sm:3'>\
+                         <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+
+/// A server without stream management, so that each session is a new one.
+fn forgetful(honest: Honest) -> Honest {
+    Honest {
+        acknowledges: false,
+        ..honest
+    }
+}
+
+/// What the friend wrote, archived, with a receipt wanted; its body is its id.
+fn archived(minute: usize, id: &str) -> Kept {
+    Kept {
+        id: format!("id of {id}"),
+        stamp: format!("2026-01-01T00:{minute:02}:00Z"),
+        stanza: format!(
+            "<message xmlns='jabber:client' from='{{friend}}/there' to='{{bare}}' type='chat' id='{id}'><body>{id}</body>\
+             <request xmlns='urn:xmpp:receipts'/></message>"
+        ),
+    }
+}
+
+fn receipt(id: &str) -> String {
+    format!("<received xmlns='urn:xmpp:receipts' id='{id}'/>")
+}
+
+/// How often the server heard a receipt for this, from this connection on.
+fn receipts(scene: &Scripted, connection: usize, id: &str) -> usize {
+    let heard = scene.server.heard();
+    let said = heard.iter().skip(connection);
+    said.map(|heard| heard.secure.matches(&receipt(id)).count()).sum()
+}
+
+#[tokio::test]
+async fn a_receipt_that_the_server_may_not_have_goes_out_in_the_next_session() {
+    let scene = Scripted::sign_in(|honest| {
+        forgetful(honest)
+            .on(0..=0, Point::Presence, Act::add(SAID))
+            .on(0..=0, Point::Message, Act::Reset)
+    })
+    .await;
+    scene
+        .server
+        .until("the receipt has come", |server| {
+            server
+                .heard()
+                .get(1)
+                .is_some_and(|heard| heard.secure.contains(&receipt("said")))
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_receipt_outlives_a_session_that_breaks_while_it_begins() {
+    let scene = Scripted::sign_in(|honest| {
+        honest
+            .on(0..=0, Point::Presence, Act::add(SAID))
+            .on(0..=0, Point::Message, Act::Reset)
+            .at(Point::Resume, Act::say(FORGOTTEN))
+            .on(1..=1, Point::Enable, Act::end(ENABLED))
+            .on(2..=2, Point::Enable, Act::Reset)
+    })
+    .await;
+    scene
+        .server
+        .until("the receipt has come", |server| {
+            server
+                .heard()
+                .iter()
+                .skip(3)
+                .any(|heard| heard.secure.contains(&receipt("said")))
+        })
+        .await;
+}
+
+/// An archive of three, of which the client knows the first; its second question for the rest ends like this.
+fn interrupted(honest: Honest, end: Act) -> Honest {
+    let kept = vec![archived(0, "one"), archived(1, "two"), archived(2, "three")];
+    let archive = Archive::answering(kept, move |question, kept| {
+        match (question.connection, question.number) {
+            // And the connection breaks, so that something is missed.
+            (0, _) => Act::end(question.page(&kept[..1], true)),
+            (1, 0) => Act::say(question.page(&kept[1..2], false)),
+            (1, _) => end.clone(),
+            _ => Act::say(question.honestly(kept)),
+        }
+    });
+    Honest {
+        archive: Some(archive),
+        ..forgetful(honest)
+    }
+}
+
+async fn both_are_acknowledged(scene: &Scripted) {
+    for id in ["two", "three"] {
+        scene
+            .server
+            .until(&format!("there is a receipt for {id}"), |_| {
+                receipts(scene, 2, id) > 0
+            })
+            .await;
+        assert_eq!(receipts(scene, 0, id), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_acknowledged_though_the_session_broke_in_the_midst_of_it() {
+    let scene = Scripted::sign_in(|honest| interrupted(honest, Act::Reset)).await;
+    both_are_acknowledged(&scene).await;
+}
+
+#[tokio::test]
+async fn what_was_missed_is_acknowledged_though_the_program_was_killed_in_the_midst_of_it() {
+    let scene = Scripted::sign_in(|honest| interrupted(honest, Act::Silence)).await;
+    scene
+        .server
+        .until("a page is stored and the next one asked for", |server| {
+            server
+                .heard()
+                .get(1)
+                .is_some_and(|heard| heard.secure.matches("queryid=").count() > 1)
+        })
+        .await;
+    let scene = scene.kill().await;
+    both_are_acknowledged(&scene).await;
+}
+
+#[tokio::test]
+async fn the_summary_of_what_was_missed_outlives_a_session_that_breaks_before_it_can_be_told() {
+    let mut scene = Scripted::sign_in(|honest| {
+        let kept = vec![archived(0, "one"), archived(1, "two"), archived(2, "three")];
+        let archive = Archive::answering(kept, |question, kept| match question.connection {
+            0 => Act::end(question.page(&kept[..1], true)),
+            _ => Act::say(question.honestly(kept)),
+        });
+        let honest = Honest {
+            archive: Some(archive),
+            ..forgetful(honest)
+        };
+        // Before it is known what other devices have read.
+        honest.on(1..=1, Point::Displayed, Act::Reset)
+    })
+    .await;
+    let told = scene
+        .app
+        .event("what was missed is told", |event| event["type"] == "notify")
+        .await;
+    assert_eq!(told["notice"]["messages"], 2);
+    assert_eq!(scene.server.connections(), 3, "what this is about");
+}
+
+/// A server at which the connection breaks when it has archived what is written first, before anybody could confirm it;
+/// then the archive answers like this.
+async fn wrote_and_broke_off(answer: Option<fn(&Question, &[Kept]) -> Act>) -> (Scripted, serde_json::Value) {
+    let mut scene = Scripted::sign_in(|honest| {
+        let archive = answer.map(|answer| {
+            Archive::answering(vec![archived(0, "one")], move |question, kept| {
+                match question.connection {
+                    0 => Act::say(question.honestly(kept)),
+                    _ => answer(question, kept),
+                }
+            })
+        });
+        Honest {
+            archive,
+            ..forgetful(honest)
+        }
+        .on(0..=0, Point::Archived, Act::Reset)
+    })
+    .await;
+    scene.app.online(&scene.account).await;
+    scene
+        .app
+        .event("the archive has been read", |event| event["type"] == "caught_up")
+        .await;
+    let chat = scene.app.open_plain_chat(&scene.account, &scene.friend).await;
+    let message = scene.app.send(&chat, "once").await;
+    (scene, message)
+}
+
+const ONCE: &str = "<body>once</body>";
+
+#[tokio::test]
+async fn an_archive_that_fails_once_is_asked_again_before_anything_is_sent_twice() {
+    let (mut scene, message) = wrote_and_broke_off(Some(|question, kept| match question.number {
+        0 => Act::say(refused("internal-server-error")),
+        _ => Act::say(question.honestly(kept)),
+    }))
+    .await;
+    scene.app.delivery(&message, "sent").await;
+    // What is written behind it comes behind what would be sent again.
+    let chat = message["chat"].clone();
+    let last = scene.app.send(&chat, "the last line").await;
+    scene.app.delivery(&last, "sent").await;
+    assert_eq!(scene.server.count(ONCE), 1);
+}
+
+#[tokio::test]
+async fn an_archive_that_always_fails_keeps_nothing_from_being_sent() {
+    let (scene, _) = wrote_and_broke_off(Some(|_, _| Act::say(refused("internal-server-error")))).await;
+    scene
+        .server
+        .until("it is sent again", |server| server.count(ONCE) > 1)
+        .await;
+    let heard = scene.server.heard();
+    assert_eq!(heard[1].secure.matches("queryid=").count(), 4);
+}
+
+#[tokio::test]
+async fn where_there_is_no_archive_what_may_have_been_lost_is_sent_again_at_once() {
+    let (scene, _) = wrote_and_broke_off(None).await;
+    scene
+        .server
+        .until("it is sent again", |server| server.count(ONCE) > 1)
+        .await;
+    assert_eq!(scene.server.count("queryid="), 0);
+}
+
+#[tokio::test]
+async fn what_comes_before_a_new_session_has_begun_is_acknowledged_once() {
+    let scene = Scripted::sign_in(|honest| {
+        honest
+            .on(0..=0, Point::Presence, Act::Reset)
+            .at(Point::Resume, Act::say(FORGOTTEN))
+            .on(1..=1, Point::Enable, Act::add(SAID))
+    })
+    .await;
+    scene
+        .server
+        .until("the receipt has come", |_| receipts(&scene, 1, "said") > 0)
+        .await;
+    // It comes behind whatever is sent when all has been read.
+    scene
+        .server
+        .until("all has been read", |server| {
+            server.heard()[1].secure.contains("urn:xmpp:mds:displayed:0")
+        })
+        .await;
+    assert_eq!(receipts(&scene, 1, "said"), 1);
+}
