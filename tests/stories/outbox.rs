@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Act, Honest, Point, Server};
-use waxwing_tests::{Authority, Fault, PASSWORD, Peer, Person, Profile, Prosody, Proxy, Tls, items};
+use waxwing_scripted::{Act, Honest, Point};
+use waxwing_tests::{Fault, Peer, Person, Prosody, Proxy, Scripted, Tls, archived_once, items};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
+const BOTH: [&str; 2] = [ALICE, BOB];
 
 /// Alice behind a proxy that can break her connection, Bob with a good one, and their plain chat.
 async fn scene() -> (Prosody, Proxy, Person, Person, Value) {
-    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let server = Prosody::for_long_talks(false, &[ALICE, BOB]).await;
     let proxy = Proxy::to(server.direct_tls_port).await;
     let mut alice = Person::sign_in_at(&server, ALICE, proxy.port, Tls::Direct).await;
     let bob = Person::sign_in(&server, BOB).await;
@@ -71,7 +72,7 @@ async fn all_sent(person: &mut Person, chat: &Value) {
 
 #[tokio::test]
 async fn what_is_written_offline_goes_out_once_and_in_order() {
-    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, proxy, mut alice, mut bob, chat) = scene().await;
     proxy.set(Fault::Refuse);
     let account = alice.account.clone();
     alice.account_until(&account, "connecting").await;
@@ -84,11 +85,12 @@ async fn what_is_written_offline_goes_out_once_and_in_order() {
     proxy.set(Fault::Pass);
     assert_eq!(received(&mut bob, ALICE, "line 019").await, written);
     all_sent(&mut alice, &chat).await;
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn what_is_written_offline_outlives_a_crash() {
-    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, proxy, mut alice, mut bob, chat) = scene().await;
     proxy.set(Fault::Refuse);
     let account = alice.account.clone();
     alice.account_until(&account, "connecting").await;
@@ -99,22 +101,24 @@ async fn what_is_written_offline_outlives_a_crash() {
     proxy.set(Fault::Pass);
     assert_eq!(received(&mut bob, ALICE, "line 009").await, written);
     all_sent(&mut alice, &chat).await;
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn an_account_that_was_switched_off_sends_when_it_is_switched_on() {
-    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, _proxy, mut alice, mut bob, chat) = scene().await;
     switch(&mut alice, false).await;
     let account = alice.account.clone();
     alice.account_until(&account, "offline").await;
     let written = write(&mut alice, &chat, 0..5).await;
     switch(&mut alice, true).await;
     assert_eq!(received(&mut bob, ALICE, "line 004").await, written);
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn a_connection_cut_in_mid_send_loses_and_doubles_nothing() {
-    let (_server, mut proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, mut proxy, mut alice, mut bob, chat) = scene().await;
     let mut written = Vec::new();
     // Within the first stanza, between stanzas, and after several of them.
     for (round, bytes) in [1, 90, 333, 700, 1_500, 4_000].into_iter().enumerate() {
@@ -135,6 +139,7 @@ async fn a_connection_cut_in_mid_send_loses_and_doubles_nothing() {
         written,
         "the writer's own chat holds each once too"
     );
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
@@ -148,11 +153,12 @@ async fn a_server_that_dies_in_mid_send_loses_and_doubles_nothing() {
     bob.wait_online().await;
     assert_eq!(received(&mut bob, ALICE, "line 039").await, written);
     all_sent(&mut alice, &chat).await;
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn a_program_that_dies_in_mid_send_loses_and_doubles_nothing() {
-    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, _proxy, mut alice, mut bob, chat) = scene().await;
     let mut written = Vec::new();
     for round in 0..4 {
         written.extend(write(&mut alice, &chat, round * 10..round * 10 + 10).await);
@@ -162,11 +168,12 @@ async fn a_program_that_dies_in_mid_send_loses_and_doubles_nothing() {
     alice.wait_online().await;
     assert_eq!(received(&mut bob, ALICE, "line 039").await, written);
     all_sent(&mut alice, &chat).await;
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn a_dead_link_is_noticed_soon_after_something_was_sent() {
-    let (_server, proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, proxy, mut alice, mut bob, chat) = scene().await;
     proxy.set(Fault::Stall);
     alice.forget_events();
     let written = write(&mut alice, &chat, 0..3).await;
@@ -185,11 +192,12 @@ async fn a_dead_link_is_noticed_soon_after_something_was_sent() {
     proxy.set(Fault::Cut);
     proxy.set(Fault::Pass);
     assert_eq!(received(&mut bob, ALICE, "line 002").await, written);
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 #[tokio::test]
 async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_are_back() {
-    let (_server, _proxy, mut alice, mut bob, chat) = scene().await;
+    let (mut server, _proxy, mut alice, mut bob, chat) = scene().await;
     bob.stop().await;
     let written = write(&mut alice, &chat, 0..25).await;
     all_sent(&mut alice, &chat).await;
@@ -201,11 +209,12 @@ async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_ar
         written,
         "nothing comes twice at the next start"
     );
+    archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
 /// Bob sends the first message back, with an error that passes.
 async fn came_back() -> (Prosody, Person, Peer, Value, String) {
-    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let server = Prosody::for_long_talks(false, &[ALICE, BOB]).await;
     let mut alice = Person::sign_in(&server, ALICE).await;
     let mut bob = Peer::sign_in(&server, BOB).await;
     bob.ask("receipts", json!({ "automatic": false })).await;
@@ -243,48 +252,44 @@ async fn a_message_that_comes_back_with_an_error_that_passes_goes_out_again_by_i
 
 #[tokio::test]
 async fn a_message_that_came_back_and_has_come_nevertheless_is_not_sent_again() {
-    let (_server, mut alice, mut bob, message, id) = came_back().await;
+    let (mut server, mut alice, mut bob, message, id) = came_back().await;
     bob.send_raw(&format!(
         "<message xmlns='jabber:client' to='{ALICE}'><received xmlns='urn:xmpp:receipts' id='{id}'/></message>"
     ))
     .await;
     alice.delivery(&message, "delivered").await;
     // It would stay behind the first one.
-    alice.send(&message["chat"], "second").await;
+    let second = alice.send(&message["chat"], "second").await;
     assert_eq!(bob.next_message().await["body"], json!("second"));
+    alice.delivery(&second, "sent").await;
+    archived_once(&mut server, &BOTH, &mut alice, &message["chat"]).await;
 }
 
 #[tokio::test]
 async fn without_stream_management_and_archive_what_was_written_right_before_the_end_goes_out_once_too() {
-    let authority = Authority::new("Authority of an old server");
-    let address = "wren@old.test";
-    let old = Honest {
-        acknowledges: false,
-        ..Honest::new(&authority, address, PASSWORD)
-    };
-    let friend = old.friend();
-    let server = Server::start(old.at(Point::Ping, Act::Late(Duration::from_millis(100)))).await;
-    let folder = tempfile::tempdir().expect("a temporary directory");
-    let ca_file = folder.path().join("ca.pem");
-    std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
-    let profile = Profile::with_ca(Some(ca_file));
-    let mut app = profile.start().await;
-    let account = app.add_account(address, PASSWORD, server.port, Tls::Direct).await;
-    app.online(&account).await;
-    let chat = app.open_plain_chat(&account, &friend).await;
+    let mut scene = Scripted::sign_in(|honest| {
+        let old = Honest {
+            acknowledges: false,
+            ..honest
+        };
+        old.at(Point::Ping, Act::Late(Duration::from_millis(100)))
+    })
+    .await;
+    scene.app.online(&scene.account).await;
+    let chat = scene.app.open_plain_chat(&scene.account, &scene.friend).await;
     let mut written = Vec::new();
     for session in 0..3 {
         for line in 0..3 {
             let body = format!("line {line} of session {session}");
-            app.send(&chat, &body).await;
+            scene.app.send(&chat, &body).await;
             written.push(format!("<body>{body}</body>"));
         }
         // With the last lines on their way.
-        app.stop().await;
-        app = profile.start().await;
-        app.online(&account).await;
+        scene = scene.restart().await;
+        scene.app.online(&scene.account).await;
     }
-    app.send(&chat, "the last line").await;
+    scene.app.send(&chat, "the last line").await;
+    let server = &scene.server;
     server
         .until("the last line has come", |server| {
             server.count("<body>the last line</body>") > 0
