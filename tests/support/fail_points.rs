@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::archived::{not_once, origin_ids};
 use crate::exactly_once::{Findings, Row, check};
 use crate::{DOMAIN, Headless, LONG, PASSWORD, Person, Profile, Prosody, RosterItem, items, program};
 
@@ -94,7 +95,7 @@ pub async fn trials(times: usize, quick: bool) -> Vec<Trial> {
 
 /// Does all trials. Gives what went wrong in which.
 pub async fn run(trials: Vec<Trial>, mut tell: impl FnMut(usize)) -> Vec<(Trial, String)> {
-    let server = Arc::new(Prosody::start(&[]).await);
+    let server = Arc::new(Prosody::with_long_archives(&[]).await);
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for (number, trial) in trials.into_iter().enumerate() {
@@ -102,20 +103,39 @@ pub async fn run(trials: Vec<Trial>, mut tell: impl FnMut(usize)) -> Vec<(Trial,
         running.spawn(async move {
             let _turn = turns.acquire().await.expect("nobody closes it");
             let outcome = Scene::set(&server, number, &trial).await.play().await;
-            (trial, outcome)
+            (number, trial, outcome)
         });
     }
-    let (mut wrong, mut done) = (Vec::new(), 0);
+    let (mut wrong, mut good) = (Vec::new(), Vec::new());
+    let mut done = 0;
     while let Some(outcome) = running.join_next().await {
         done += 1;
         tell(done);
         match outcome {
-            Ok((_, None)) => {}
-            Ok((trial, Some(what))) => wrong.push((trial, what)),
+            Ok((number, trial, Ok(ids))) => good.push((number, trial, ids)),
+            Ok((_, trial, Err(what))) => wrong.push((trial, what)),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+    let mut server = Arc::into_inner(server).expect("all trials are over");
+    server.stop().await;
+    for (number, trial, ids) in good {
+        for address in addresses(number) {
+            let times = not_once(&server, &address, &ids);
+            if !times.is_empty() {
+                wrong.push((
+                    trial.clone(),
+                    format!("not once in the server's archive: {times:?}"),
+                ));
+            }
+        }
+    }
     wrong
+}
+
+/// Who takes part in a trial: the one whose program ends, and the friend.
+fn addresses(number: usize) -> [String; 2] {
+    ["alice", "bob"].map(|name| format!("{name}{number}@{DOMAIN}"))
 }
 
 /// Whether only a session that outlived the process reaches the point: each start of the program does so once.
@@ -161,8 +181,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     async fn set(server: &Prosody, number: usize, trial: &'a Trial) -> Self {
-        let address = format!("alice{number}@{DOMAIN}");
-        let friend = format!("bob{number}@{DOMAIN}");
+        let [address, friend] = addresses(number);
         for (who, other) in [(&address, &friend), (&friend, &address)] {
             server.add_user(who, PASSWORD);
             server.write_roster(who, &[RosterItem::both(other)]);
@@ -335,20 +354,25 @@ impl<'a> Scene<'a> {
         items(&self.ask("list_messages", params).await).to_vec()
     }
 
-    /// Writes and is away in turns until the program has ended, and once more.
-    async fn play(mut self) -> Option<String> {
+    /// Writes and is away in turns until the program has ended, and once more. Gives the ids of what was written, or what
+    /// went wrong.
+    async fn play(mut self) -> Result<Vec<String>, String> {
         for round in 1..=self.trial.time + 1 {
             let last = self.ended;
             if let Some(wrong) = self.round(round).await {
-                return Some(wrong);
+                return Err(wrong);
             }
             if last {
-                self.friend.stop().await;
-                self.app.stop().await;
-                return None;
+                break;
             }
         }
-        (!self.ended).then(|| "was not reached".to_owned())
+        if !self.ended {
+            return Err("was not reached".to_owned());
+        }
+        let ids = origin_ids(&self.history().await);
+        self.friend.stop().await;
+        self.app.stop().await;
+        Ok(ids)
     }
 
     async fn round(&mut self, round: usize) -> Option<String> {
@@ -419,8 +443,11 @@ impl<'a> Scene<'a> {
         if (message["encryption"] != "none") != self.trial.encrypted || message["unprotected"] == true {
             return Row::Strange(format!("{number} came as {}", message["encryption"]));
         }
+        // Whoever signs in for the first time gives no receipts for what lies in the archive.
+        let before = !self.trial.encrypted && number < BEFORE;
         match message["delivery"].as_str() {
-            Some("sent" | "delivered" | "read") => Row::Message(number),
+            Some("delivered" | "read") => Row::Message(number),
+            Some("sent") if before => Row::Message(number),
             other => Row::Unsent(number, format!("{} {}", other.unwrap_or("?"), message["error"])),
         }
     }
