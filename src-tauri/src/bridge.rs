@@ -9,7 +9,7 @@ use tauri::State;
 use tauri::ipc::Channel;
 use waxwing_core::error::{Code, Error, Result};
 use waxwing_core::event::Event;
-use waxwing_core::model::{ChatId, FileId, MessageId};
+use waxwing_core::model::{AccountId, ChatId, FileId, MessageId};
 use waxwing_core::profile::Opening;
 use waxwing_core::secret::Secret;
 
@@ -70,12 +70,14 @@ pub(crate) async fn subscribe(door: State<'_, Door>, channel: Channel<Vec<Event>
 /// What an event says all about, where a later one of the same makes it useless.
 #[derive(PartialEq, Eq, Hash)]
 enum Subject {
+    Account(AccountId),
     Chat(ChatId),
     Message(MessageId),
 }
 
 fn subject(event: &Event) -> Option<Subject> {
     match event {
+        Event::AccountChanged { account } => Some(Subject::Account(account.account)),
         Event::ChatChanged { chat } => Some(Subject::Chat(chat.chat)),
         Event::MessageChanged { message } => Some(Subject::Message(message.message)),
         _ => None,

@@ -9,7 +9,6 @@ import type {
   Contact,
   ContactRequest,
   Message,
-  MessageId,
 } from "../core/generated/api";
 
 /** The rows of one chat that are in the page: a stretch that always reaches to the newest message. */
@@ -98,11 +97,9 @@ export function putMessages(mirror: Mirror, messages: readonly Message[]): void 
   for (const chat of new Set(messages.map((message) => message.chat))) {
     const rows = mirror.rows.get(chat);
     if (!rows) continue;
+    const theirs = messages.filter((message) => message.chat === chat);
     // While the first page is on its way nobody knows what stands before it: `putPage` finds their place.
-    const complete = rows.complete || !rows.loaded;
-    let all = rows.messages;
-    for (const message of messages) if (message.chat === chat) all = withMessage(all, message, complete);
-    rows.messages = all;
+    rows.messages = withMessages(rows.messages, theirs, rows.complete || !rows.loaded);
   }
 }
 
@@ -116,9 +113,7 @@ export function putPage(rows: Rows, page: readonly Message[], complete: boolean)
     had.delete(message.message);
     return known !== undefined && known.rev > message.rev ? known : message;
   });
-  let all: readonly Message[] = merged;
-  for (const message of had.values()) all = withMessage(all, message, complete);
-  rows.messages = all;
+  rows.messages = withMessages(merged, had.values(), complete);
   rows.loaded = true;
 }
 
@@ -141,25 +136,32 @@ function newest(entries: readonly ConsoleEntry[]): readonly ConsoleEntry[] {
   return entries.slice(Math.max(over + 1, entries.length - MOST_ENTRIES));
 }
 
-function withMessage(messages: readonly Message[], message: Message, complete: boolean): readonly Message[] {
-  const at = findFromEnd(messages, message.message);
-  if (at >= 0) {
-    const had = messages[at];
-    if (!isNewer(had, message)) return messages;
-    if (had?.position === message.position) return messages.with(at, message);
-    return withMessage(messages.toSpliced(at, 1), message, complete);
+function withMessages(
+  messages: readonly Message[],
+  more: Iterable<Message>,
+  complete: boolean,
+): readonly Message[] {
+  const all = [...messages];
+  const known = new Set(all.map((message) => message.message));
+  for (const message of more) {
+    if (known.has(message.message)) {
+      const at = all.findLastIndex((row) => row.message === message.message);
+      const had = all[at];
+      if (!isNewer(had, message)) continue;
+      if (had?.position === message.position) {
+        all[at] = message;
+        continue;
+      }
+      all.splice(at, 1);
+      known.delete(message.message);
+    }
+    const place = all.findLastIndex((prior) => !isBefore(message, prior)) + 1;
+    // Older than all rows here: it comes when those before are read.
+    if (place === 0 && all.length > 0 && !complete) continue;
+    all.splice(place, 0, message);
+    known.add(message.message);
   }
-  let place = messages.length;
-  for (let prior = messages[place - 1]; prior && isBefore(message, prior); prior = messages[place - 1]) {
-    place -= 1;
-  }
-  // Older than all rows here: it comes when those before are read.
-  if (place === 0 && messages.length > 0 && !complete) return messages;
-  return messages.toSpliced(place, 0, message);
-}
-
-function findFromEnd(messages: readonly Message[], id: MessageId): number {
-  return messages.findLastIndex((message) => message.message === id);
+  return all;
 }
 
 function isBefore(one: Message, other: Message): boolean {

@@ -30,6 +30,7 @@ export function timeline(
   let passed = unreadAfter === "start";
   let drawn = unreadAfter === null;
   let prior: Message | undefined;
+  let priorDay: string | undefined;
   let open = gaps;
   /** Draws the gaps that end up to a position, as one. */
   function endGaps(position: number, place: "older" | "between" | "newer"): boolean {
@@ -49,12 +50,13 @@ export function timeline(
       rows.push({ kind: "before", key: `m ${message.message}`, count: message.undecryptable?.count ?? 1 });
       if (message.message === unreadAfter) passed = true;
       prior = message;
+      priorDay = dayKey(message.sent_at);
       continue;
     }
     let joins = prior !== undefined && !isBeforeThisDevice(prior) && belongTogether(prior, message);
     if (endGaps(message.position, prior ? "between" : "older")) joins = false;
     const day = dayKey(message.sent_at);
-    if (prior === undefined || dayKey(prior.sent_at) !== day) {
+    if (priorDay !== day) {
       rows.push({ kind: "day", key: `day ${day} ${prior?.message ?? "start"}`, at: message.sent_at });
       joins = false;
     }
@@ -67,6 +69,7 @@ export function timeline(
     rows.push({ kind: "message", key: `m ${message.message}`, message, first: !joins, last: true });
     if (message.message === unreadAfter) passed = true;
     prior = message;
+    priorDay = day;
   }
   if (prior) endGaps(Infinity, "newer");
   // Air below the newest message, as a row, so that scrolling to the end shows it.
