@@ -476,7 +476,7 @@ async fn a_key_that_is_not_trusted_gets_nothing() {
 /// More stands before it than is skipped at once, and the archive brings all of that after it.
 #[tokio::test]
 async fn what_comes_live_before_a_thousand_missed_messages_were_read_is_opened_once_they_are() {
-    let (server, mut alice, mut bob) = scene("omemo1").await;
+    let (mut server, mut alice, mut bob) = scene("omemo1").await;
     to_alice(&mut alice, &mut bob, "at first", "omemo1").await;
     to_bob(&mut alice, &mut bob, "and back", "omemo1").await;
     // Her phone is there all the time, so that the server keeps nothing for later but in the archive.
@@ -510,6 +510,11 @@ async fn what_comes_live_before_a_thousand_missed_messages_were_read_is_opened_o
             e["type"] == "message_changed" && e["message"]["undecryptable"]["reason"] == "too_far_ahead"
         })
         .await;
+    // They are read in another session than the one that it came in.
+    server.stop().await;
+    server.start_again().await;
+    phone.restart().await;
+    bob.restart().await;
     let heard = alice.hears("while she reads").await;
     assert_eq!(
         (&heard["encryption"], &heard["undecryptable"]),
