@@ -15,6 +15,8 @@ pub const PREKEY_REFILL_BELOW: usize = 80;
 pub const SIGNED_PREKEY_ROTATE_SECONDS: i64 = 7 * 24 * 3600;
 /// Keep a signed prekey this many seconds after its replacement, for key exchanges under way.
 pub const SIGNED_PREKEY_KEEP_SECONDS: i64 = 31 * 24 * 3600;
+/// What was made so many seconds later than now was made while the clock was wrong.
+const CLOCK_IS_AHEAD_SECONDS: i64 = 24 * 3600;
 
 /// The id of a prekey. Ours run from 1 to 2^31 - 1 and are never used twice; others may use any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,13 +151,15 @@ impl SignedPreKey {
         self.created
     }
 
-    /// Whether it is time for a new one.
+    /// Whether it is time for a new one. One that was made in the future is from when the clock was wrong, and may be old.
     pub const fn rotation_due(&self, now: i64) -> bool {
-        now.saturating_sub(self.created) >= SIGNED_PREKEY_ROTATE_SECONDS
+        let age = now.saturating_sub(self.created);
+        age >= SIGNED_PREKEY_ROTATE_SECONDS || age < -CLOCK_IS_AHEAD_SECONDS
     }
 
     /// Whether it may be deleted, replaced by `next`. Its own age says nothing: after a long time offline an old key
-    /// may have been on offer until a moment ago.
+    /// may have been on offer until a moment ago. Nor is it deleted by a time that lies in the future: it is kept until the
+    /// clock has come there and a month has passed.
     pub const fn deletion_due(&self, next: &Self, now: i64) -> bool {
         now.saturating_sub(next.created) >= SIGNED_PREKEY_KEEP_SECONDS
     }

@@ -163,7 +163,15 @@ fn signed_prekeys_are_rotated_by_age_and_deleted_a_month_after_that() {
     assert!(!key.deletion_due(&next, replaced));
     assert!(!key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS - 1));
     assert!(key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS));
-    assert!(!key.rotation_due(0), "a clock that went back rotates nothing");
+    assert!(!key.rotation_due(0), "a clock that went back a little rotates nothing");
+    // Made while the clock was years ahead: it would be on offer until then.
+    let years = 1_000 + 3 * 365 * 24 * 3_600;
+    let ahead = SignedPreKey::generate(PreKeyId(3), years, &mut rng);
+    assert!(ahead.rotation_due(1_000));
+    let right = SignedPreKey::generate(PreKeyId(4), 1_000, &mut rng);
+    assert!(!ahead.deletion_due(&right, 1_000));
+    assert!(ahead.deletion_due(&right, 1_000 + SIGNED_PREKEY_KEEP_SECONDS));
+    assert!(!right.rotation_due(1_000));
 }
 
 #[test]
