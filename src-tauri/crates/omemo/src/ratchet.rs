@@ -80,7 +80,7 @@ struct ReceivingChain {
     /// Rising.
     skipped: Vec<SkippedKey>,
     /// How many messages it has, as the peer said when the next chain began. Two C libraries tell one too few, so nothing
-    /// is given up for it; a message beyond that was not overtaken is a sign that the peer's disk was set back.
+    /// is given up for it; a message beyond what such a peer can mean is a sign that its disk was set back.
     end: Option<u32>,
     /// The messages that were opened last.
     #[zeroize(skip)]
@@ -385,6 +385,7 @@ impl Session {
         }
         let newest = self.receiving.len().saturating_sub(1);
         let at = known.unwrap_or(newest);
+        let one_too_few = self.tells_one_too_few(at);
         let associated = self.associated(profile, identity, false);
         let chain = self.receiving.get_mut(at).ok_or(DecryptError::NoSession)?;
         let seed = match chain.seed(message.n, budget) {
@@ -407,7 +408,9 @@ impl Session {
         let plaintext = keys.decrypt(message.ciphertext).ok_or(Malformed("ciphertext"))?;
         let heartbeat_wanted = at == newest && message.n >= HEARTBEAT_AFTER && !chain.heartbeat_reported;
         chain.heartbeat_reported |= heartbeat_wanted;
-        let peer_went_back = chain.end.is_some_and(|end| message.n >= end);
+        let peer_went_back = chain
+            .end
+            .is_some_and(|end| message.n >= end.saturating_add(u32::from(one_too_few)));
         chain.note(message);
         if known.is_none() {
             self.open_sending_chain(profile, &message.ratchet_key, rng)?;
@@ -419,6 +422,13 @@ impl Session {
             heartbeat_wanted,
             peer_went_back,
         })
+    }
+
+    /// Whether the peer is known to announce one message too few for its chains, by those that ended beside the one at `at`.
+    fn tells_one_too_few(&self, at: usize) -> bool {
+        let others = self.receiving.iter().enumerate().filter(|(place, _)| *place != at);
+        let mut ended = others.filter_map(|(_, chain)| Some((chain.n, chain.end?)));
+        ended.any(|(n, end)| n == end.saturating_add(1))
     }
 
     fn open_receiving_chain(&mut self, profile: Profile, ratchet_key: &[u8; 32]) -> Result<(), Malformed> {

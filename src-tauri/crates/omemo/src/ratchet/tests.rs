@@ -144,3 +144,52 @@ fn no_more_steps_are_gone_than_the_budget_holds() {
         Some(DecryptError::TooManySkipped)
     );
 }
+
+/// As two C libraries do it: a chain of four messages is announced as one of three.
+#[test]
+fn the_last_message_of_a_chain_may_come_late_from_a_peer_that_announces_one_too_few() {
+    for profile in Profile::ALL {
+        let mut rng = crate::OsEntropy;
+        let pairs = [(); 2].map(|()| IdentityKeyPair::generate(&mut rng));
+        let [active, passive] = &pairs;
+        let signed = SignedPreKey::generate(PreKeyId(5), 0, &mut rng);
+        let prekey = crate::generate_prekeys(PreKeyId(6), 1, &mut rng).remove(0);
+        let one_time = std::slice::from_ref(&prekey);
+        let bundle = Bundle::of_own_keys(profile, passive, &signed, one_time, &mut rng);
+        let mut alice = start(active, 1, &bundle, &bundle.prekeys()[0], &mut rng).unwrap();
+        let exchange = PreKeyIds {
+            signed: signed.id(),
+            one_time: Some(prekey.id()),
+            registration: None,
+            identity: *active.public(),
+            base_key: alice.base_key,
+        };
+        let mut bob = answer(profile, passive, &signed, &prekey, &exchange).unwrap();
+        alice.unanswered = None;
+        let read = |session: &mut Session, identity, bytes: &[u8]| {
+            let message = wire::read_message(profile, bytes).unwrap();
+            let received = session.receive(profile, identity, &message, &mut 1_000, &mut crate::OsEntropy);
+            received.unwrap().peer_went_back
+        };
+        let mut late = Vec::new();
+        for round in 0..3 {
+            let sent: Vec<_> = (0..4)
+                .map(|_| alice.send(profile, active, b"x").unwrap().0)
+                .collect();
+            // The first chain comes whole, of the others the last message is late.
+            let on_time = if round == 0 { 4 } else { 3 };
+            for bytes in &sent[..on_time] {
+                assert!(!read(&mut bob, passive, bytes));
+            }
+            late.extend(sent.into_iter().skip(on_time));
+            let (answer, _) = bob.send(profile, passive, b"y").unwrap();
+            read(&mut alice, active, &answer);
+            alice.previous -= 1;
+        }
+        let (next, _) = alice.send(profile, active, b"z").unwrap();
+        read(&mut bob, passive, &next);
+        for bytes in late {
+            assert!(!read(&mut bob, passive, &bytes), "it is late and nothing else");
+        }
+    }
+}
