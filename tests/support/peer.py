@@ -181,6 +181,7 @@ class Person(ClientXMPP):
         self.auto_authorize = None
         self.auto_subscribe = False
         self.auto_receipts = True
+        self.ignores_empty = False
         self.ca_certs = ca
         self.enable_direct_tls = direct_tls
         self.enable_starttls = not direct_tls
@@ -259,6 +260,9 @@ class Person(ClientXMPP):
         outer = stanza["body"] or None
         body, encryption, device, to_affix = outer, "none", None, None
         error = None
+        if namespaces and self.ignores_empty and self.is_empty(stanza, namespaces):
+            emit({"event": "ignored", "from": str(stanza["from"])})
+            return
         if namespaces:
             body = None
             try:
@@ -277,6 +281,11 @@ class Person(ClientXMPP):
               "carbon": carbon, "wants_receipt": wants_receipt, "xml": str(stanza)[:100_000]})
         if wants_receipt and self.auto_receipts and carbon is None and error is None and stanza["id"]:
             self.acknowledge(stanza["from"], stanza["id"])
+
+    @staticmethod
+    def is_empty(stanza, namespaces):
+        elements = [stanza.xml.find(f"{{{namespace}}}encrypted") for namespace in namespaces]
+        return all(e is None or e.find("{*}payload") is None for e in elements)
 
     async def open(self, stanza):
         """Body, namespace and device of an encrypted stanza; the body is None for an empty message."""
@@ -423,6 +432,11 @@ class Commands:
 
     async def receipts(self, automatic):
         self.person.auto_receipts = automatic
+        return {}
+
+    async def ignore_empty(self):
+        """From now on encrypted messages without a text are left alone, as some programs do."""
+        self.person.ignores_empty = True
         return {}
 
     async def acknowledge(self, to, message):

@@ -59,6 +59,8 @@ pub(crate) struct Session {
     /// The key exchange to repeat until the first answer; only the active side has one.
     #[zeroize(skip)]
     unanswered: Option<Exchange>,
+    /// How many messages came in older sessions since more than one was sent in this one without an answer.
+    passed_over: u32,
 }
 
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -146,6 +148,7 @@ pub(crate) fn start(
             registration,
             base_key,
         }),
+        passed_over: 0,
     })
 }
 
@@ -178,6 +181,7 @@ pub(crate) fn answer(
         previous: 0,
         receiving: Vec::new(),
         unanswered: None,
+        passed_over: 0,
     })
 }
 
@@ -325,6 +329,15 @@ impl Session {
         self.unanswered.is_some()
     }
 
+    /// A message came in an older session. Gives how many did since more than one message, which may have been an empty one,
+    /// was sent in this one.
+    pub(crate) const fn pass_over(&mut self) -> u32 {
+        if self.sending.n > 1 {
+            self.passed_over = self.passed_over.saturating_add(1);
+        }
+        self.passed_over
+    }
+
     /// What tags cover besides the message: both identity keys, sender's first (legacy) or the active side's
     /// first (omemo:2).
     fn associated(&self, profile: Profile, identity: &IdentityKeyPair, sending: bool) -> Vec<u8> {
@@ -416,7 +429,7 @@ impl Session {
             self.open_sending_chain(profile, &message.ratchet_key, rng)?;
         }
         self.forget_chains();
-        self.unanswered = None;
+        (self.unanswered, self.passed_over) = (None, 0);
         Ok(Received {
             plaintext,
             heartbeat_wanted,
@@ -489,6 +502,7 @@ impl Session {
             out.number(exchange.signed.0);
             out.number(exchange.one_time.0);
             out.number(exchange.registration);
+            out.number(self.passed_over);
         }
         out.count(self.receiving.len());
         for chain in &self.receiving {
@@ -525,7 +539,7 @@ impl Session {
             n: input.number()?,
         };
         let previous = input.number()?;
-        let mut unanswered = None;
+        let (mut unanswered, mut passed_over) = (None, 0);
         if input.flag()? {
             let (signed, one_time) = (PreKeyId(input.number()?), PreKeyId(input.number()?));
             unanswered = Some(Exchange {
@@ -534,6 +548,9 @@ impl Session {
                 registration: input.number()?,
                 base_key,
             });
+            if version >= 4 {
+                passed_over = input.number()?;
+            }
         }
         let chains = input.count(MAX_CHAINS)?;
         let receiving = wipe::collect(chains, || ReceivingChain::read(version, input))?;
@@ -546,6 +563,7 @@ impl Session {
             previous,
             receiving,
             unanswered,
+            passed_over,
         })
     }
 }

@@ -18,9 +18,13 @@ pub const MAX_ARCHIVED: usize = 40;
 /// How many chain steps one message may cost over all sessions of a record.
 pub const MAX_STEPS_PER_MESSAGE: u32 = 4_000;
 
+/// A session in place of another one waits for its first answer while so many messages come in the ones before, counted from
+/// when more than an empty message was sent in it. Whoever writes on that long cannot take it up.
+pub const MAX_PASSED_OVER: u32 = 10;
+
 /// The version of the stored form. Version 1 did not know up to where keys were given up, version 2 not which messages were
-/// opened last.
-const RECORD_VERSION: u8 = 3;
+/// opened last, version 3 not how often a session without an answer was passed over.
+const RECORD_VERSION: u8 = 4;
 
 /// All sessions with one remote device in one generation, and the identity key they are pinned to. Stored by
 /// (remote address, device, profile). Cloning is cheap.
@@ -98,10 +102,38 @@ impl SessionRecord {
             .iter()
             .enumerate()
             .filter(|(index, _)| Some(*index) != at);
-        let mut sessions: Vec<_> = std::iter::once(Arc::new(session))
-            .chain(others.map(|(_, other)| Arc::clone(other)))
-            .take(MAX_ARCHIVED + 1)
-            .collect();
+        self.with(
+            std::iter::once(Arc::new(session))
+                .chain(others.map(|(_, other)| Arc::clone(other)))
+                .take(MAX_ARCHIVED + 1)
+                .collect(),
+        )
+    }
+
+    /// This record after a message was opened in the session at `at`, which became `session`. That one is used from now on,
+    /// unless a newer one of ours still waits for its first answer: the other side wrote before it could know of that, or takes
+    /// no notice of empty messages, and what made us begin it goes on. If the other side shows again and again that it cannot
+    /// take the newer one up, the old one is better than nothing; not so one in which it `went_back`, and opens nothing.
+    fn with_opened(&self, session: Session, at: usize, went_back: bool) -> Self {
+        let waiting = self.sessions.first().filter(|first| at > 0 && first.is_unanswered());
+        let Some(waiting) = waiting else {
+            return self.with_current(session, Some(at));
+        };
+        let mut waiting = Session::clone(waiting);
+        if !went_back && waiting.pass_over() >= MAX_PASSED_OVER {
+            return self.with_current(session, Some(at));
+        }
+        let mut sessions = self.sessions.clone();
+        for (place, changed) in [(0, waiting), (at, session)] {
+            if let Some(kept) = sessions.get_mut(place) {
+                *kept = Arc::new(changed);
+            }
+        }
+        self.with(sessions)
+    }
+
+    /// This record with these sessions, the one in use first.
+    fn with(&self, mut sessions: Vec<Arc<Session>>) -> Self {
         // The session in use has the first claim on what may be stored.
         let mut room = MAX_STORED_KEYS;
         for session in &mut sessions {
@@ -328,7 +360,7 @@ impl Inbound<'_> {
         let received = session.receive(self.profile, self.identity, message, &mut self.budget, rng)?;
         Ok(Decrypted {
             identity: record.identity,
-            record: record.with_current(session, Some(at)),
+            record: record.with_opened(session, at, received.peer_went_back),
             key_material: received.plaintext,
             effects: Effects {
                 heartbeat_wanted: received.heartbeat_wanted,

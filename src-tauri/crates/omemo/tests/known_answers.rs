@@ -305,9 +305,9 @@ fn records_of_all_versions_are_read_and_go_on() {
                 message["text"].as_str().unwrap().as_bytes()
             );
             stored = opened.record.to_bytes().to_vec();
-            assert_eq!(stored[0], 3, "what is stored anew has the newest form");
+            assert_eq!(stored[0], 4, "what is stored anew has the newest form");
         }
     }
-    let all = Profile::ALL.map(|profile| [1, 2, 3].map(|version| (profile, version)));
+    let all = Profile::ALL.map(|profile| [1, 2, 3, 4].map(|version| (profile, version)));
     assert_eq!(seen, all.into_iter().flatten().collect());
 }

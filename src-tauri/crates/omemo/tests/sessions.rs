@@ -10,8 +10,8 @@ mod support;
 
 use support::{Device, Repeatable, acquaint, acquainted, both};
 use waxwing_omemo::{
-    DecryptError, HEARTBEAT_AFTER, KeyElement, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_SKIP,
-    MAX_STORED_KEYS, PreKeyId, Profile, SessionRecord, seal_empty,
+    DecryptError, HEARTBEAT_AFTER, KeyElement, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_PASSED_OVER,
+    MAX_SKIP, MAX_STORED_KEYS, PreKeyId, Profile, SessionRecord, seal_empty,
 };
 
 #[test]
@@ -228,6 +228,61 @@ fn messages_of_a_replaced_session_still_open() {
         assert_eq!(bob.read(&late).unwrap(), "sent before the repair");
         let key = alice.send("on the new session");
         assert_eq!(bob.read(&key).unwrap(), "on the new session");
+    });
+}
+
+/// Her disk was set back, and her program takes no notice of empty messages: she goes on in the session that there was.
+#[test]
+fn a_session_in_place_of_a_broken_one_stays_in_use_while_the_other_side_has_not_taken_it_up() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        let yesterday = alice.stored.clone();
+        bob.read(&alice.send("one")).unwrap();
+        let answer = bob.send("two");
+        alice.read(&answer).unwrap();
+        bob.read(&alice.send("three")).unwrap();
+        alice.stored = yesterday;
+        assert_eq!(bob.read(&alice.send("lost")), Err(DecryptError::KeyReused));
+        bob.start(&mut alice);
+        drop(bob.send("an empty message that she ignores"));
+        for number in 0..2 * MAX_PASSED_OVER {
+            let key = alice.send("on the chain that she had left");
+            assert!(bob.open(&key).unwrap().effects.peer_went_back, "{number}");
+            assert!(bob.record().unwrap().is_unanswered(), "{number}");
+            // Whatever is sent, she could not open it in the old session.
+            drop(bob.send("lost on its way"));
+        }
+        let key = bob.send("an answer");
+        assert!(key.is_prekey);
+        assert_eq!(alice.read(&key).unwrap(), "an answer");
+        let key = alice.send("in the new session");
+        assert_eq!(bob.read(&key).unwrap(), "in the new session");
+        assert!(!bob.record().unwrap().is_unanswered());
+    });
+}
+
+/// Nothing speaks against the old session, and the other side goes on in it whatever it is sent in the new one.
+#[test]
+fn a_session_that_the_other_side_cannot_take_up_gives_way_to_the_one_before_after_a_while() {
+    both(|profile| {
+        let (mut alice, mut bob) = acquainted(profile);
+        bob.start(&mut alice);
+        drop(bob.send("an empty message that she ignores"));
+        for _ in 0..2 * MAX_PASSED_OVER {
+            let key = alice.send("before anything was said in the new session");
+            bob.read(&key).unwrap();
+        }
+        assert!(bob.send("something that she cannot open").is_prekey);
+        for _ in 1..MAX_PASSED_OVER {
+            let key = alice.send("what did you say?");
+            bob.read(&key).unwrap();
+            assert!(bob.record().unwrap().is_unanswered());
+        }
+        let key = alice.send("I cannot read that");
+        bob.read(&key).unwrap();
+        let key = bob.send("in the old session again");
+        assert!(!key.is_prekey);
+        assert_eq!(alice.read(&key).unwrap(), "in the old session again");
     });
 }
 

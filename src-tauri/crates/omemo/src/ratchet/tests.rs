@@ -119,6 +119,7 @@ fn counters_end_before_they_wrap() {
         previous: u32::MAX,
         receiving: Vec::new(),
         unanswered: None,
+        passed_over: 0,
     };
     session.sending.n = u32::MAX - 1;
     assert!(session.send(Profile::Legacy, &identity, b"the last one").is_ok());

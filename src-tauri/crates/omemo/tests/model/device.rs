@@ -47,6 +47,8 @@ pub(crate) struct Device {
     snapshot: Option<Snapshot>,
     /// An old disk came back: when that is noticed.
     pub(crate) notices_at: Option<u64>,
+    /// Its program takes no notice of empty messages, nor of an old disk.
+    pub(crate) careless: bool,
     /// What was opened since the copy was made, by number and by the first block.
     pub(crate) opened_since: Vec<(u64, [u8; 16])>,
     /// While the archive is read, used prekeys are kept (XEP-0384 §5.5.2).
@@ -58,7 +60,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, careless: bool) -> Self {
         let mut rng = Repeatable::new(seed);
         let mut device = Self {
             id: DeviceId::random(&mut rng),
@@ -73,6 +75,7 @@ impl Device {
             live: HashMap::new(),
             snapshot: None,
             notices_at: None,
+            careless,
             opened_since: Vec::new(),
             catching_up: false,
             used: Vec::new(),
@@ -188,6 +191,10 @@ impl Device {
         self.stored = snapshot.stored;
         self.records = snapshot.records;
         self.used = snapshot.used;
+        if self.careless {
+            // Those who count their keys on from where they were are noticed; others give them numbers at random.
+            self.stored.next_prekey = PreKeyId(DeviceId::random(&mut self.rng).get());
+        }
         self.live.clear();
         if !self.catching_up {
             self.forget_used();

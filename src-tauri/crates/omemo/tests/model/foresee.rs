@@ -3,8 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 
 use waxwing_omemo::{
-    DecryptError, HEARTBEAT_AFTER, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_SKIP, MAX_STEPS_PER_MESSAGE,
-    MAX_STORED_KEYS,
+    DecryptError, HEARTBEAT_AFTER, MAX_ARCHIVED, MAX_CHAINS, MAX_OPENED, MAX_PASSED_OVER, MAX_SKIP,
+    MAX_STEPS_PER_MESSAGE, MAX_STORED_KEYS,
 };
 
 use super::element::Visible;
@@ -39,6 +39,10 @@ struct Session {
     answered: Option<[u8; 32]>,
     /// We began it and have opened nothing in it: it repeats its key exchange.
     unanswered: bool,
+    /// How many messages were sent in it.
+    sent: u64,
+    /// How many came in older sessions since more than one was sent in it without an answer.
+    passed_over: u32,
     /// The newest is last.
     chains: Vec<Chain>,
     seen: HashSet<[u8; 32]>,
@@ -73,18 +77,15 @@ impl Record {
     pub(crate) fn sent(&mut self, ratchet_key: [u8; 32]) {
         if let Some(session) = self.0.first_mut() {
             session.own = Some(ratchet_key);
+            session.sent += 1;
         }
     }
 
     /// A new session takes the first place.
     pub(crate) fn begin(&mut self, session: usize, ours: bool) {
         self.promote(Session {
-            number: session,
-            own: None,
-            answered: None,
             unanswered: ours,
-            chains: Vec::new(),
-            seen: HashSet::new(),
+            ..Session::new(session)
         });
     }
 
@@ -143,27 +144,39 @@ impl Record {
         }
     }
 
-    /// The message was opened.
-    pub(crate) fn opened(&mut self, at: Option<usize>, message: &Where<'_>, heartbeat: bool) {
+    /// The message was opened, and shows or not that its sender went back.
+    pub(crate) fn opened(
+        &mut self,
+        at: Option<usize>,
+        message: &Where<'_>,
+        (heartbeat, went_back): (bool, bool),
+    ) {
+        let stays = at.is_some_and(|at| at > 0) && self.0[0].unanswered && {
+            let first = &mut self.0[0];
+            first.passed_over += u32::from(!went_back && first.sent > 1);
+            went_back || first.passed_over < MAX_PASSED_OVER
+        };
         let mut session = match at {
             Some(at) => self.0.remove(at),
-            None => Session {
-                number: message.session,
-                own: None,
-                answered: None,
-                unanswered: false,
-                chains: Vec::new(),
-                seen: HashSet::new(),
-            },
+            None => Session::new(message.session),
         };
-        session.unanswered = false;
+        (session.unanswered, session.passed_over) = (false, 0);
         session.opened(message.visible, heartbeat);
-        self.promote(session);
+        if stays {
+            self.0.insert(at.unwrap_or_default(), session);
+            self.keep();
+        } else {
+            self.promote(session);
+        }
     }
 
     fn promote(&mut self, session: Session) {
         self.0.insert(0, session);
         self.0.truncate(MAX_ARCHIVED + 1);
+        self.keep();
+    }
+
+    fn keep(&mut self) {
         let mut room = MAX_STORED_KEYS;
         for session in &mut self.0 {
             session.keep(room);
@@ -173,6 +186,19 @@ impl Record {
 }
 
 impl Session {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            own: None,
+            answered: None,
+            unanswered: false,
+            sent: 0,
+            passed_over: 0,
+            chains: Vec::new(),
+            seen: HashSet::new(),
+        }
+    }
+
     fn opened(&mut self, visible: &Visible, heartbeat: bool) {
         if self.seen.insert(visible.ratchet_key) {
             (self.own, self.answered) = (None, Some(visible.ratchet_key));

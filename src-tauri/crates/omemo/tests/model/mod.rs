@@ -42,6 +42,8 @@ pub(crate) struct Tally {
     pub(crate) went_back: u64,
     /// How often the other side saw that.
     pub(crate) seen_going_back: u64,
+    /// Empty messages that careless devices took no notice of.
+    pub(crate) ignored: u64,
     /// By reason.
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
@@ -74,6 +76,7 @@ impl Tally {
         self.restored += other.restored;
         self.went_back += other.went_back;
         self.seen_going_back += other.seen_going_back;
+        self.ignored += other.ignored;
         for (code, count) in &other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -85,7 +88,7 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} steps in {} worlds: {} sessions begun, {} messages sent, {} lost, {} opened, {} disks restored and \
-             {} noticed at once, {} seen by others, {} repairs; refused:",
+             {} noticed at once, {} seen by others, {} repairs, {} empty messages ignored; refused:",
             self.steps,
             self.worlds,
             self.sessions,
@@ -95,7 +98,8 @@ impl fmt::Display for Tally {
             self.went_back,
             self.restored,
             self.seen_going_back,
-            self.healed
+            self.healed,
+            self.ignored
         )?;
         for (code, count) in &self.refused {
             write!(f, " {code} {count}")?;

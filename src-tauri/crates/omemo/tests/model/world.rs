@@ -18,6 +18,8 @@ const HEAL_EVERY: u64 = 40;
 const OPENING: &[u8; 16] = b"always the same!";
 /// How often all may write to all until everything opens at once.
 const QUIET_ROUNDS: usize = 8;
+/// When a careless device notices that an old disk came back.
+const NEVER: u64 = u64::MAX;
 
 /// What is on its way to one device.
 #[derive(Clone)]
@@ -30,6 +32,7 @@ struct Element {
     session: usize,
     answers: Option<[u8; 32]>,
     is_repetition: bool,
+    is_empty: bool,
 }
 
 pub(crate) struct World {
@@ -55,7 +58,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Repeatable::new(seed);
         let mut devices: Vec<_> = (0..2 + chance.below(4))
-            .map(|_| Device::new(chance.number()))
+            .map(|_| Device::new(chance.number(), chance.below(3) == 0))
             .collect();
         let bundles = devices.iter_mut().map(Device::publish).collect();
         Self {
@@ -112,7 +115,7 @@ impl World {
     /// Somebody writes to all other devices, as one message is for all of them.
     fn write(&mut self, who: usize, profile: Profile) -> Result<(), String> {
         for other in (0..self.devices.len()).filter(|other| *other != who) {
-            self.send(who, (other, profile))?;
+            self.say(who, (other, profile))?;
         }
         Ok(())
     }
@@ -123,20 +126,24 @@ impl World {
         // More than all keys of missing messages that are kept.
         for _ in 0..chance.below(3_000) {
             let before = self.under_way.len();
-            self.send(who, (other, profile))?;
+            self.say(who, (other, profile))?;
             if chance.below(100) != 0 {
                 self.tally.lost += 1;
                 self.under_way.truncate(before);
             }
         }
-        self.send(who, (other, profile))
+        self.say(who, (other, profile))
     }
 
     fn other(&self, who: usize, chance: &mut Repeatable) -> usize {
         (who + 1 + chance.below(self.devices.len() - 1)) % self.devices.len()
     }
 
-    fn send(&mut self, who: usize, peer: Peer) -> Result<(), String> {
+    fn say(&mut self, who: usize, peer: Peer) -> Result<(), String> {
+        self.send(who, peer, false)
+    }
+
+    fn send(&mut self, who: usize, peer: Peer, is_empty: bool) -> Result<(), String> {
         if !self.devices[who].has_session(peer) {
             self.start(who, peer)?;
         }
@@ -176,6 +183,7 @@ impl World {
             session,
             answers,
             is_repetition: false,
+            is_empty,
         });
         Ok(())
     }
@@ -201,7 +209,7 @@ impl World {
     fn begin_again(&mut self, who: usize, profile: Profile, chance: &mut Repeatable) -> Result<(), String> {
         let peer = (self.other(who, chance), profile);
         self.start(who, peer)?;
-        self.send(who, peer)
+        self.say(who, peer)
     }
 
     fn lose(&mut self, at: usize) {
@@ -229,7 +237,7 @@ impl World {
     }
 
     fn restore(&mut self, who: usize) {
-        if self.go_back(who, self.clock) {
+        if self.go_back(who, self.clock) && !self.devices[who].careless {
             self.notice();
             self.tally.restored += 1;
         }
@@ -244,7 +252,8 @@ impl World {
             self.opened.remove(&number);
             self.opened_with.remove(&first_block);
         }
-        self.devices[who].notices_at = Some(noticed);
+        let is_careless = self.devices[who].careless;
+        self.devices[who].notices_at = Some(if is_careless { NEVER } else { noticed });
         self.tally.went_back += 1;
         true
     }
@@ -271,6 +280,10 @@ impl World {
             return Ok(());
         }
         let element = self.under_way.remove(at);
+        if element.is_empty && self.devices[element.to].careless {
+            self.tally.ignored += 1;
+            return Ok(());
+        }
         let visible = element::read(element.profile, &element.key);
         let place = Where {
             session: element.session,
@@ -285,7 +298,7 @@ impl World {
         match (foreseen, result) {
             (Foreseen::Opens { at, heartbeat }, Ok(opened)) => {
                 let record = device.records.entry((element.from, element.profile)).or_default();
-                record.opened(at, &place, heartbeat);
+                record.opened(at, &place, (heartbeat, opened.effects.peer_went_back));
                 self.accept(&element, &visible, &opened, at.is_none(), heartbeat)
             }
             (Foreseen::Fails(reasons), Err(reason)) if reasons.contains(&reason) => {
@@ -360,7 +373,7 @@ impl World {
             ));
         }
         if is_new || heartbeat {
-            self.send(element.to, (element.from, element.profile))?;
+            self.send(element.to, (element.from, element.profile), true)?;
         }
         if effects.peer_went_back {
             self.tally.seen_going_back += 1;
@@ -395,7 +408,7 @@ impl World {
             device.healed_at.insert(peer, self.clock);
             self.tally.healed += 1;
             self.start(element.to, peer)?;
-            self.send(element.to, peer)?;
+            self.send(element.to, peer, true)?;
         }
         Ok(())
     }
@@ -410,11 +423,13 @@ impl World {
         Ok(())
     }
 
-    /// Everything arrives, in order; then all write to all until each message opens at once.
+    /// Everything arrives, in order; then all write to all until each message opens at once. A device on an old disk that never
+    /// notices it must be mended by the others.
     pub(crate) fn quiet_down(&mut self) -> Result<(), String> {
         for who in 0..self.devices.len() {
             let device = &mut self.devices[who];
-            device.notices_at = device.notices_at.map(|_| self.clock);
+            let notices = device.notices_at.filter(|at| *at != NEVER);
+            device.notices_at = notices.map(|_| self.clock).or(device.notices_at);
         }
         self.notice();
         for device in &mut self.devices {
@@ -426,18 +441,21 @@ impl World {
             while !self.under_way.is_empty() {
                 self.deliver(0)?;
             }
-            (0..self.devices.len()).for_each(|who| self.publish(who));
-            self.clock += HEAL_EVERY;
-            let (first, failed) = (self.numbers, self.tally.failed());
             for who in 0..self.devices.len() {
-                Profile::ALL
-                    .into_iter()
-                    .try_for_each(|profile| self.write(who, profile))?;
+                self.bundles[who] = self.devices[who].publish();
             }
-            let written: Vec<u64> = self.under_way.iter().map(|element| element.number).collect();
-            assert!(written.iter().all(|number| *number > first));
-            while !self.under_way.is_empty() {
-                self.deliver(0)?;
+            self.clock += HEAL_EVERY;
+            let failed = self.tally.failed();
+            let mut written = Vec::new();
+            // Each one writes twice before anybody else does.
+            for who in (0..self.devices.len()).flat_map(|who| [who, who]) {
+                for profile in Profile::ALL {
+                    self.write(who, profile)?;
+                }
+                written.extend(self.under_way.iter().map(|element| element.number));
+                while !self.under_way.is_empty() {
+                    self.deliver(0)?;
+                }
             }
             if self.tally.failed() == failed && written.iter().all(|number| self.opened.contains(number)) {
                 return Ok(());
