@@ -100,6 +100,17 @@ impl IdentityKey {
         self.edwards
     }
 
+    /// The sign of the Ed25519 form. Of a key that was seen in its Curve25519 form only it is not known, and false.
+    pub const fn sign(&self) -> bool {
+        self.edwards[31] & 0x80 != 0
+    }
+
+    /// The same key with this sign of its Ed25519 form, which storage keeps beside the Curve25519 form.
+    pub const fn with_sign(mut self, sign: bool) -> Self {
+        self.edwards[31] = self.edwards[31] & 0x7f | if sign { 0x80 } else { 0 };
+        self
+    }
+
     /// What people compare.
     pub const fn fingerprint(&self) -> Fingerprint {
         Fingerprint(self.curve)

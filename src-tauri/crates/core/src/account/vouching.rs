@@ -40,8 +40,10 @@ fn after_word(now: Option<(Trust, Decided)>, trusted: bool) -> Option<Trust> {
     }
 }
 
+/// Of a key that was seen in its older form only, the sign of the other form is not known; both are one person's.
 fn names(key: &IdentityKey, name: &[u8; 32]) -> bool {
-    key.to_bytes() == *name || key.to_edwards() == *name
+    let edwards = [false, true].map(|sign| key.with_sign(sign).to_edwards());
+    key.to_bytes() == *name || edwards.contains(name)
 }
 
 /// What is told to whom.

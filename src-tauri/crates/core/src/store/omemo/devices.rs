@@ -92,11 +92,24 @@ impl DeviceRow {
             return Some(label);
         };
         let key = self.identity.as_ref()?;
-        has_signed_label(key, label, signature).then_some(label)
+        // Of a key that was seen in its older form only the sign is not known; both are the same person's.
+        let signs = [key.sign(), !key.sign()];
+        let signed = |sign| has_signed_label(&key.with_sign(sign), label, signature);
+        signs.into_iter().any(signed).then_some(label)
     }
 
-    /// What the person sees of it. `reach` is what sending would do.
-    pub(crate) fn show(self, reach: Reach) -> Device {
+    /// Why its bundle could not be had or used, if that matters to what is sent: of the generation that it is written to in,
+    /// only if a new session was to take the place of the one there; where it is not reached, of any.
+    fn bundle_fault(&self, used: Option<Profile>) -> Option<BundleFault> {
+        let mut matter = Profile::ALL.into_iter().filter(|profile| match used {
+            Some(used) => used == *profile && (!self.has_session(used) || self.goes_anew(used)),
+            None => self.listed(*profile),
+        });
+        matter.find_map(|profile| Some(self.fault(profile)?.0))
+    }
+
+    /// What the person sees of it. `reach` is what sending would do, in the generation `used`.
+    pub(crate) fn show(self, reach: Reach, used: Option<Profile>) -> Device {
         let label = self.label_shown().map(str::to_owned);
         Device {
             reach,
@@ -163,12 +176,13 @@ pub(crate) async fn put_list(
         let set = match profile {
             Profile::Legacy => {
                 "INSERT INTO omemo_device (account, address, device, label, label_signature, first_seen, omemo1)
-                 VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device) DO UPDATE SET omemo1 = 1"
+                 VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device)
+                 DO UPDATE SET omemo1 = 1, wrote_unlisted = NULL"
             }
             Profile::Omemo2 => {
                 "INSERT INTO omemo_device (account, address, device, label, label_signature, first_seen, omemo2)
                  VALUES (?, ?, ?, ?, ?, ?, 1) ON CONFLICT (account, address, device)
-                 DO UPDATE SET omemo2 = 1, label = excluded.label, label_signature = excluded.label_signature"
+                 DO UPDATE SET omemo2 = 1, wrote_unlisted = NULL, label = excluded.label, label_signature = excluded.label_signature"
             }
         };
         sqlx::query(set)
@@ -252,8 +266,8 @@ pub(crate) async fn unseen_of_verified(
 macro_rules! select_device {
     ($rest:literal) => {
         concat!(
-            "SELECT d.device, omemo1, omemo2, d.identity, trust, label, label_signature, first_seen, last_seen, failure,
-                 failure_at, healed_at, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
+            "SELECT d.device, omemo1, omemo2, d.identity, d.sign, trust, label, label_signature, first_seen, last_seen, failure,
+                 failure_at, healed_at, wrote_unlisted, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
                  f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at,
                  r1.device IS NOT NULL AS anew1, r2.device IS NOT NULL AS anew2, other_identity, other_at
              FROM omemo_device d
@@ -282,6 +296,7 @@ struct StoredDevice {
     omemo1: bool,
     omemo2: bool,
     identity: Option<Vec<u8>>,
+    sign: bool,
     trust: Option<Trust>,
     label: Option<String>,
     label_signature: Option<String>,
@@ -308,7 +323,12 @@ impl StoredDevice {
             device: DeviceId::try_from(self.device).map_err(|_| damaged("device id"))?,
             omemo1: self.omemo1,
             omemo2: self.omemo2,
-            identity: self.identity.as_deref().map(identity).transpose()?,
+            identity: self
+                .identity
+                .as_deref()
+                .map(identity)
+                .transpose()?
+                .map(|key| key.with_sign(self.sign)),
             trust: self.trust,
             label: self.label,
             label_signature: self.label_signature,
@@ -390,17 +410,30 @@ pub(crate) async fn pin_identity(
     now: Timestamp,
 ) -> Result<bool> {
     let pinned: Vec<u8> = sqlx::query_scalar(
-        "INSERT INTO omemo_device (account, address, device, identity, first_seen) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (account, address, device) DO UPDATE SET identity = coalesce(identity, excluded.identity)
+        "INSERT INTO omemo_device (account, address, device, identity, sign, first_seen) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (account, address, device) DO UPDATE SET identity = coalesce(identity, excluded.identity),
+             sign = iif(coalesce(identity, excluded.identity) = excluded.identity, max(sign, excluded.sign), sign)
          RETURNING identity",
     )
     .bind(account)
     .bind(address.as_str())
     .bind(i64::from(device.get()))
     .bind(key.to_bytes().as_slice())
+    .bind(key.sign())
     .bind(millis(now))
     .fetch_one(&mut **write)
     .await?;
+    if key.sign() {
+        // It may have been seen in its older form before, which leaves this out.
+        sqlx::query(
+            "UPDATE omemo_trust SET sign = 1 WHERE account = ? AND address = ? AND identity = ? AND sign = 0",
+        )
+        .bind(account)
+        .bind(address.as_str())
+        .bind(key.to_bytes().as_slice())
+        .execute(&mut **write)
+        .await?;
+    }
     Ok(pinned == key.to_bytes())
 }
 

@@ -38,16 +38,17 @@ pub(crate) async fn trusts(
     account: AccountId,
     address: &BareJid,
 ) -> Result<Vec<TrustRow>> {
-    let rows: Vec<(Vec<u8>, Trust, Decided)> =
-        sqlx::query_as("SELECT identity, trust, decided FROM omemo_trust WHERE account = ? AND address = ?")
-            .bind(account)
-            .bind(address.as_str())
-            .fetch_all(db)
-            .await?;
+    let rows: Vec<(Vec<u8>, bool, Trust, Decided)> = sqlx::query_as(
+        "SELECT identity, sign, trust, decided FROM omemo_trust WHERE account = ? AND address = ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .fetch_all(db)
+    .await?;
     rows.into_iter()
-        .map(|(key, trust, decided)| {
+        .map(|(key, sign, trust, decided)| {
             Ok(TrustRow {
-                key: identity(&key)?,
+                key: identity(&key)?.with_sign(sign),
                 trust,
                 decided,
             })
@@ -57,14 +58,14 @@ pub(crate) async fn trusts(
 
 /// All verified keys of an account, of its own devices and of others.
 pub(crate) async fn verified(db: &mut Connection, account: AccountId) -> Result<Vec<(BareJid, IdentityKey)>> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT address, identity FROM omemo_trust WHERE account = ? AND trust = 'verified' ORDER BY address",
+    let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(
+        "SELECT address, identity, sign FROM omemo_trust WHERE account = ? AND trust = 'verified' ORDER BY address",
     )
     .bind(account)
     .fetch_all(db)
     .await?;
     rows.into_iter()
-        .map(|(address, key)| Ok((read_address(address)?, identity(&key)?)))
+        .map(|(address, key, sign)| Ok((read_address(address)?, identity(&key)?.with_sign(sign))))
         .collect()
 }
 
@@ -77,12 +78,14 @@ pub(crate) async fn put_trust(
     (trust, decided): (Trust, Decided),
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO omemo_trust (account, address, identity, trust, decided) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (account, address, identity) DO UPDATE SET trust = excluded.trust, decided = excluded.decided",
+        "INSERT INTO omemo_trust (account, address, identity, sign, trust, decided) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT (account, address, identity) DO UPDATE SET trust = excluded.trust, decided = excluded.decided,
+             sign = max(sign, excluded.sign)",
     )
     .bind(account)
     .bind(address.as_str())
     .bind(key.to_bytes().as_slice())
+    .bind(key.sign())
     .bind(trust)
     .bind(decided)
     .execute(&mut **write)
@@ -127,12 +130,13 @@ pub(crate) async fn take_expected(
     key: &IdentityKey,
 ) -> Result<Option<(Trust, Decided)>> {
     let rows: Vec<(Trust, Decided)> = sqlx::query_as(
-        "DELETE FROM omemo_expected WHERE account = ? AND address = ? AND key IN (?, ?) RETURNING trust, decided",
+        "DELETE FROM omemo_expected WHERE account = ? AND address = ? AND key IN (?, ?, ?) RETURNING trust, decided",
     )
     .bind(account)
     .bind(address.as_str())
     .bind(key.to_bytes().as_slice())
-    .bind(key.to_edwards().as_slice())
+    .bind(key.with_sign(false).to_edwards().as_slice())
+    .bind(key.with_sign(true).to_edwards().as_slice())
     .fetch_all(&mut **write)
     .await?;
     Ok(rows

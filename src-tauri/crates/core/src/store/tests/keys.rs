@@ -114,6 +114,71 @@ async fn invented_devices_do_not_pile_up() {
 }
 
 #[tokio::test]
+async fn a_key_keeps_the_sign_of_its_newer_form_as_soon_as_that_was_seen() {
+    let scene = scene().await;
+    let juliet = jid("juliet@capulet.lit");
+    let mut write = scene.store.write().await.expect("a write");
+    let device = DeviceId::random(&mut OsEntropy);
+    let shown = IdentityKeyPair::generate(&mut OsEntropy).public().with_sign(true);
+    let older = IdentityKey::from_curve(&shown.to_bytes()).expect("a key");
+    for (seen, sign) in [(older, false), (shown, true), (older, true)] {
+        let pinned = omemo::pin_identity(&mut write, scene.account, &juliet, device, &seen, at(0)).await;
+        assert_eq!(pinned, Ok(true));
+        if !sign {
+            let decision = (Trust::Verified, omemo::Decided::Person);
+            let put = omemo::put_trust(&mut write, scene.account, &juliet, &seen, decision).await;
+            assert_eq!(put, Ok(()));
+        }
+        let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+        let pinned = row.expect("asked").expect("known").identity.expect("a key");
+        let trusts = omemo::trusts(&mut write, scene.account, &juliet).await.expect("asked");
+        let verified = omemo::verified(&mut write, scene.account).await.expect("asked");
+        for key in [pinned, trusts[0].key, verified[0].1] {
+            assert_eq!((key, key.sign()), (shown, sign));
+        }
+    }
+    // What was said of it before it was seen named its newer form.
+    let decision = (Trust::Untrusted, omemo::Decided::Device);
+    let name = shown.to_edwards();
+    let put = omemo::put_expected(&mut write, scene.account, &juliet, &name, decision).await;
+    assert_eq!(put, Ok(()));
+    let taken = omemo::take_expected(&mut write, scene.account, &juliet, &older).await;
+    assert_eq!(taken, Ok(Some(decision)));
+}
+
+#[tokio::test]
+async fn of_two_generations_only_a_fault_of_the_one_that_is_used_is_told() {
+    let scene = scene().await;
+    let juliet = jid("juliet@capulet.lit");
+    let mut write = scene.store.write().await.expect("a write");
+    let device = DeviceId::random(&mut OsEntropy);
+    let listed = xml::Device {
+        id: device,
+        label: None,
+        label_signature: None,
+    };
+    for profile in Profile::ALL {
+        let devices = std::slice::from_ref(&listed);
+        let put = omemo::put_list(&mut write, scene.account, &juliet, profile, devices, at(0)).await;
+        assert_eq!(put, Ok(()));
+    }
+    let of_device = (device, Profile::Legacy);
+    let missing = Some((BundleFault::Missing, at(1)));
+    let noted = omemo::set_bundle_fault(&mut write, scene.account, &juliet, of_device, missing).await;
+    assert_eq!(noted, Ok(()));
+    let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+    let row = row.expect("asked").expect("known");
+    for (reach, used, fault) in [
+        (Reach::Ready, Some(Profile::Omemo2), None),
+        (Reach::Untried, Some(Profile::Omemo2), None),
+        (Reach::Untried, Some(Profile::Legacy), Some(BundleFault::Missing)),
+        (Reach::NoKeys, None, Some(BundleFault::Missing)),
+    ] {
+        assert_eq!(row.clone().show(reach, used).bundle_fault, fault, "{used:?}");
+    }
+}
+
+#[tokio::test]
 async fn keys_and_ids_of_our_own_are_kept_and_never_used_twice() {
     let scene = scene().await;
     let identity = IdentityKeyPair::generate(&mut OsEntropy);

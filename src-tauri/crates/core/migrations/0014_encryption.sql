@@ -1,0 +1,3 @@
+-- The sign of an identity key's Ed25519 form, which the stored Curve25519 form leaves out; 0 also while only that was seen.
+ALTER TABLE omemo_device ADD COLUMN sign INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE omemo_trust ADD COLUMN sign INTEGER NOT NULL DEFAULT 0;
