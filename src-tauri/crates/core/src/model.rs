@@ -632,6 +632,20 @@ words!(
         NoOneTimeKeys = "no_one_time_keys",
         /// They are not those of the key that is known for the device.
         IdentityChanged = "identity_changed",
+        /// Its owner has had too many devices.
+        TooManyDevices = "too_many_devices",
+    }
+);
+
+words!(
+    /// Why a device list could not be read.
+    ListFault {
+        /// It may not be read by us.
+        Forbidden = "forbidden",
+        /// Their server cannot be found.
+        ServerNotFound = "server_not_found",
+        /// Their server did not answer, or with an error that passes.
+        Unreachable = "unreachable",
     }
 );
 

@@ -13,7 +13,8 @@ use waxwing_omemo::{
 };
 
 use super::devices::{Lists, Want};
-use super::reach::{self, Decision, Route};
+use super::keys::MOST_DEVICES;
+use super::reach::{self, Decision, Route, Survey};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::model::{AccountId, BareJid, BundleFault, Encryption, Trust};
@@ -76,6 +77,12 @@ pub(super) async fn prepare(
             (decision, Some(survey))
         }
     };
+    if let (Decision::Encrypted, Some(survey)) = (&decision, &survey)
+        && forget_damaged(write, account, survey).await?
+    {
+        // With those out of the way it is decided anew: new sessions take their place, or it does not go out.
+        return Box::pin(prepare(write, account, outgoing, lists, now)).await;
+    }
     match (decision, survey) {
         (Decision::Plain, _) => Ok(plain(outgoing)),
         (Decision::Wants(wants), _) => Ok(Prepared::Wants(wants)),
@@ -90,10 +97,25 @@ pub(super) async fn prepare(
                 let record = omemo::session(write, account, of, device, profile).await?;
                 keys.extend(record.map(|record| (of.clone(), device, record)));
             }
+            if outgoing.to != outgoing.own && keys.iter().all(|(of, _, _)| of != outgoing.to) {
+                return Err(Error::new(Code::Internal, "it would be encrypted for nobody"));
+            }
             seal(write, account, outgoing, &own, keys, survey.preferred, now).await
         }
         (Decision::Encrypted, None) => Err(Error::new(Code::Internal, "nobody's devices were looked at")),
     }
+}
+
+/// Sessions that are to be used and cannot be read any more are dropped. Says whether there were any.
+async fn forget_damaged(write: &mut Write, account: AccountId, survey: &Survey) -> Result<bool> {
+    let mut found = false;
+    for (of, device, profile) in survey.reached() {
+        if omemo::session(write, account, of, device, profile).await?.is_none() {
+            omemo::drop_session(write, account, of, device, profile).await?;
+            found = true;
+        }
+    }
+    Ok(found)
 }
 
 async fn seal(
@@ -297,6 +319,10 @@ pub(super) async fn begin_session(
     let pinned = omemo::device(write, account, of, device)
         .await?
         .and_then(|row| row.identity);
+    if pinned.is_none() && omemo::count_keys(write, account, of).await? >= MOST_DEVICES {
+        tracing::warn!("somebody has had too many devices");
+        return Ok(Err(BundleFault::TooManyDevices));
+    }
     let record = omemo::session(write, account, of, device, profile).await?;
     let started = waxwing_omemo::start_session(
         record.as_ref(),
@@ -325,5 +351,111 @@ pub(super) async fn begin_session(
                 EncryptError::Malformed(_) | EncryptError::Exhausted => BundleFault::Malformed,
             }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_omemo::{
+        Bundle, IdentityKeyPair, PreKeyId, SignedPreKey, generate_prekeys, xml,
+    };
+
+    use super::super::devices::{ListOutcome, Listed};
+    use super::*;
+    use crate::store::tests::keys::{damage_sessions, list};
+    use crate::store::tests::{Scene, at, scene};
+
+    fn bundle(identity: &IdentityKeyPair) -> Bundle {
+        let rng = &mut OsEntropy;
+        let signed = SignedPreKey::generate(PreKeyId(1), 0, rng);
+        let prekeys = generate_prekeys(PreKeyId(2), 3, rng);
+        Bundle::of_own_keys(Profile::Legacy, identity, &signed, &prekeys, rng)
+    }
+
+    fn known(people: [&BareJid; 2]) -> Lists {
+        let listed = Listed {
+            outcome: ListOutcome::Devices,
+            at: Instant::now(),
+            told: true,
+        };
+        let each = people.into_iter().flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)));
+        each.map(|of| (of, listed)).collect()
+    }
+
+    async fn juliet(write: &mut Write, scene: &Scene) -> (BareJid, DeviceId) {
+        super::super::keys::ensure(write, scene.account, at(0)).await.expect("keys");
+        let juliet: BareJid = "juliet@capulet.lit".parse().expect("an address");
+        let device = DeviceId::random(&mut OsEntropy);
+        list(write, scene, &juliet, [device]).await;
+        (juliet, device)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_encrypted_for_nobody_where_a_session_is_damaged() {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let (juliet, device) = juliet(&mut write, &scene).await;
+        let own: BareJid = "romeo@montague.lit".parse().expect("an address");
+        let lists = known([&juliet, &own]);
+        let outgoing = Outgoing {
+            own: &own,
+            to: &juliet,
+            id: "one",
+            body: "hello",
+            encrypt: Encrypt::Must,
+        };
+        let begun = xml::write_bundle(&bundle(&IdentityKeyPair::generate(&mut OsEntropy)));
+        let of_device = (device, Profile::Legacy);
+        let session = begin_session(&mut write, scene.account, &juliet, of_device, &begun, at(0)).await;
+        assert_eq!(session, Ok(Ok(())));
+        let ready = prepare(&mut write, scene.account, &outgoing, &lists, at(0)).await;
+        assert!(matches!(ready, Ok(Prepared::Ready { .. })));
+
+        damage_sessions(&mut write).await;
+        match prepare(&mut write, scene.account, &outgoing, &lists, at(0)).await {
+            Ok(Prepared::Wants(wants)) => {
+                let want = Want::Bundle {
+                    of: juliet.clone(),
+                    device,
+                    profile: Profile::Legacy,
+                };
+                assert_eq!(wants, BTreeSet::from([want]));
+            }
+            _ => panic!("a new session takes its place first"),
+        }
+        let fault = Some((BundleFault::Missing, at(0)));
+        let noted = omemo::set_bundle_fault(&mut write, scene.account, &juliet, of_device, fault).await;
+        assert_eq!(noted, Ok(()));
+        match prepare(&mut write, scene.account, &outgoing, &lists, at(0)).await {
+            Ok(Prepared::Failed(fault)) => assert_eq!(fault.code, Code::NoDevices),
+            _ => panic!("it goes to nobody"),
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_of_new_devices_are_not_pinned_without_end() {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let (juliet, device) = juliet(&mut write, &scene).await;
+        let pair = IdentityKeyPair::generate(&mut OsEntropy);
+        for number in 0..u32::try_from(MOST_DEVICES).expect("a number") {
+            let device = DeviceId::try_from(1 + number).expect("an id");
+            let pinned =
+                omemo::pin_identity(&mut write, scene.account, &juliet, device, pair.public(), at(0)).await;
+            assert_eq!(pinned, Ok(true));
+        }
+        let theirs = bundle(&IdentityKeyPair::generate(&mut OsEntropy));
+        let more = xml::write_bundle(&theirs);
+        let of_device = (device, Profile::Legacy);
+        let begun = begin_session(&mut write, scene.account, &juliet, of_device, &more, at(0)).await;
+        assert_eq!(begun, Ok(Err(BundleFault::TooManyDevices)));
+        let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+        assert_eq!(row.expect("asked").expect("listed").identity, None);
+        // Those that are known go on.
+        let own = bundle(&pair);
+        let known = (DeviceId::try_from(1_u32).expect("an id"), Profile::Legacy);
+        let more = xml::write_bundle(&own);
+        let begun = begin_session(&mut write, scene.account, &juliet, known, &more, at(0)).await;
+        assert_eq!(begun, Ok(Ok(())));
     }
 }

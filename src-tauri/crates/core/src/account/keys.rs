@@ -23,7 +23,7 @@ use crate::store::{Write, omemo};
 const KEYS: usize = 4;
 
 /// So many devices of one person are known at most, those of the past with them; more than a list can name.
-const MOST_DEVICES: usize = 1_000;
+pub(super) const MOST_DEVICES: usize = 1_000;
 
 /// What became of an encrypted message.
 pub(super) enum Opened {

@@ -400,6 +400,18 @@ pub(crate) async fn count_devices(
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
+/// How many devices of somebody have a pinned key: those are never forgotten.
+pub(crate) async fn count_keys(db: &mut Connection, account: AccountId, address: &BareJid) -> Result<usize> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM omemo_device WHERE account = ? AND address = ? AND identity IS NOT NULL",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .fetch_one(db)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Pins the identity key of a device at first sight. False if another key is pinned already: then nothing changes.
 pub(crate) async fn pin_identity(
     write: &mut Write,

@@ -55,6 +55,26 @@ pub(crate) async fn put_session(
     Ok(())
 }
 
+/// Forgets the sessions with one device.
+pub(crate) async fn drop_session(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    profile: Profile,
+) -> Result<()> {
+    sqlx::query(
+        "DELETE FROM omemo_session WHERE account = ? AND address = ? AND device = ? AND profile = ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .bind(encryption(profile))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
 /// A session with a device that is on a list: whose, which, and in which generation.
 pub(crate) type Lively = (BareJid, DeviceId, Profile);
 
