@@ -151,6 +151,30 @@ async fn lists_that_may_not_be_read_are_no_sign_that_there_are_none() {
     assert_eq!(bob.message("everybody may read").await["encryption"], "none");
 }
 
+/// The database is gone with the lock in it, and so are Bob's device lists.
+#[tokio::test]
+async fn an_encrypted_history_that_cannot_be_read_locks_the_chat_too() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let (mut old_computer, mut bob, _) = latched(&server).await;
+    old_computer.stop().await;
+    delete_lists(&mut bob).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let chat = alice.chat_with(BOB).await;
+    let before = |list: &Value| {
+        let mut rows = items(list).iter();
+        rows.any(|row| row["undecryptable"]["reason"] == "before_this_device")
+    };
+    let params = json!({ "chat": chat, "limit": 50 });
+    alice
+        .until("what was before is told", "list_messages", params, before)
+        .await;
+    let sent = alice.send(&chat, SECRET).await;
+    let outcome = settled(&mut alice, &sent).await;
+    assert_eq!(outcome["delivery"], "failed", "{outcome}");
+    assert_eq!(outcome["error"]["code"], "no_devices", "{outcome}");
+    assert!(!server.has_stored(SECRET), "the server got it in plain text");
+}
+
 #[tokio::test]
 async fn a_chat_that_was_locked_offline_sends_nothing_to_somebody_without_devices() {
     let server = Prosody::start_with_friends(&[ALICE, CAROL]).await;

@@ -293,7 +293,10 @@ impl Online<'_> {
                 message.unprotected = text.direction == Direction::In && batch.is_latched(chat).await?;
                 message.body = Some(body.clone());
             }
-            Content::Malformed => message.undecryptable = Some(UndecryptableReason::Malformed),
+            Content::Malformed => {
+                message.undecryptable = Some(UndecryptableReason::Malformed);
+                batch.latch(chat).await?;
+            }
             Content::Foreign(name) => {
                 message.undecryptable = Some(UndecryptableReason::Unsupported);
                 message.method = Some(name.clone());
@@ -367,6 +370,8 @@ impl Online<'_> {
                             .why_unreadable(batch, arrived, of_device, reason, now)
                             .await?;
                         message.undecryptable = Some(reason);
+                        // It was encrypted all the same: whoever forgot all else with their database does not forget this.
+                        batch.latch(chat).await?;
                     }
                 }
             }
