@@ -147,7 +147,7 @@ fn show(device: Surveyed, ours: bool) -> DeviceReport {
         ours,
         protocol: device.next.profile().map(omemo::encryption),
         again_at: device.again_at(),
-        device: device.row.show(device.next.reach()),
+        device: device.row.show(device.next.reach(), device.next.profile()),
     }
 }
 

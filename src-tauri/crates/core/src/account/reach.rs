@@ -128,8 +128,8 @@ pub(crate) fn show_devices(rows: Vec<DeviceRow>, this: Option<&Own>, now: Timest
     let preferred = preferred(&rows);
     let id = this.map(|this| this.device);
     let shown = rows.into_iter().map(|row| {
-        let reach = next(&row, id, preferred, now).reach();
-        row.show(reach)
+        let next = next(&row, id, preferred, now);
+        row.show(next.reach(), next.profile())
     });
     let mut devices: Vec<Device> = shown.collect();
     if let Some(this) = this {

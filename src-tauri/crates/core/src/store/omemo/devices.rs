@@ -113,11 +113,7 @@ impl DeviceRow {
         let label = self.label_shown().map(str::to_owned);
         Device {
             reach,
-            bundle_fault: Profile::ALL
-                .into_iter()
-                .filter(|profile| self.listed(*profile))
-                .find_map(|profile| self.fault(profile))
-                .map(|(fault, _)| fault),
+            bundle_fault: self.bundle_fault(used),
             device: self.device.get(),
             fingerprint: self.identity.map(|key| key.fingerprint().to_string()),
             trust: self.trust.unwrap_or(Trust::Undecided),

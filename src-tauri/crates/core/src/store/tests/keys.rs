@@ -319,7 +319,7 @@ async fn a_label_is_shown_unless_its_signature_is_somebody_elses() {
         let put = omemo::put_list(write, scene.account, &juliet, Profile::Omemo2, all, at(0)).await;
         assert_eq!(put, Ok(()));
         let row = omemo::device(write, scene.account, &juliet, device).await;
-        row.expect("asked").expect("known").show(Reach::Ready).label
+        row.expect("asked").expect("known").show(Reach::Ready, Some(Profile::Omemo2)).label
     };
     assert_eq!(shown(&mut write, &signed).await, None, "its key is not known yet");
     assert_eq!(shown(&mut write, &unsigned).await.as_deref(), Some("Balcony"));
