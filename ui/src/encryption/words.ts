@@ -61,9 +61,12 @@ const isOldSession = ({ reach, bundle_fault }: Device) => reach === "ready" && b
 function isBroken(device: Device): boolean {
   const { last_failure, last_seen, last_repaired } = device;
   if (isOldSession(device)) return true;
-  if (last_failure === null) return false;
+  if (last_failure === null || !resets.includes(last_failure.reason)) return false;
   return ![last_seen, last_repaired].some((at) => at !== null && at > last_failure.at);
 }
+
+/** What a new session mends: one was lost on either side, or is behind the other. */
+const resets: readonly UndecryptableReason[] = ["no_session", "key_gone", "key_reused", "too_far_ahead"];
 
 const URGENCY: readonly Reach[] = [
   "this_device",
