@@ -493,3 +493,62 @@ async fn a_chat_that_was_opened_offline_says_whether_it_can_be_encrypted_as_soon
     // Bob was never there, and has no devices.
     lock_is(&mut alice, &chat, "plain_no_devices").await;
 }
+
+/// Nobody tells us of a new device of somebody who is no contact, but that device by writing.
+#[tokio::test]
+async fn who_is_no_contact_and_writes_from_a_new_device_gets_the_answer_there() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    bob.send(ALICE, "from the old phone", "omemo1").await;
+    let chat = alice.hears("from the old phone").await["chat"].clone();
+    alice.send(&chat, "to the old phone").await;
+    bob.message("to the old phone").await;
+
+    let mut phone = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    phone.send(ALICE, "from the new phone", "omemo1").await;
+    alice.hears("from the new phone").await;
+    alice.send(&chat, "to the new phone").await;
+    let answer = phone.message("to the new phone").await;
+    assert_eq!(answer["encryption"], "omemo1", "{answer}");
+}
+
+#[tokio::test]
+async fn a_device_that_writes_and_is_on_no_list_is_named_so_and_its_lists_are_not_asked_for_each_time() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    bob.send(ALICE, "from the old phone", "omemo1").await;
+    let chat = alice.hears("from the old phone").await["chat"].clone();
+    alice.send(&chat, "to the old phone").await;
+    bob.message("to the old phone").await;
+    let mut phone = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    let device = phone.devices(BOB).await[0]["device"].clone();
+    let delete = "<iq type='set' id='delete'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>\
+        <delete node='eu.siacs.conversations.axolotl.devicelist'/></pubsub></iq>";
+    bob.send_raw(delete).await;
+    let console = json!({ "account": alice.account, "on": true });
+    alice.get("set_console", console).await;
+    phone.send(ALICE, "from the new phone", "omemo1").await;
+    alice.hears("from the new phone").await;
+    let named = |report: &Value| {
+        let of_phone = items(&report["devices"])
+            .iter()
+            .find(|d| d["device"]["device"] == device);
+        of_phone.is_some_and(|d| d["device"]["reach"] == "unlisted")
+    };
+    let params = json!({ "chat": chat });
+    alice
+        .until("the report names the device", "encryption_report", params, named)
+        .await;
+    for number in 0..3 {
+        let body = format!("is anybody there? {number}");
+        phone.send(ALICE, &body, "omemo1").await;
+        alice.hears(&body).await;
+    }
+    assert_eq!(
+        asked_for_lists(&mut alice, BOB).await,
+        2,
+        "one list of each generation"
+    );
+}

@@ -44,6 +44,7 @@ export type Repair = { does: "fetch" | "reset" | "remove"; words: Key };
 export function repairOf({ device }: DeviceReport): Repair | null {
   if (device.own) return null;
   if (device.reach === "no_keys") return { does: "fetch", words: "repair.fetch" };
+  if (device.reach === "unlisted") return { does: "fetch", words: "repair.look" };
   return isReached(device) && isBroken(device) ? { does: "reset", words: "repair.reset" } : null;
 }
 
@@ -72,6 +73,7 @@ const URGENCY: readonly Reach[] = [
   "this_device",
   "undecided",
   "no_keys",
+  "unlisted",
   "ready",
   "untried",
   "untrusted",
@@ -85,7 +87,7 @@ export function urgency({ device }: DeviceReport): number {
 }
 
 const REACHED: readonly Reach[] = ["ready", "untried"];
-const MISSED: readonly Reach[] = ["undecided", "untrusted", "no_keys"];
+const MISSED: readonly Reach[] = ["undecided", "untrusted", "no_keys", "unlisted"];
 const isReached = (device: Device) => REACHED.includes(device.reach);
 
 /** What becomes of the next message, in a sentence, and what else is to be said of it. */

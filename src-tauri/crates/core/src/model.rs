@@ -612,6 +612,8 @@ words!(
         Untrusted = "untrusted",
         /// It is on no device list any more.
         Inactive = "inactive",
+        /// It wrote lately, and is on no device list.
+        Unlisted = "unlisted",
         /// It is this very installation.
         ThisDevice = "this_device",
     }

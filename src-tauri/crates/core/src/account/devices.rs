@@ -66,10 +66,15 @@ pub(super) enum ListOutcome {
 pub(super) struct Listed {
     pub(super) outcome: ListOutcome,
     pub(super) at: Instant,
+    /// Their server tells us of each new list, since we see their presence.
+    pub(super) told: bool,
 }
 
-/// How long the lack of devices is believed.
-const EMPTY_FOR: Duration = Duration::from_secs(300);
+/// How long something is believed that nobody tells us of when it changes.
+const BELIEVED_FOR: Duration = Duration::from_secs(300);
+
+/// So many devices are kept in mind that wrote although they are on no list.
+const UNLISTED: usize = 1_000;
 
 /// The asked-for lists of this session.
 pub(super) type Lists = BTreeMap<(BareJid, Profile), Listed>;
@@ -80,7 +85,9 @@ pub(super) fn lists_wanted<'a>(
     of: impl IntoIterator<Item = &'a BareJid>,
     now: Instant,
 ) -> BTreeSet<Want> {
-    let known = |listed: &Listed| listed.outcome != ListOutcome::Empty || now < listed.at + EMPTY_FOR;
+    let known = |listed: &Listed| {
+        (listed.told && listed.outcome == ListOutcome::Devices) || now < listed.at + BELIEVED_FOR
+    };
     of.into_iter()
         .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)))
         .filter(|asked| !lists.get(asked).is_some_and(known))
@@ -206,8 +213,37 @@ impl Online<'_> {
         self.session.asking.remove(want);
     }
 
-    /// The outcome of a device list, for this session.
-    pub(super) fn list_read(&mut self, of: &BareJid, profile: Profile, outcome: ListOutcome) {
+    /// A device wrote that is on no list of its owner's, as far as we know: they are read again, so that the answer reaches
+    /// it. Each device leads to that once in a while only, since the list may not have it then either.
+    pub(super) async fn wrote_unlisted(
+        &mut self,
+        batch: &mut Batch,
+        chat: ChatId,
+        (of, device): (&BareJid, DeviceId),
+    ) -> Result<()> {
+        let now = Instant::now();
+        let written = &mut self.session.wrote_unlisted;
+        written.retain(|_, at| now < *at + BELIEVED_FOR);
+        if written.len() >= UNLISTED || written.contains_key(&(of.clone(), device)) {
+            return Ok(());
+        }
+        written.insert((of.clone(), device), now);
+        self.session.lists.retain(|(whose, _), _| whose != of);
+        // A stranger is asked for nothing before the person answers.
+        if batch.acquainted(self.account, &self.own, chat, of).await? {
+            batch.wants.extend(lists_wanted(&self.session.lists, [of], now));
+        }
+        Ok(())
+    }
+
+    /// Nobody tells us any more when somebody's devices change.
+    pub(super) fn not_told_of_devices(&mut self, of: &BareJid) {
+        let theirs = self.session.lists.iter_mut().filter(|((whose, _), _)| whose == of);
+        theirs.for_each(|(_, listed)| listed.told = false);
+    }
+
+    /// The outcome of a device list, for this session; `told` if we hear of it when it changes.
+    pub(super) fn list_read(&mut self, of: &BareJid, profile: Profile, outcome: ListOutcome, told: bool) {
         self.asked(&Want::List {
             of: of.clone(),
             profile,
@@ -222,6 +258,7 @@ impl Online<'_> {
             Listed {
                 outcome,
                 at: Instant::now(),
+                told,
             },
         );
     }
@@ -315,6 +352,29 @@ mod tests {
             profile: Profile::Legacy,
         };
         devices.map(want).collect()
+    }
+
+    #[test]
+    fn what_nobody_tells_us_of_is_believed_for_a_while_only() {
+        let of: BareJid = "juliet@capulet.lit".parse().expect("an address");
+        let now = Instant::now();
+        let later = now + BELIEVED_FOR;
+        for (outcome, told, asked_again) in [
+            (ListOutcome::Devices, true, false),
+            (ListOutcome::Devices, false, true),
+            (ListOutcome::Empty, true, true),
+            (ListOutcome::Failed(ListFault::Unreachable), true, true),
+        ] {
+            let listed = Listed {
+                outcome,
+                at: now,
+                told,
+            };
+            let lists: Lists = Profile::ALL.map(|profile| ((of.clone(), profile), listed)).into();
+            assert!(lists_wanted(&lists, [&of], now).is_empty());
+            let wanted = lists_wanted(&lists, [&of], later).len();
+            assert_eq!(wanted == 2, asked_again, "{outcome:?} {told}");
+        }
     }
 
     #[test]

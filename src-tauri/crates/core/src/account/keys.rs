@@ -53,6 +53,8 @@ pub(super) struct Wanted {
     pub(super) heal: Option<(DeviceId, Profile)>,
     /// A prekey is gone that was offered in this generation.
     pub(super) bundle_behind: Option<Profile>,
+    /// The device is on no list of its owner's, as they were read last.
+    pub(super) unlisted: Option<DeviceId>,
     /// Whose keys are trusted otherwise than before, by what the device said.
     pub(super) trust_of: BTreeSet<BareJid>,
 }
@@ -282,8 +284,11 @@ async fn accept(
         let of_device = (device, element.profile);
         omemo::set_bundle_fault(write, account, envelope.from, of_device, None).await?;
     }
-    omemo::seen(write, account, envelope.from, device, arrival.sent_at).await?;
+    let live = !arrival.catching_up;
+    let listed = omemo::seen(write, account, envelope.from, device, (arrival.sent_at, live)).await?;
     let mut wanted = after(write, account, element, decrypted.effects, now).await?;
+    // What the archive tells of an earlier time says nothing about today's lists.
+    wanted.unlisted = (live && !listed).then_some(device);
     let Some(payload) = &element.payload else {
         return Ok((Opened::Nothing, wanted));
     };
@@ -349,6 +354,7 @@ async fn after(
             .peer_went_back
             .then_some((element.sender, element.profile)),
         bundle_behind,
+        unlisted: None,
         trust_of: BTreeSet::new(),
     })
 }

@@ -320,6 +320,9 @@ impl Online<'_> {
                     keys::open(&mut batch.write, self.account, &envelope, encrypted, arrival).await?;
                 self.trust_changed(batch, &wanted.trust_of).await?;
                 batch.bundles_behind.extend(wanted.bundle_behind);
+                if let Some(device) = wanted.unlisted {
+                    self.wrote_unlisted(batch, chat, (&text.sender, device)).await?;
+                }
                 if let Some(of_device) = wanted.answer
                     && batch
                         .acquainted(self.account, &self.own, chat, &text.sender)

@@ -1,6 +1,6 @@
 //! An account while it is online.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use minidom::Element;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use waxwing_omemo::{PreKeyId, Profile};
+use waxwing_omemo::{DeviceId, PreKeyId, Profile};
 use waxwing_stream::{Connection, Disconnected, Header, Incoming, Resumption, StreamCondition, Violation};
 
 use super::archive::Archive;
@@ -99,6 +99,8 @@ pub(super) struct Session {
     pub(super) stanza_ids: bool,
     /// Device lists that were asked for.
     pub(super) lists: Lists,
+    /// Devices that wrote although they were on no list, and when the lists were read again for it.
+    pub(super) wrote_unlisted: BTreeMap<(BareJid, DeviceId), Instant>,
     /// There may be devices whose keys are to be looked at before anybody writes to them.
     pub(super) new_devices: bool,
     /// Questions about devices without an answer yet.

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use waxwing_omemo::{DeviceId, Profile, may_encrypt_to};
 
-use super::devices::{ListOutcome, Lists, Want, lists_wanted};
+use super::devices::{Lists, Want, lists_wanted};
+use super::renewal::within;
 use crate::error::{Code, Fault, Result};
-use crate::model::{AccountId, BareJid, Device, Reach, Trust};
+use crate::model::{AccountId, BareJid, Device, ListFault, Reach, Trust};
 use crate::store::Connection;
 use crate::store::omemo::{self, DeviceRow, Own};
 use crate::store::outbox::Encrypt;
@@ -21,6 +22,9 @@ pub(super) const BUNDLE_RETRY: Duration = Duration::from_secs(600);
 const NEW_BUNDLE_RETRY: Duration = Duration::from_secs(20);
 /// For so long after it was first heard of a device is new.
 const NEW_FOR: Duration = Duration::from_secs(300);
+
+/// For so long it is told of a device that wrote although it is on no list.
+const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the next message does with one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(super) enum Next {
     WithoutKeys,
     /// It is on no list any more.
     NotListed,
+    /// It is on no list, and wrote to us lately all the same.
+    Unlisted,
     /// It is this very device, which reads what it writes.
     ThisDevice,
 }
@@ -47,7 +53,8 @@ pub(super) fn next(row: &DeviceRow, this: Option<DeviceId>, preferred: Profile, 
         return Next::ThisDevice;
     }
     if !row.active() {
-        return Next::NotListed;
+        let lately = row.wrote_unlisted.is_some_and(|at| within(at, now, LATELY));
+        return if lately { Next::Unlisted } else { Next::NotListed };
     }
     match row.trust {
         Some(Trust::Undecided) => return Next::Waits,
@@ -99,6 +106,7 @@ impl Next {
             Self::Distrusted => Reach::Untrusted,
             Self::WithoutKeys => Reach::NoKeys,
             Self::NotListed => Reach::Inactive,
+            Self::Unlisted => Reach::Unlisted,
             Self::ThisDevice => Reach::ThisDevice,
         }
     }
@@ -209,13 +217,13 @@ impl Route<'_> {
     }
 }
 
-/// Whether it is certain which devices somebody has.
-pub(super) fn certain(lists: &Lists, of: &BareJid) -> bool {
-    Profile::ALL.into_iter().all(|profile| {
-        lists
-            .get(&(of.clone(), profile))
-            .is_some_and(|listed| listed.outcome != ListOutcome::Failed)
-    })
+/// Why it is not certain which devices somebody has; none if it is. What passes is told only if nothing else is in the way.
+pub(super) fn uncertain(lists: &Lists, of: &BareJid) -> Option<ListFault> {
+    let faults = Profile::ALL.into_iter().filter_map(|profile| {
+        let listed = lists.get(&(of.clone(), profile));
+        listed.map_or(Some(ListFault::Unreachable), |listed| listed.outcome.fault())
+    });
+    faults.min()
 }
 
 /// Looks at all devices that a message from `own` to `to` concerns.
@@ -344,6 +352,7 @@ mod tests {
             last_seen: None,
             failure: None,
             healed_at: None,
+            wrote_unlisted: None,
             sessions: [has_session; 2],
             faults: [None; 2],
             anew: [false; 2],

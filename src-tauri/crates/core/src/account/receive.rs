@@ -145,7 +145,9 @@ impl Online<'_> {
         } else {
             ListOutcome::Devices
         };
-        self.list_read(of, profile, outcome);
+        let contact = contacts::get(&mut batch.write, self.account, of).await?;
+        let told = *of == self.own || contact.is_some_and(|row| row.sees_them());
+        self.list_read(of, profile, outcome, told);
         self.session.new_devices = true;
         batch.outbox = true;
         match chats::find(&mut batch.write, self.account, of).await? {

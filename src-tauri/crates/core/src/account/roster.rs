@@ -51,6 +51,9 @@ impl Online<'_> {
         match row(&item) {
             Some(row) => {
                 contacts::put(&mut batch.write, self.account, &row).await?;
+                if !row.sees_them() {
+                    self.not_told_of_devices(&item.address);
+                }
                 // Answered here or on another device.
                 if matches!(row.subscription, Subscription::From | Subscription::Both)
                     && contacts::delete_request(&mut batch.write, self.account, &item.address).await?
@@ -102,7 +105,7 @@ impl Online<'_> {
             .ask(None, "set", query, Ask::Change(done))?;
         self.connection.send(&change).await?;
         let sees_them = known.is_some_and(|row| {
-            row.asked || matches!(row.subscription, Subscription::To | Subscription::Both)
+            row.asked || row.sees_them()
         });
         if !sees_them {
             self.subscription("subscribe", &address).await?;
@@ -146,7 +149,7 @@ impl Online<'_> {
         if accept {
             self.subscription("subscribed", address).await?;
             let sees_them = known.is_some_and(|row| {
-                row.asked || matches!(row.subscription, Subscription::To | Subscription::Both)
+                row.asked || row.sees_them()
             });
             if !sees_them {
                 self.subscription("subscribe", address).await?;

@@ -20,6 +20,13 @@ pub(crate) struct ContactRow {
     pub(crate) groups: Json<Vec<String>>,
 }
 
+impl ContactRow {
+    /// Their presence comes to us, and with it what their server tells of their devices.
+    pub(crate) const fn sees_them(&self) -> bool {
+        matches!(self.subscription, Subscription::To | Subscription::Both)
+    }
+}
+
 /// All contacts of an account.
 pub(crate) async fn all(db: &mut Connection, account: AccountId) -> Result<Vec<ContactRow>> {
     Ok(sqlx::query_as(

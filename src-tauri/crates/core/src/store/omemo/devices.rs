@@ -29,6 +29,8 @@ pub(crate) struct DeviceRow {
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) failure: Option<DeviceFailure>,
     pub(crate) healed_at: Option<Timestamp>,
+    /// When it last wrote to us live while it was on no list; none if it is on one.
+    pub(crate) wrote_unlisted: Option<Timestamp>,
     /// Whether there is a session in each generation.
     pub(crate) sessions: [bool; 2],
     /// Why its bundle could not be had or used in each generation, and when that was.
@@ -301,6 +303,7 @@ struct StoredDevice {
     failure: Option<UndecryptableReason>,
     failure_at: Option<i64>,
     healed_at: Option<i64>,
+    wrote_unlisted: Option<i64>,
     session1: bool,
     session2: bool,
     fault1: Option<BundleFault>,
@@ -335,6 +338,7 @@ impl StoredDevice {
                 .zip(self.failure_at)
                 .map(|(reason, at)| DeviceFailure { reason, at: time(at) }),
             healed_at: self.healed_at.map(time),
+            wrote_unlisted: self.wrote_unlisted.map(time),
             sessions: [self.session1, self.session2],
             faults: [
                 self.fault1.zip(self.fault1_at.map(time)),
@@ -486,17 +490,28 @@ pub(crate) async fn forget_other_keys(
     Ok(())
 }
 
-/// A device wrote to us at this time, and it could be read. What the archive tells of an earlier time is no news.
+/// A device wrote to us at this time, and it could be read; it came `live`, or the archive told of it, for which what is of an
+/// earlier time is no news. Says whether it is on a list.
 pub(crate) async fn seen(
     write: &mut Write,
     account: AccountId,
     address: &BareJid,
     device: DeviceId,
-    at: Timestamp,
-) -> Result<()> {
-    let sql = "UPDATE omemo_device SET last_seen = max(coalesce(last_seen, 0), ?)
-               WHERE account = ? AND address = ? AND device = ?";
-    set_time(write, sql, at, account, address, device).await
+    (at, live): (Timestamp, bool),
+) -> Result<bool> {
+    let listed: Option<bool> = sqlx::query_scalar(
+        "UPDATE omemo_device SET last_seen = max(coalesce(last_seen, 0), ?1),
+             wrote_unlisted = iif(?2 AND omemo1 + omemo2 = 0, ?1, wrote_unlisted)
+         WHERE account = ?3 AND address = ?4 AND device = ?5 RETURNING omemo1 + omemo2 > 0",
+    )
+    .bind(millis(at))
+    .bind(live)
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .fetch_optional(&mut **write)
+    .await?;
+    Ok(listed.unwrap_or_default())
 }
 
 /// A device's broken session was replaced just now.
