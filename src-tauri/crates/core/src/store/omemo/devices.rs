@@ -101,10 +101,10 @@ impl DeviceRow {
     }
 
     /// Why its bundle could not be had or used, if that matters to what is sent: of the generation that it is written to in,
-    /// only if a new session was to take the place of the one there; where it is not reached, of any.
+    /// and where it is not reached of any.
     fn bundle_fault(&self, used: Option<Profile>) -> Option<BundleFault> {
         let mut matter = Profile::ALL.into_iter().filter(|profile| match used {
-            Some(used) => used == *profile && (!self.has_session(used) || self.goes_anew(used)),
+            Some(used) => used == *profile,
             None => self.listed(*profile),
         });
         matter.find_map(|profile| Some(self.fault(profile)?.0))
