@@ -142,7 +142,18 @@ async fn lists_that_may_not_be_read_are_no_sign_that_there_are_none() {
     let sent = alice.send(&chat, SECRET).await;
     let outcome = settled(&mut alice, &sent).await;
     assert_eq!(outcome["delivery"], "failed", "{outcome}");
+    assert_eq!(outcome["error"]["code"], "devices_forbidden", "{outcome}");
     assert!(!server.has_stored(SECRET), "the server got it in plain text");
+    let report = alice.get("encryption_report", json!({ "chat": chat })).await;
+    let theirs = items(&report["lists"]).iter().filter(|list| list["ours"] == false);
+    let faults: Vec<_> = theirs.map(|list| list["fault"].clone()).collect();
+    assert_eq!(faults, [json!("forbidden"), json!("forbidden")], "{report}");
+    // Nothing is being asked for any more, also if it was the chat that asked and nobody wrote yet.
+    let locked = |list: &Value| {
+        let mut chats = items(list).iter();
+        chats.any(|c| c["chat"] == chat && c["lock"] == "blocked")
+    };
+    alice.until("the lock says so", "list_chats", json!({}), locked).await;
     // And the person, by their own act, sends it as they please.
     alice
         .get("set_encryption", json!({ "chat": chat, "mode": "none" }))

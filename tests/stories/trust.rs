@@ -489,6 +489,12 @@ async fn a_chat_that_was_opened_offline_says_whether_it_can_be_encrypted_as_soon
         .get("set_looking", json!({ "looking": true, "chat": chat }))
         .await;
     lock_is(&mut alice, &chat, "checking").await;
+    let told = report(&mut alice, &chat).await;
+    assert_eq!(
+        (&told["online"], &told["next"]),
+        (&json!(false), &json!("asks")),
+        "{told}"
+    );
     alice.get("set_account_enabled", on).await;
     // Bob was never there, and has no devices.
     lock_is(&mut alice, &chat, "plain_no_devices").await;

@@ -163,9 +163,15 @@ export function encryption(
     online,
     next: nextOf(chat, devices),
     lists: generations.flatMap((protocol) =>
-      [false, true].map((own) => ({ ours: own, protocol, read_at: hour(own ? 3 : 1), failed: false })),
+      [false, true].map((own) => ({
+        ours: own,
+        protocol,
+        read_at: hour(own ? 3 : 1),
+        failed: false,
+        fault: null,
+      })),
     ),
-    published: generations.map((protocol) => ({ protocol, at: hour(5) })),
+    published: generations.map((protocol) => ({ protocol, at: hour(5), closed: false })),
     devices,
   };
 }

@@ -122,9 +122,9 @@ export function expertText(report: EncryptionReport, chat: Chat, account: string
       (list) =>
         `list ${list.ours ? "own" : "theirs"} ${list.protocol}: ${list.read_at ?? "never read"}${
           list.failed ? ", failed now" : ""
-        }`,
+        }${list.fault === null ? "" : `, ${list.fault}`}`,
     ),
-    ...report.published.map((keys) => `own keys ${keys.protocol}: ${keys.at ?? "never published"}`),
+    ...report.published.map((keys) => `own keys ${keys.protocol}: ${keys.at ?? "never published"}${keys.closed ? ", not open to everybody" : ""}`),
     ...report.devices.map(deviceText),
   ];
   return lines.join("\n");

@@ -45,6 +45,7 @@ const remedies: Record<Code, Remedy> = {
   not_supported: "none",
   no_devices: "none",
   no_trusted_devices: "none",
+  devices_forbidden: "none",
   not_agreed: "none",
   profile_in_use: "none",
   passphrase_needed: "none",

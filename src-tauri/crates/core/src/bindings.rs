@@ -70,6 +70,7 @@ pub fn typescript() -> String {
         model::LinkedKey,
         model::KeyLinkReading,
         model::NextMessage,
+        model::ListFault,
         model::ListReport,
         model::Published,
         model::DeviceReport,

@@ -51,6 +51,7 @@ words!(
         NotSupported = "not_supported",
         NoDevices = "no_devices",
         NoTrustedDevices = "no_trusted_devices",
+        DevicesForbidden = "devices_forbidden",
         // Fetching files.
         NotAgreed = "not_agreed",
         // The profile on disk.

@@ -708,6 +708,10 @@ words!(
         Undecided = "undecided",
         /// It fails: whether the other side has devices could not be found out.
         Unknown = "unknown",
+        /// It fails: their server does not say which devices they have.
+        Forbidden = "forbidden",
+        /// It fails: their server cannot be found.
+        ServerNotFound = "server_not_found",
         /// It fails: no device of theirs can be encrypted to.
         NoDevices = "no_devices",
         /// It fails: their devices are not trusted.
@@ -741,6 +745,8 @@ pub struct ListReport {
     pub read_at: Option<Timestamp>,
     /// It could not be read in this session.
     pub failed: bool,
+    /// Why it could not be read when it was asked for last.
+    pub fault: Option<ListFault>,
 }
 
 /// This device's keys at the server.

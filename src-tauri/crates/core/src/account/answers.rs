@@ -11,7 +11,7 @@ use super::encryption::begin_session;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};
-use crate::model::{BareJid, BundleFault, Trust};
+use crate::model::{BareJid, BundleFault, ListFault, Trust};
 use crate::store::archive::{self};
 use crate::store::{chats, omemo};
 use crate::xep::{disco, ns, pubsub, stanza_error};
@@ -115,7 +115,7 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<()> {
         match self.listed_devices(batch, of, profile, answer).await? {
-            Some(devices) => {
+            Ok(devices) => {
                 self.device_list(batch, of, profile, &devices, now).await?;
                 if *of == self.own {
                     let own = omemo::own(&mut batch.write, self.account).await?;
@@ -123,15 +123,21 @@ impl Online<'_> {
                     self.offer_bundle(batch, profile, listed, now).await?;
                 }
             }
-            None => {
-                self.list_read(of, profile, ListOutcome::Failed);
+            Err(fault) => {
+                omemo::set_list_fault(&mut batch.write, self.account, of, profile, fault).await?;
+                self.list_read(of, profile, ListOutcome::Failed(fault), false);
+                // The chat says that nothing is being asked for any more.
+                batch
+                    .changes
+                    .chats
+                    .extend(chats::find(&mut batch.write, self.account, of).await?);
                 (batch.outbox, batch.due) = (true, true);
             }
         }
         Ok(())
     }
 
-    /// The devices that an answer names. None if it does not say: then what was known stays, and our own list is not
+    /// The devices that an answer names, or why it does not say: then what was known stays, and our own list is not
     /// overwritten.
     async fn listed_devices(
         &self,
@@ -139,9 +145,10 @@ impl Online<'_> {
         of: &BareJid,
         profile: Profile,
         answer: &Element,
-    ) -> Result<Option<Vec<waxwing_omemo::xml::Device>>> {
+    ) -> Result<std::result::Result<Vec<waxwing_omemo::xml::Device>, ListFault>> {
         if answer.attr("type") == Some("error") {
-            let nothing = match stanza_error::read(answer).condition.as_str() {
+            let condition = stanza_error::read(answer).condition;
+            let nothing = match condition.as_str() {
                 "item-not-found" => true,
                 // A server without personal eventing, as far as nothing speaks against it: known devices stay, and a chat
                 // that was encrypted stays so. A list that is not for us is one all the same.
@@ -153,17 +160,21 @@ impl Online<'_> {
                 }
                 _ => false,
             };
-            return Ok(nothing.then(Vec::new));
+            return Ok(if nothing {
+                Ok(Vec::new())
+            } else {
+                Err(list_fault(&condition))
+            });
         }
         let items = pubsub::answered_items(answer);
         let Some((_, list)) = items.first() else {
-            return Ok(Some(Vec::new()));
+            return Ok(Ok(Vec::new()));
         };
         match waxwing_omemo::xml::read_devices(list) {
-            Ok((read_as, devices)) if read_as == profile => Ok(Some(devices)),
+            Ok((read_as, devices)) if read_as == profile => Ok(Ok(devices)),
             _ => {
                 tracing::warn!("a device list cannot be read");
-                Ok(None)
+                Ok(Err(ListFault::Unreachable))
             }
         }
     }
@@ -211,7 +222,7 @@ impl Online<'_> {
                 )));
             }
             Ask::DeviceList { of, profile } => {
-                self.list_read(&of, profile, ListOutcome::Failed);
+                self.list_read(&of, profile, ListOutcome::Failed(ListFault::Unreachable), false);
                 batch.due = true;
             }
             Ask::Bundle { of, device, profile } => {
@@ -261,11 +272,25 @@ impl Online<'_> {
     }
 }
 
+/// Why a device list could not be had, by the condition of the error.
+fn list_fault(condition: &str) -> ListFault {
+    match condition {
+        "remote-server-not-found" => ListFault::ServerNotFound,
+        _ if is_forbidden(condition) => ListFault::Forbidden,
+        _ => ListFault::Unreachable,
+    }
+}
+
+/// Whether a node may not be read by us (XEP-0060 §6.5.9).
+fn is_forbidden(condition: &str) -> bool {
+    matches!(condition, "forbidden" | "not-authorized" | "not-allowed")
+}
+
 /// Why a bundle could not be had, by the condition of the error.
 fn bundle_fault(condition: &str) -> BundleFault {
     match condition {
         "item-not-found" => BundleFault::Missing,
-        "forbidden" | "not-authorized" => BundleFault::Forbidden,
+        _ if is_forbidden(condition) => BundleFault::Forbidden,
         _ => BundleFault::Unreachable,
     }
 }

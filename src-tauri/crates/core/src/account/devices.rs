@@ -12,8 +12,8 @@ use super::batch::Batch;
 use super::iq::Ask;
 use super::online::{Online, Session, Stop};
 use super::publishing::Step;
-use crate::error::{Code, Error};
-use crate::model::BareJid;
+use crate::error::{Code, Error, Result};
+use crate::model::{BareJid, ChatId, ListFault};
 use crate::store::{chats, omemo};
 use crate::xep::pubsub;
 
@@ -57,11 +57,20 @@ pub(super) enum ListOutcome {
     /// There is certainly no list, or an empty one.
     Empty,
     /// It could not be found out.
-    Failed,
+    Failed(ListFault),
 }
 
-/// An outcome and when it came. That there are no devices is believed for a while only, since nobody who does not see
-/// our presence tells us when there are.
+impl ListOutcome {
+    /// Why it could not be found out.
+    pub(super) const fn fault(self) -> Option<ListFault> {
+        match self {
+            Self::Failed(fault) => Some(fault),
+            Self::Devices | Self::Empty => None,
+        }
+    }
+}
+
+/// An outcome and when it came. What nobody tells us of when it changes is believed for a while only.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listed {
     pub(super) outcome: ListOutcome,
@@ -248,7 +257,7 @@ impl Online<'_> {
             of: of.clone(),
             profile,
         });
-        if *of == self.own && outcome == ListOutcome::Failed {
+        if *of == self.own && outcome.fault().is_some() {
             // Nothing can be compared.
             self.session.compared.insert(profile);
             self.cannot_publish(profile);
@@ -292,7 +301,7 @@ impl Online<'_> {
         // Only a list that was read is published without it: else others of ours would vanish too.
         let read = |profile: &Profile| {
             let list = self.session.lists.get(&(self.own.clone(), *profile));
-            list.is_some_and(|listed| listed.outcome != ListOutcome::Failed)
+            list.is_some_and(|listed| listed.outcome.fault().is_none())
         };
         if left.is_empty() || !left.iter().all(read) {
             let error = Error::new(Code::NotOnline, "our own device list is not known");

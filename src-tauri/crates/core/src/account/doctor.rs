@@ -1,5 +1,7 @@
 //! How the encryption of a chat stands, told by what decides about sending; and its repairs.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -13,7 +15,7 @@ use super::{Command, batch::Batch, command};
 use crate::Core;
 use crate::error::{Code, Error, Result};
 use crate::model::{
-    AccountId, BareJid, ChatId, DeviceReport, EncryptionReport, ListReport, NextMessage, Published,
+    AccountId, BareJid, ChatId, DeviceReport, EncryptionReport, ListFault, ListReport, NextMessage, Published,
 };
 use crate::store::outbox::Encrypt;
 use crate::store::{Connection, accounts, chats, omemo};
@@ -84,10 +86,13 @@ async fn examine(
     let decision = match lists {
         Some(lists) => route
             .decide(lists, Instant::now())
-            .unwrap_or_else(|| survey.decide(&route, reach::certain(lists, route.to))),
+            .unwrap_or_else(|| survey.decide(&route, reach::uncertain(lists, route.to))),
         // As soon as there is a session, the lists are asked for first.
         None if route.encrypt == Encrypt::None => Decision::Plain,
-        None => survey.decide(&route, false),
+        None => match survey.decide(&route, Some(ListFault::Unreachable)) {
+            Decision::Fails(fault) if fault.code == Code::Timeout => Decision::Wants(BTreeSet::new()),
+            decision => decision,
+        },
     };
     let mut reports = Vec::new();
     let mut published = Vec::new();
@@ -102,7 +107,11 @@ async fn examine(
                 ours,
                 protocol: omemo::encryption(profile),
                 read_at: omemo::list_read_at(db, patient.account, of, profile).await?,
-                failed: listed.is_some_and(|listed| listed.outcome == ListOutcome::Failed),
+                failed: listed.is_some_and(|listed| listed.outcome.fault().is_some()),
+                fault: match listed {
+                    Some(listed) => listed.outcome.fault(),
+                    None => omemo::list_fault(db, patient.account, of, profile).await?,
+                },
             });
         }
         published.push(Published {
@@ -160,6 +169,8 @@ fn next_message(decision: &Decision) -> NextMessage {
         Decision::Fails(fault) => match fault.code {
             Code::NoTrustedDevices => NextMessage::NoTrustedDevices,
             Code::NoDevices => NextMessage::NoDevices,
+            Code::DevicesForbidden => NextMessage::Forbidden,
+            Code::ServerNotFound => NextMessage::ServerNotFound,
             _ => NextMessage::Unknown,
         },
     }
@@ -201,7 +212,7 @@ impl Online<'_> {
         for profile in Profile::ALL {
             self.publish(&mut batch, Step::bundle(profile)).await?;
             let list = self.session.lists.get(&(self.own.clone(), profile));
-            if list.is_some_and(|list| list.outcome != ListOutcome::Failed) {
+            if list.is_some_and(|list| list.outcome.fault().is_none()) {
                 self.publish(&mut batch, Step::list(profile)).await?;
             }
         }

@@ -73,7 +73,7 @@ pub(super) async fn prepare(
         Some(decision) => (decision, None),
         None => {
             let survey = reach::survey(write, account, &route, now).await?;
-            let decision = survey.decide(&route, reach::certain(lists, outgoing.to));
+            let decision = survey.decide(&route, reach::uncertain(lists, outgoing.to));
             (decision, Some(survey))
         }
     };

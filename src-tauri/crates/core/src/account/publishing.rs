@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
 use super::batch::Batch;
-use super::devices::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};
@@ -324,7 +323,7 @@ impl Online<'_> {
             return Ok(());
         };
         let read = self.session.lists.get(&(self.own.clone(), profile));
-        if read.is_none_or(|listed| listed.outcome == ListOutcome::Failed)
+        if read.is_none_or(|listed| listed.outcome.fault().is_some())
             || !self.session.bundles_out.contains(&profile)
         {
             return Ok(());

@@ -201,19 +201,24 @@ impl Route<'_> {
 
     /// The other side has no devices: plain text only if that is certain and nothing was encrypted here before.
     /// Whoever could read encrypted messages once gets nothing else without the person's word.
-    fn without_devices(&self, certain: bool, had_devices: bool) -> Decision {
+    fn without_devices(&self, uncertain: Option<ListFault>, had_devices: bool) -> Decision {
         let encrypt = if had_devices { Encrypt::Must } else { self.encrypt };
-        match (encrypt, certain) {
-            (Encrypt::May | Encrypt::None, true) => Decision::Plain,
-            (_, false) => Decision::Fails(Fault::new(
+        let (code, text) = match (encrypt, uncertain) {
+            (Encrypt::May | Encrypt::None, None) => return Decision::Plain,
+            (Encrypt::Must, None) => (Code::NoDevices, "the other side has no devices for encryption"),
+            (_, Some(ListFault::Forbidden)) => (
+                Code::DevicesForbidden,
+                "the other side's server does not say which devices it has",
+            ),
+            (_, Some(ListFault::ServerNotFound)) => {
+                (Code::ServerNotFound, "the other side's server cannot be found")
+            }
+            (_, Some(ListFault::Unreachable)) => (
                 Code::Timeout,
                 "it could not be found out whether the other side can read encrypted messages",
-            )),
-            (Encrypt::Must, true) => Decision::Fails(Fault::new(
-                Code::NoDevices,
-                "the other side has no devices for encryption",
-            )),
-        }
+            ),
+        };
+        Decision::Fails(Fault::new(code, text))
     }
 }
 
@@ -259,11 +264,11 @@ pub(super) async fn survey(
 impl Survey {
     /// What becomes of the message. New keys are looked at before anything waits for a decision, so that all of them
     /// can be decided about at once.
-    pub(super) fn decide(&self, route: &Route<'_>, certain: bool) -> Decision {
+    pub(super) fn decide(&self, route: &Route<'_>, uncertain: Option<ListFault>) -> Decision {
         let to_ourselves = route.to == route.own;
         if !to_ourselves && !self.theirs.iter().any(|device| device.row.active()) {
             return route.without_devices(
-                certain,
+                uncertain,
                 self.theirs.iter().any(|device| device.row.identity.is_some()),
             );
         }

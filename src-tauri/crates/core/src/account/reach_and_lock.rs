@@ -8,7 +8,7 @@ use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile};
 
 use super::reach::{Decision, Route, next, survey};
 use crate::error::Code;
-use crate::model::{BareJid, EncryptionMode, Lock, Trust};
+use crate::model::{BareJid, EncryptionMode, ListFault, Lock, Trust};
 use crate::store::omemo::{self, Decided};
 use crate::store::outbox::Encrypt;
 use crate::store::tests::{Scene, at, scene};
@@ -85,7 +85,7 @@ async fn decided(
     scene: &Scene,
     to: &BareJid,
     mode: Option<EncryptionMode>,
-    (lock, certain): (Lock, bool),
+    (lock, uncertain): (Lock, Option<ListFault>),
 ) -> Decision {
     let own = jid("romeo@montague.lit");
     let encrypt = Encrypt::by(mode, lock);
@@ -110,7 +110,7 @@ async fn decided(
         let this = this.filter(|_| device.of == own);
         device.next = next(&device.row, this, preferred, at(0));
     }
-    survey.decide(&route, certain)
+    survey.decide(&route, uncertain)
 }
 
 /// What the lock may show where this becomes of a message.
@@ -181,8 +181,8 @@ async fn the_lock_shows_what_becomes_of_a_message_whatever_is_known_of_both_side
                         chats::set_mode(&mut write, chat, mode).await.expect("set");
                     }
                     let lock = chats::get(&mut write, chat, 0).await.expect("shown").lock;
-                    let certain = read.len() == BOTH.len();
-                    let decision = decided(&mut write, &scene, &to, mode, (lock, certain)).await;
+                    let uncertain = (read.len() != BOTH.len()).then_some(ListFault::Unreachable);
+                    let decision = decided(&mut write, &scene, &to, mode, (lock, uncertain)).await;
                     seen.insert(format!("{lock:?}"));
                     if !agrees(lock, &decision) {
                         wrong.push(format!("{to} {theirs:?} read in {read:?}, ours {ours:?}, {mode:?}: {lock:?}, but {decision:?}"));

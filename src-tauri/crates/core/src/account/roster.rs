@@ -65,6 +65,7 @@ impl Online<'_> {
             }
             None => {
                 contacts::delete(&mut batch.write, self.account, &item.address).await?;
+                self.not_told_of_devices(&item.address);
                 batch.changes.contacts.remove(&item.address);
                 batch.changes.contacts_removed.insert(item.address.clone());
             }

@@ -17,6 +17,8 @@ use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, Messa
 pub(crate) enum Reach {
     /// Their device list was never read.
     Unknown,
+    /// Their server does not give it to us.
+    Closed,
     /// They have no device, and never had one that we knew.
     NoDevices,
     /// They have no device any more.
@@ -37,9 +39,8 @@ pub(crate) fn lock(mode: Option<EncryptionMode>, reach: Reach) -> Lock {
         (_, Reach::Undecided) => Lock::Undecided,
         (_, Reach::Unknown) => Lock::Checking,
         (None, Reach::NoDevices) => Lock::PlainNoDevices,
-        (Some(EncryptionMode::Omemo), Reach::NoDevices) | (_, Reach::Gone | Reach::NoneTrusted) => {
-            Lock::Blocked
-        }
+        (Some(EncryptionMode::Omemo), Reach::NoDevices)
+        | (_, Reach::Gone | Reach::NoneTrusted | Reach::Closed) => Lock::Blocked,
     }
 }
 
@@ -64,6 +65,9 @@ struct ChatRow {
     last_message: Option<MessageId>,
     /// In how many namespaces their list was read.
     lists: u32,
+    /// Their server does not give us one of them.
+    #[serde(deserialize_with = "truth")]
+    closed: bool,
     #[serde(deserialize_with = "truth")]
     devices: bool,
     #[serde(deserialize_with = "truth")]
@@ -102,6 +106,7 @@ impl ChatRow {
             (_, true, false) => Reach::NoneTrusted,
             (true, false, false) if self.known => Reach::Gone,
             (true, false, false) => Reach::NoDevices,
+            (false, false, false) if self.closed => Reach::Closed,
             (false, false, false) => Reach::Unknown,
         }
     }
@@ -118,6 +123,8 @@ macro_rules! select_chats {
                 'unread', chat.unread, 'read_up_to', chat.read_up_to, 'last_message', chat.last_message,
                 'lists', (SELECT count(*) FROM omemo_list l
                     WHERE l.account = chat.account AND l.address = chat.address),
+                'closed', EXISTS (SELECT 1 FROM omemo_list_fault f
+                    WHERE f.account = chat.account AND f.address = chat.address),
                 'devices', EXISTS (SELECT 1 FROM omemo_device d WHERE d.account = chat.account
                     AND d.address = chat.address AND d.omemo1 + d.omemo2 > 0),
                 'usable', EXISTS (SELECT 1 FROM omemo_device d LEFT JOIN omemo_trust t ON t.account = d.account

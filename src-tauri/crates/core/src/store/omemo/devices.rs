@@ -5,10 +5,10 @@ use sqlx::FromRow;
 use waxwing_omemo::xml::has_signed_label;
 use waxwing_omemo::{DeviceId, IdentityKey, Profile};
 
-use super::{damaged, encryption, identity};
+use super::{Decided, damaged, encryption, identity};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, OtherKey, Reach, Trust,
+    AccountId, BareJid, BundleFault, Device, DeviceFailure, Encryption, ListFault, OtherKey, Reach, Trust,
     UndecryptableReason,
 };
 use crate::store::accounts::Address;
@@ -161,6 +161,12 @@ pub(crate) async fn put_list(
     .bind(millis(now))
     .execute(&mut **write)
     .await?;
+    sqlx::query("DELETE FROM omemo_list_fault WHERE account = ? AND address = ? AND profile = ?")
+        .bind(account)
+        .bind(address.as_str())
+        .bind(encryption(profile))
+        .execute(&mut **write)
+        .await?;
     let clear = match profile {
         Profile::Legacy => "UPDATE omemo_device SET omemo1 = 0 WHERE account = ? AND address = ?",
         Profile::Omemo2 => "UPDATE omemo_device SET omemo2 = 0 WHERE account = ? AND address = ?",
@@ -211,6 +217,45 @@ pub(crate) async fn put_list(
     .execute(&mut **write)
     .await?;
     Ok(())
+}
+
+/// Notes why a device list could not be read, if that does not pass by itself.
+pub(crate) async fn set_list_fault(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    profile: Profile,
+    fault: ListFault,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO omemo_list_fault (account, address, profile, fault) SELECT ?, ?, ?, ? WHERE ? <> ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(encryption(profile))
+    .bind(fault)
+    .bind(fault)
+    .bind(ListFault::Unreachable)
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// Why a device list could not be read when it was asked for last.
+pub(crate) async fn list_fault(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+    profile: Profile,
+) -> Result<Option<ListFault>> {
+    Ok(sqlx::query_scalar(
+        "SELECT fault FROM omemo_list_fault WHERE account = ? AND address = ? AND profile = ?",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(encryption(profile))
+    .fetch_optional(db)
+    .await?)
 }
 
 /// When a device list was last read, if it ever was.

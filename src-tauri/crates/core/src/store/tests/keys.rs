@@ -29,7 +29,7 @@ pub(crate) async fn list(
 #[test]
 fn the_lock_says_what_will_happen() {
     use EncryptionMode::{None as Off, Omemo};
-    use chats::Reach::{Gone, NoDevices, NoneTrusted, Undecided, Unknown, Usable};
+    use chats::Reach::{Closed, Gone, NoDevices, NoneTrusted, Undecided, Unknown, Usable};
     for (mode, reach, lock) in [
         (None, Usable, Lock::Encrypted),
         (None, Unknown, Lock::Checking),
@@ -47,6 +47,10 @@ fn the_lock_says_what_will_happen() {
         (None, Gone, Lock::Blocked),
         (Some(Omemo), Gone, Lock::Blocked),
         (Some(Off), Gone, Lock::PlainChosen),
+        // Nor does one whose other side may not be asked.
+        (None, Closed, Lock::Blocked),
+        (Some(Omemo), Closed, Lock::Blocked),
+        (Some(Off), Closed, Lock::PlainChosen),
         (Some(Off), Usable, Lock::PlainChosen),
         (Some(Off), NoDevices, Lock::PlainChosen),
     ] {
