@@ -186,6 +186,33 @@ async fn an_encrypted_history_that_cannot_be_read_locks_the_chat_too() {
     assert!(!server.has_stored(SECRET), "the server got it in plain text");
 }
 
+/// The page of the archive with what was encrypted comes first, those with what was plain before it afterwards.
+#[tokio::test]
+async fn what_was_written_before_a_chat_was_encrypted_is_not_told_as_a_danger() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut old_computer = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    for number in 0..600 {
+        let (id, body) = (format!("before-{number}"), format!("before {number}"));
+        let plain = format!("<message type='chat' to='{ALICE}' id='{id}'><body>{body}</body></message>");
+        bob.send_raw(&plain).await;
+    }
+    old_computer.hears("before 599").await;
+    bob.send(ALICE, "encrypted", "omemo1").await;
+    old_computer.hears("encrypted").await;
+    bob.send(ALICE, "plain all the same", "none").await;
+    old_computer.hears("plain all the same").await;
+    old_computer.stop().await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let chat = alice.chat_with(BOB).await;
+    let all = |list: &Value| items(list).len() == 602;
+    let params = json!({ "chat": chat, "limit": 1000 });
+    let list = alice.until("all has been read", "list_messages", params, all).await;
+    let marked = items(&list).iter().filter(|m| m["unprotected"] == true);
+    let marked: Vec<_> = marked.map(|m| m["body"].clone()).collect();
+    assert_eq!(marked, ["plain all the same"]);
+}
+
 #[tokio::test]
 async fn a_chat_that_was_locked_offline_sends_nothing_to_somebody_without_devices() {
     let server = Prosody::start_with_friends(&[ALICE, CAROL]).await;

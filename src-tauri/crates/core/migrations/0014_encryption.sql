@@ -13,3 +13,9 @@ CREATE TABLE omemo_list_fault (
 -- The sign of an identity key's Ed25519 form, which the stored Curve25519 form leaves out; 0 also while only that was seen.
 ALTER TABLE omemo_device ADD COLUMN sign INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE omemo_trust ADD COLUMN sign INTEGER NOT NULL DEFAULT 0;
+
+-- Since when a chat is encrypted, by its earliest encrypted message or by the person's word: what is plain and older is no
+-- sign of anything.
+ALTER TABLE chat ADD COLUMN latched_at INTEGER;
+UPDATE chat SET latched_at = coalesce((SELECT min(sent_at) FROM message
+    WHERE message.chat = chat.id AND message.encryption <> 'none'), 0) WHERE mode = 'omemo';

@@ -9,7 +9,7 @@ use waxwing_omemo::Profile;
 use super::devices::Want;
 use crate::error::Result;
 use crate::inbound::Inbound;
-use crate::model::{AccountId, BareJid, ChatId, EncryptionMode, MessageId};
+use crate::model::{AccountId, BareJid, ChatId, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
 use crate::store::archive::Place;
@@ -87,7 +87,7 @@ impl Batch {
 #[derive(Default)]
 struct Found {
     chats: HashMap<BareJid, ChatId>,
-    latched: HashMap<ChatId, bool>,
+    latched: HashMap<ChatId, Option<i64>>,
     acquainted: HashSet<ChatId>,
     receipts: HashMap<ChatId, bool>,
 }
@@ -124,20 +124,23 @@ impl Batch {
         Ok(())
     }
 
-    /// Whether a chat is encrypted for good.
-    pub(super) async fn is_latched(&mut self, chat: ChatId) -> Result<bool> {
-        if let Some(latched) = self.found.latched.get(&chat) {
-            return Ok(*latched);
-        }
-        let latched = chats::mode(&mut self.write, chat).await? == Some(EncryptionMode::Omemo);
-        self.found.latched.insert(chat, latched);
-        Ok(latched)
+    /// Whether a chat was encrypted for good at that time; what comes `live` comes now, whatever it says.
+    pub(super) async fn was_latched(&mut self, chat: ChatId, (at, live): (Timestamp, bool)) -> Result<bool> {
+        let latched = match self.found.latched.get(&chat) {
+            Some(latched) => *latched,
+            None => {
+                let latched = chats::latched_since(&mut self.write, chat).await?;
+                self.found.latched.insert(chat, latched);
+                latched
+            }
+        };
+        Ok(latched.is_some_and(|since| live || at.as_millisecond() >= since))
     }
 
-    /// Encrypts a chat for good, unless the person chose otherwise.
-    pub(super) async fn latch(&mut self, chat: ChatId) -> Result<()> {
+    /// Encrypts a chat for good since a message of that time, unless the person chose otherwise.
+    pub(super) async fn latch(&mut self, chat: ChatId, at: Timestamp) -> Result<()> {
         self.found.latched.remove(&chat);
-        chats::latch(&mut self.write, chat).await
+        chats::latch_since(&mut self.write, chat, at).await
     }
 
     /// Whether somebody may learn that we are there: those in the contact list, those we wrote to, and ourselves.

@@ -290,12 +290,13 @@ impl Online<'_> {
         };
         match &text.content {
             Content::Plain(body) => {
-                message.unprotected = text.direction == Direction::In && batch.is_latched(chat).await?;
+                message.unprotected =
+                    text.direction == Direction::In && batch.was_latched(chat, (text.sent_at, live)).await?;
                 message.body = Some(body.clone());
             }
             Content::Malformed => {
                 message.undecryptable = Some(UndecryptableReason::Malformed);
-                batch.latch(chat).await?;
+                batch.latch(chat, text.sent_at.min(now)).await?;
             }
             Content::Foreign(name) => {
                 message.undecryptable = Some(UndecryptableReason::Unsupported);
@@ -358,7 +359,7 @@ impl Online<'_> {
                         message.encryption = encryption;
                         message.device = Some(device.get());
                         message.trust = Some(trust);
-                        batch.latch(chat).await?;
+                        batch.latch(chat, text.sent_at.min(now)).await?;
                     }
                     Opened::Undecryptable {
                         encryption,
@@ -374,7 +375,7 @@ impl Online<'_> {
                             .await?;
                         message.undecryptable = Some(reason);
                         // It was encrypted all the same: whoever forgot all else with their database does not forget this.
-                        batch.latch(chat).await?;
+                        batch.latch(chat, text.sent_at.min(now)).await?;
                     }
                 }
             }

@@ -221,10 +221,10 @@ pub(crate) async fn among(
     db: &mut Connection,
     account: AccountId,
     people: &BTreeSet<&BareJid>,
-) -> Result<Vec<(BareJid, ChatId, bool)>> {
+) -> Result<Vec<(BareJid, ChatId, Option<i64>)>> {
     let names: Vec<&str> = people.iter().map(|address| address.as_str()).collect();
     let Json(chats) = sqlx::query_scalar(
-        "SELECT json_group_array(json_array(address, id, json(iif(mode IS 'omemo', 'true', 'false')))) FROM chat
+        "SELECT json_group_array(json_array(address, id, iif(mode IS 'omemo', coalesce(latched_at, 0), NULL))) FROM chat
          WHERE account = ? AND address IN (SELECT value FROM json_each(?))",
     )
     .bind(account)
@@ -337,13 +337,26 @@ pub(crate) async fn mode(db: &mut Connection, chat: ChatId) -> Result<Option<Enc
         .ok_or_else(|| Error::not_found("chat"))
 }
 
+/// Since when the chat is encrypted for good, in milliseconds, if it is. Errors: `not_found`.
+pub(crate) async fn latched_since(db: &mut Connection, chat: ChatId) -> Result<Option<i64>> {
+    sqlx::query_scalar("SELECT iif(mode IS 'omemo', coalesce(latched_at, 0), NULL) FROM chat WHERE id = ?")
+        .bind(chat)
+        .fetch_optional(db)
+        .await?
+        .ok_or_else(|| Error::not_found("chat"))
+}
+
 /// Sets the mode as the person chose it. Errors: `not_found`.
 pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMode) -> Result<()> {
-    let done = sqlx::query("UPDATE chat SET mode = ? WHERE id = ?")
-        .bind(mode)
-        .bind(chat)
-        .execute(&mut **write)
-        .await?;
+    let done = sqlx::query(
+        "UPDATE chat SET latched_at = iif(?1 = 'omemo' AND mode IS NOT 'omemo', ?3, latched_at), mode = ?1
+         WHERE id = ?2",
+    )
+    .bind(mode)
+    .bind(chat)
+    .bind(millis(Timestamp::now()))
+    .execute(&mut **write)
+    .await?;
     if done.rows_affected() == 0 {
         Err(Error::not_found("chat"))
     } else {
@@ -353,10 +366,19 @@ pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMo
 
 /// Latches encryption unless the person chose otherwise.
 pub(crate) async fn latch(write: &mut Write, chat: ChatId) -> Result<()> {
-    sqlx::query("UPDATE chat SET mode = 'omemo' WHERE id = ? AND mode IS NULL")
-        .bind(chat)
-        .execute(&mut **write)
-        .await?;
+    latch_since(write, chat, Timestamp::now()).await
+}
+
+/// The same for a message of that time, which may be an older one than those that are known.
+pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<()> {
+    sqlx::query(
+        "UPDATE chat SET latched_at = min(?2, iif(mode IS NULL, ?2, coalesce(latched_at, 0))), mode = 'omemo'
+         WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo' AND latched_at > ?2)",
+    )
+    .bind(chat)
+    .bind(millis(at))
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 
