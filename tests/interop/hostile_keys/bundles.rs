@@ -63,6 +63,65 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     );
 }
 
+/// Bob set his program up anew under the number that his device had; Alice compares the new key, before she saw it or after.
+async fn a_new_key_is_compared(shown_first: bool) {
+    let mut scene = Scene::set(LEGACY).await;
+    scene.reader.stop().await;
+    scene.bob_says_alone("hello").await;
+    let device = scene.bob.devices(BOB).await[0]["device"].clone();
+    let hers = scene.mallory.devices(MALLORY).await[0].clone();
+    let swapped = scene.published(MALLORY, &hers["device"]).await;
+    let list = LEGACY.list(std::slice::from_ref(&device));
+    scene.bob.publish(LEGACY.list_node, "current", &list).await;
+    let (node, item) = LEGACY.bundle(&device);
+    scene.bob.publish(&node, &item, &swapped).await;
+    let account = scene.alice.account.clone();
+    let told = json!({ "account": account, "address": BOB });
+    let print = hers["fingerprint"].as_str().expect("a key").to_owned();
+    let link = json!({ "account": account, "link": format!("xmpp:{BOB}?omemo-sid-{device}={print}") });
+    let reset = json!({ "account": account, "address": BOB, "device": device });
+    if shown_first {
+        scene.alice.get("reset_session", reset).await;
+        let changed = |d: &Value| d["device"] == device && d["bundle_fault"] == "identity_changed";
+        let all = |list: &Value| items(list).iter().any(changed);
+        scene
+            .alice
+            .until("the new key is told", "list_devices", told.clone(), all)
+            .await;
+        scene.alice.get("accept_key_link", link.clone()).await;
+    } else {
+        scene.alice.get("accept_key_link", link.clone()).await;
+        scene.alice.get("reset_session", reset).await;
+    }
+    let new = |d: &Value| d["device"] == device && d["fingerprint"] == print.as_str() && d["trust"] == "verified";
+    let all = |list: &Value| items(list).iter().any(new);
+    scene
+        .alice
+        .until("the new key takes the old one's place", "list_devices", told, all)
+        .await;
+    let chat = scene.alice.chat_with(BOB).await;
+    let sent = scene.alice.send(&chat, "to the new key").await;
+    assert_eq!(scene.alice.delivery(&sent, "sent").await["encryption"], "omemo1");
+    let shown = scene.device(&device).await;
+    assert_eq!(
+        (&shown["reach"], &shown["bundle_fault"], &shown["other_key"]),
+        (&json!("ready"), &Value::Null, &Value::Null),
+        "{shown}"
+    );
+    let again = scene.alice.get("read_key_link", link).await;
+    assert_eq!(again["keys"][0]["standing"], "verified", "{again}");
+}
+
+#[tokio::test]
+async fn the_new_key_of_a_device_takes_the_old_ones_place_when_the_person_has_compared_it() {
+    a_new_key_is_compared(true).await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_person_compared_takes_the_old_ones_place_when_the_device_shows_it() {
+    a_new_key_is_compared(false).await;
+}
+
 /// The same where there is no session: in a generation in which nobody has written yet.
 #[tokio::test]
 async fn another_identity_under_a_known_device_begins_no_session_in_the_other_generation() {

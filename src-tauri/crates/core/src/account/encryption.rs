@@ -14,6 +14,7 @@ use waxwing_omemo::{
 
 use super::devices::{Lists, Want};
 use super::keys::MOST_DEVICES;
+use super::vouching;
 use super::reach::{self, Decision, Route, Survey};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
@@ -299,10 +300,10 @@ pub(super) async fn begin_session(
     account: AccountId,
     of: &BareJid,
     (device, profile): (DeviceId, Profile),
-    bundle: &Element,
+    element: &Element,
     now: Timestamp,
 ) -> Result<std::result::Result<(), BundleFault>> {
-    let bundle = match waxwing_omemo::xml::read_bundle(bundle) {
+    let bundle = match waxwing_omemo::xml::read_bundle(element) {
         Ok(bundle) if bundle.profile() == profile => bundle,
         Ok(_) => {
             tracing::warn!("a device's bundle is of the other generation");
@@ -343,6 +344,9 @@ pub(super) async fn begin_session(
         Err(error) => {
             tracing::warn!(code = error.code(), "no session could be begun with a device");
             if error == EncryptError::IdentityChanged {
+                if vouching::supersede(write, account, of, device, bundle.identity()).await? {
+                    return Box::pin(begin_session(write, account, of, (device, profile), element, now)).await;
+                }
                 omemo::showed_other_key(write, account, of, device, (bundle.identity(), now)).await?;
             }
             Ok(Err(match error {

@@ -179,7 +179,14 @@ async fn open_one(
     let mut error = DecryptError::NotForThisDevice;
     for key in keys {
         let used = arrival.catching_up;
-        match open_key(write, account, &own.identity, envelope.from, (element, key), used).await? {
+        let from = envelope.from;
+        let mut outcome = open_key(write, account, &own.identity, from, (element, key), used).await?;
+        if let Some(other) = outcome.as_ref().err().and_then(|error| other_key(*error, element.profile, key))
+            && vouching::supersede(write, account, from, element.sender, &other).await?
+        {
+            outcome = open_key(write, account, &own.identity, from, (element, key), used).await?;
+        }
+        match outcome {
             Ok(decrypted) => {
                 let (opened, wanted) = accept(write, account, envelope, element, decrypted, arrival).await?;
                 return Ok((opened, wanted));

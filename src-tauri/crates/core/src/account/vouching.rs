@@ -132,6 +132,23 @@ pub(crate) async fn expect(
     omemo::put_expected(write, account, of, key, (trust, Decided::Person)).await
 }
 
+/// A device shows this key in place of the one that it is known by. If the person has compared it, it takes that one's place;
+/// says whether it did.
+pub(super) async fn supersede(
+    write: &mut Write,
+    account: AccountId,
+    of: &BareJid,
+    device: DeviceId,
+    key: &IdentityKey,
+) -> Result<bool> {
+    if !omemo::is_expected(write, account, of, key).await? {
+        return Ok(false);
+    }
+    super::keys::trust_in(write, account, of, key).await?;
+    omemo::replace_identity(write, account, of, device, key).await?;
+    Ok(true)
+}
+
 /// A device says something about keys. Gives whose keys are trusted otherwise than before.
 pub(super) async fn hear(
     write: &mut Write,

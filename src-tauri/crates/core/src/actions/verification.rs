@@ -64,7 +64,7 @@ pub(crate) async fn read_key_link(core: &Arc<Core>, params: OfKeyLink) -> Result
 }
 
 /// Verifies the keys of a link that are known, remembers those that are not seen yet, and distrusts the key of a device
-/// for which the link names another one.
+/// for which the link names another one: that takes its place if the device has shown it, or as soon as it does.
 pub(crate) async fn accept_key_link(core: &Arc<Core>, params: OfKeyLink) -> Result<Nothing> {
     let link = read_link(&params.link)?;
     let account = params.account;
@@ -72,6 +72,18 @@ pub(crate) async fn accept_key_link(core: &Arc<Core>, params: OfKeyLink) -> Resu
     accounts::get(&mut write, account).await?;
     let mut changed = BTreeSet::new();
     for (key, row) in examine(&mut write, account, &link).await? {
+        let print = read_print(&key.fingerprint)?;
+        if let (KeyStanding::Differs, Some(row)) = (key.standing, &row)
+            && let Some((shown, _)) = row.other.filter(|(shown, _)| shown.fingerprint() == print)
+            && let Some(old) = row.identity
+        {
+            // The device has shown this very key, and the person has compared it now.
+            let (of, device) = (&link.address, row.device);
+            changed.extend(decide_trust(&mut write, account, of, &old, Trust::Untrusted).await?);
+            changed.extend(decide_trust(&mut write, account, of, &shown, Trust::Verified).await?);
+            omemo::replace_identity(&mut write, account, of, device, &shown).await?;
+            continue;
+        }
         let known = row.and_then(|row| row.identity);
         let trust = match (key.standing, known) {
             (KeyStanding::Known, Some(known)) => Some((known, Trust::Verified)),
@@ -82,7 +94,6 @@ pub(crate) async fn accept_key_link(core: &Arc<Core>, params: OfKeyLink) -> Resu
             changed.extend(decide_trust(&mut write, account, &link.address, &known, trust).await?);
         }
         if matches!(key.standing, KeyStanding::Unseen | KeyStanding::Differs) {
-            let print = read_print(&key.fingerprint)?;
             expect_trust(&mut write, account, &link.address, &print.0, Trust::Verified).await?;
         }
     }

@@ -494,6 +494,41 @@ pub(crate) async fn pin_identity(
     Ok(pinned == key.to_bytes())
 }
 
+/// The person compared this key of a device: it takes the place of the one that was pinned, and sessions with that one are
+/// dropped.
+pub(crate) async fn replace_identity(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    device: DeviceId,
+    key: &IdentityKey,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_device SET identity = ?1, sign = ?2, other_identity = NULL, other_at = NULL, failure = NULL,
+             failure_at = NULL, healed_at = NULL WHERE account = ?3 AND address = ?4 AND device = ?5",
+    )
+    .bind(key.to_bytes().as_slice())
+    .bind(key.sign())
+    .bind(account)
+    .bind(address.as_str())
+    .bind(i64::from(device.get()))
+    .execute(&mut **write)
+    .await?;
+    for of_device in [
+        "DELETE FROM omemo_session WHERE account = ? AND address = ? AND device = ?",
+        "DELETE FROM omemo_bundle_fault WHERE account = ? AND address = ? AND device = ?",
+        "DELETE FROM omemo_due WHERE account = ? AND address = ? AND device = ?",
+    ] {
+        sqlx::query(of_device)
+            .bind(account)
+            .bind(address.as_str())
+            .bind(i64::from(device.get()))
+            .execute(&mut **write)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Another identity key than the pinned one was shown in the name of a device. Devices that are not known leave no trace.
 pub(crate) async fn showed_other_key(
     write: &mut Write,

@@ -144,6 +144,24 @@ pub(crate) async fn take_expected(
         .max_by_key(|(trust, _)| *trust == Trust::Untrusted))
 }
 
+/// Whether the person compared a key that was not seen yet, and it is the right one.
+pub(crate) async fn is_expected(
+    db: &mut Connection,
+    account: AccountId,
+    address: &BareJid,
+    key: &IdentityKey,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM omemo_expected WHERE account = ? AND address = ? AND key = ?
+             AND trust = 'verified' AND decided = 'person')",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(key.to_bytes().as_slice())
+    .fetch_one(db)
+    .await?)
+}
+
 /// What a device said about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hearsay {
