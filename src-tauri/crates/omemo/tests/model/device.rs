@@ -47,7 +47,7 @@ pub(crate) struct Device {
     snapshot: Option<Snapshot>,
     /// An old disk came back: when that is noticed.
     pub(crate) notices_at: Option<u64>,
-    /// Its program takes no notice of empty messages, nor of an old disk.
+    /// Its program takes no notice of empty messages, nor of an old disk, and mends nothing.
     pub(crate) careless: bool,
     /// What was opened since the copy was made, by number and by the first block.
     pub(crate) opened_since: Vec<(u64, [u8; 16])>,

@@ -57,8 +57,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Repeatable::new(seed);
+        // Two of them would never mend what is broken between them.
+        let careless = chance.below(2) == 0;
         let mut devices: Vec<_> = (0..2 + chance.below(4))
-            .map(|_| Device::new(chance.number(), chance.below(3) == 0))
+            .map(|place| Device::new(chance.number(), place == 0 && careless))
             .collect();
         let bundles = devices.iter_mut().map(Device::publish).collect();
         Self {
@@ -404,7 +406,7 @@ impl World {
         let healed_at = device.healed_at.get(&peer);
         let is_due = healed_at.is_none_or(|at| self.clock >= at + HEAL_EVERY);
         let is_live = !element.is_repetition && !was_opened && !device.is_catching_up();
-        if is_live && is_due {
+        if is_live && is_due && !device.careless {
             device.healed_at.insert(peer, self.clock);
             self.tally.healed += 1;
             self.start(element.to, peer)?;
