@@ -1,0 +1,240 @@
+use waxwing_omemo::{Bundle, SessionRecord, encrypt_key, seal_payload, start_session, xml};
+
+use super::*;
+use crate::store::tests::{Scene, at, say, scene};
+
+fn jid(text: &str) -> BareJid {
+    text.parse().expect("an address")
+}
+
+/// Juliet's device, in a session with ours.
+struct Juliet {
+    identity: IdentityKeyPair,
+    device: DeviceId,
+    record: SessionRecord,
+    own: DeviceId,
+    bundle: Bundle,
+}
+
+impl Juliet {
+    async fn begin(write: &mut Write, scene: &Scene) -> Self {
+        ensure(write, scene.account, at(0)).await.expect("keys");
+        let own = omemo::own(write, scene.account).await.expect("asked");
+        let own = own.expect("a device");
+        let signed = omemo::signed_prekeys(write, scene.account).await.expect("keys");
+        let prekeys = omemo::prekeys(write, scene.account, Profile::Legacy).await;
+        let bundle = Bundle::of_own_keys(
+            Profile::Legacy,
+            &own.identity,
+            &signed[0],
+            &prekeys.expect("keys"),
+            &mut OsEntropy,
+        );
+        let identity = IdentityKeyPair::generate(&mut OsEntropy);
+        let device = DeviceId::random(&mut OsEntropy);
+        Self {
+            record: Self::session(&identity, device, &bundle),
+            identity,
+            device,
+            own: own.device,
+            bundle,
+        }
+    }
+
+    fn session(identity: &IdentityKeyPair, device: DeviceId, bundle: &Bundle) -> SessionRecord {
+        let record = start_session(None, identity, device, bundle, None, &mut OsEntropy);
+        record.expect("a session")
+    }
+
+    /// Another session than before.
+    fn begin_again(&mut self) {
+        self.record = Self::session(&self.identity, self.device, &self.bundle);
+    }
+
+    fn writes(&mut self) -> Encrypted {
+        let sealed = seal_payload(Profile::Legacy, b"hello", &mut OsEntropy);
+        let sealed_key = encrypt_key(&self.record, &self.identity, &sealed.key_material);
+        let (record, key) = sealed_key.expect("a key");
+        self.record = record;
+        Encrypted {
+            profile: Profile::Legacy,
+            sender: self.device,
+            keys: vec![xml::AddressedKey {
+                jid: None,
+                device: self.own,
+                key,
+            }],
+            iv: sealed.iv,
+            payload: sealed.payload,
+        }
+    }
+}
+
+async fn opened(write: &mut Write, scene: &Scene, encrypted: Encrypted, sent_at: Timestamp) -> Opened {
+    let (own, juliet) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
+    let envelope = Envelope {
+        own: &own,
+        from: &juliet,
+        to: &own,
+    };
+    let arrival = Arrival {
+        now: at(1_000),
+        sent_at,
+        catching_up: true,
+    };
+    let opened = open(write, scene.account, &envelope, &[encrypted], arrival).await;
+    opened.expect("tried").0
+}
+
+#[tokio::test]
+async fn a_device_was_last_seen_when_it_wrote_and_not_when_that_was_read() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let address = jid("juliet@capulet.lit");
+    for (sent, seen) in [(20, 20), (30, 30), (10, 30)] {
+        let encrypted = juliet.writes();
+        let content = opened(write, &scene, encrypted, at(sent)).await;
+        assert!(matches!(content, Opened::Content { .. }));
+        let row = omemo::device(write, scene.account, &address, juliet.device).await;
+        assert_eq!(row.expect("asked").expect("known").last_seen, Some(at(seen)));
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_is_a_repetition_also_beside_a_key_that_cannot_be_opened() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let encrypted = juliet.writes();
+    let content = opened(write, &scene, encrypted.clone(), at(0)).await;
+    assert!(matches!(content, Opened::Content { .. }));
+    juliet.begin_again();
+    let mut spoiled = juliet.writes().keys.remove(0);
+    // Behind the MAC are only two numbers.
+    let in_mac = spoiled.key.bytes.len() - 12;
+    spoiled.key.bytes[in_mac] ^= 1;
+    for place in [0, 1] {
+        let mut again = encrypted.clone();
+        again.keys.insert(place, spoiled.clone());
+        let repeated = opened(write, &scene, again, at(0)).await;
+        assert!(
+            matches!(repeated, Opened::Duplicate),
+            "the spoiled one at {place}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_a_stranger_few_devices_are_made_up_by_key_exchanges_and_of_others_more() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let address = jid("juliet@capulet.lit");
+    let first = juliet.device;
+    for number in 1..=STRANGERS_DEVICES {
+        let encrypted = juliet.writes();
+        let content = opened(write, &scene, encrypted, at(0)).await;
+        assert!(matches!(content, Opened::Content { .. }), "device {number}");
+        juliet.device = DeviceId::random(&mut OsEntropy);
+        juliet.begin_again();
+    }
+    let further = juliet.writes();
+    let refused = opened(write, &scene, further.clone(), at(0)).await;
+    let reason = UndecryptableReason::TooManyDevices;
+    assert!(matches!(refused, Opened::Undecryptable { reason: why, .. } if why == reason));
+    let known = omemo::devices(write, scene.account, &address)
+        .await
+        .expect("asked");
+    assert_eq!(known.len(), STRANGERS_DEVICES);
+    let session = omemo::session(write, scene.account, &address, juliet.device, Profile::Legacy).await;
+    assert!(session.expect("asked").is_none(), "a session was begun");
+
+    let newest = std::mem::replace(&mut juliet.device, first);
+    juliet.begin_again();
+    let encrypted = juliet.writes();
+    let content = opened(write, &scene, encrypted, at(0)).await;
+    assert!(
+        matches!(content, Opened::Content { .. }),
+        "a known one begins anew"
+    );
+    juliet.device = newest;
+    say(write, scene.chat, "who are you?", at(0)).await;
+    let content = opened(write, &scene, further, at(0)).await;
+    assert!(
+        matches!(content, Opened::Content { .. }),
+        "she is no stranger any more"
+    );
+}
+
+/// How many days the account has been online, in a row.
+async fn after_days(write: &mut Write, scene: &Scene, day: i64) -> Vec<u32> {
+    ensure(write, scene.account, at(day * 24 * 3_600)).await.expect("keys");
+    let signed = omemo::signed_prekeys(write, scene.account).await.expect("keys");
+    signed.iter().map(|key| key.id().0).collect()
+}
+
+#[tokio::test]
+async fn a_signed_prekey_is_replaced_each_week_and_opens_what_began_with_it_for_a_month_more() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let begun_early = juliet.writes();
+    let first = after_days(write, &scene, 6).await;
+    assert_eq!(first.len(), 1, "a week has not passed");
+    for day in [7, 14, 21, 28, 35] {
+        let all = after_days(write, &scene, day).await;
+        assert_eq!(all.len(), usize::try_from(day / 7 + 1).expect("a number"), "day {day}");
+        assert_eq!(all.last(), first.last(), "the first one is kept on day {day}");
+    }
+    let content = opened(write, &scene, begun_early, at(36 * 24 * 3_600)).await;
+    assert!(matches!(content, Opened::Content { .. }), "what was under way for a month");
+    juliet.begin_again();
+    let too_late = juliet.writes();
+    // A month after it was replaced on the seventh day.
+    assert_eq!(after_days(write, &scene, 37).await.last(), first.last());
+    assert_ne!(after_days(write, &scene, 38).await.last(), first.last());
+    let refused = opened(write, &scene, too_late, at(38 * 24 * 3_600)).await;
+    let reason = UndecryptableReason::KeyGone;
+    assert!(matches!(refused, Opened::Undecryptable { reason: why, .. } if why == reason));
+}
+
+/// Two devices that picked the same prekey: while the archive is read both are opened, and of what comes live only the first.
+#[tokio::test]
+async fn one_prekey_opens_two_key_exchanges_out_of_the_archive_and_one_of_those_that_come_live() {
+    for catching_up in [true, false] {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let mut juliet = Juliet::begin(write, &scene).await;
+        let (own, address) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
+        let prekey = juliet.bundle.prekeys()[0];
+        let bundle = &juliet.bundle;
+        let (signed, signature) = (*bundle.signed_prekey(), *bundle.signature());
+        let one = Bundle::new(Profile::Legacy, *bundle.identity(), signed, signature, vec![prekey]);
+        juliet.bundle = one.expect("a bundle with one prekey");
+        let mut outcomes = Vec::new();
+        for _ in 0..2 {
+            juliet.device = DeviceId::random(&mut OsEntropy);
+            juliet.begin_again();
+            let encrypted = juliet.writes();
+            let envelope = Envelope {
+                own: &own,
+                from: &address,
+                to: &own,
+            };
+            let arrival = Arrival {
+                now: at(1_000),
+                sent_at: at(1_000),
+                catching_up,
+            };
+            let outcome = open(write, scene.account, &envelope, &[encrypted], arrival).await;
+            outcomes.push(matches!(outcome.expect("tried").0, Opened::Content { .. }));
+        }
+        assert_eq!(outcomes, [true, catching_up], "catching up {catching_up}");
+    }
+}
