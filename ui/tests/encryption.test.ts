@@ -154,7 +154,7 @@ describe("the encryption check", () => {
     expect(text("encryption-verdict")).toMatch(/reaches 1 device of.*Ben.*does not reach 2 other devices/su);
     for (const [id, reach, words] of [
       [31, "ready", /reaches it, with .*OMEMO/u],
-      [32, "untrusted", /do not trust its key/u],
+      [32, "untrusted", /key is not trusted/u],
       [33, "no_keys", /offers no keys/u],
       [34, "inactive", /no longer in use/u],
       [1, "this_device", /reading on it/u],

@@ -117,6 +117,7 @@ export function device(id: number, more: Partial<Device> = {}): Device {
     own: false,
     label: null,
     first_seen: null,
+    trust_told: false,
     last_seen: null,
     last_failure: null,
     last_repaired: null,

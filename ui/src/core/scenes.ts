@@ -271,6 +271,7 @@ function device(id: number, trust: Device["trust"], more: Partial<Device>): Devi
     own: false,
     label: null,
     first_seen: days(20 + (id % 5)),
+    trust_told: false,
     last_seen: days(id % 5),
     last_failure: null,
     last_repaired: null,

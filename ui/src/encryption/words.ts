@@ -1,4 +1,12 @@
-import type { Chat, Device, DeviceReport, EncryptionReport, Encryption, Reach } from "../core/generated/api";
+import type {
+  Chat,
+  Device,
+  DeviceReport,
+  EncryptionReport,
+  Encryption,
+  Reach,
+  UndecryptableReason,
+} from "../core/generated/api";
 import { blocks } from "../lib/person";
 import { counted, type Key, t } from "../lib/text";
 
@@ -35,6 +43,15 @@ export function reachWords({ device, protocol }: DeviceReport): string {
   const reach = t(`reach.${device.reach}`, { protocol: t(`protocol.${protocol ?? "none"}`) });
   if (!isOldSession(device)) return reach;
   return `${reach} ${t("reach.not_reset", { why: t(`bundle_fault.${device.bundle_fault ?? "missing"}`) })}`;
+}
+
+/** How far its key is trusted, and whose decision that was. */
+export function trustWords(device: Device): string {
+  if (device.own) return t("trust.why.own");
+  const { trust, trust_told } = device;
+  if (trust_told && trust === "verified") return t("trust.why.verified_told");
+  if (trust_told && trust === "untrusted") return t("trust.why.untrusted_told");
+  return t(`trust.why.${trust}`);
 }
 
 /** Something that mends what is wrong with a device. */
@@ -124,7 +141,10 @@ export function expertText(report: EncryptionReport, chat: Chat, account: string
           list.failed ? ", failed now" : ""
         }${list.fault === null ? "" : `, ${list.fault}`}`,
     ),
-    ...report.published.map((keys) => `own keys ${keys.protocol}: ${keys.at ?? "never published"}${keys.closed ? ", not open to everybody" : ""}`),
+    ...report.published.map(
+      (keys) =>
+        `own keys ${keys.protocol}: ${keys.at ?? "never published"}${keys.closed ? ", not open to everybody" : ""}`,
+    ),
     ...report.devices.map(deviceText),
   ];
   return lines.join("\n");

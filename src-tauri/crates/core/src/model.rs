@@ -553,6 +553,8 @@ pub struct Device {
     /// 64 lower-case hexadecimal digits, or none while the device's key is not known yet.
     pub fingerprint: Option<String>,
     pub trust: Trust,
+    /// Another device that is verified said how far its key is trusted (XEP-0450), and not the person here.
+    pub trust_told: bool,
     pub protocols: Vec<Encryption>,
     /// On the newest device list.
     pub active: bool,

@@ -22,6 +22,8 @@ pub(crate) struct DeviceRow {
     pub(crate) omemo2: bool,
     pub(crate) identity: Option<IdentityKey>,
     pub(crate) trust: Option<Trust>,
+    /// Who decided about its key.
+    pub(crate) decided: Option<Decided>,
     pub(crate) label: Option<String>,
     pub(crate) label_signature: Option<String>,
     pub(crate) first_seen: Option<Timestamp>,
@@ -119,6 +121,7 @@ impl DeviceRow {
             device: self.device.get(),
             fingerprint: self.identity.map(|key| key.fingerprint().to_string()),
             trust: self.trust.unwrap_or(Trust::Undecided),
+            trust_told: self.decided == Some(Decided::Device),
             protocols: [
                 (self.omemo1, Encryption::Omemo1),
                 (self.omemo2, Encryption::Omemo2),
@@ -309,7 +312,7 @@ pub(crate) async fn unseen_of_verified(
 macro_rules! select_device {
     ($rest:literal) => {
         concat!(
-            "SELECT d.device, omemo1, omemo2, d.identity, d.sign, trust, label, label_signature, first_seen, last_seen, failure,
+            "SELECT d.device, omemo1, omemo2, d.identity, d.sign, trust, decided, label, label_signature, first_seen, last_seen, failure,
                  failure_at, healed_at, wrote_unlisted, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
                  f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at,
                  r1.device IS NOT NULL AS anew1, r2.device IS NOT NULL AS anew2, other_identity, other_at
@@ -341,6 +344,7 @@ struct StoredDevice {
     identity: Option<Vec<u8>>,
     sign: bool,
     trust: Option<Trust>,
+    decided: Option<Decided>,
     label: Option<String>,
     label_signature: Option<String>,
     first_seen: Option<i64>,
@@ -374,6 +378,7 @@ impl StoredDevice {
                 .transpose()?
                 .map(|key| key.with_sign(self.sign)),
             trust: self.trust,
+            decided: self.decided,
             label: self.label,
             label_signature: self.label_signature,
             first_seen: self.first_seen.map(time),

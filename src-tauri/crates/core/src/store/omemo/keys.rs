@@ -24,6 +24,7 @@ impl Own {
             device: self.device.get(),
             fingerprint: None,
             trust: Trust::Verified,
+            trust_told: false,
             protocols: Vec::new(),
             active: false,
             own: true,
