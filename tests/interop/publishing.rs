@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use waxwing_tests::{LONG, Peer, Person, Prosody, items, until};
+use waxwing_scripted::{Authority, Honest, Server};
+use waxwing_tests::{LONG, Peer, Person, Profile, Prosody, Tls, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -233,4 +234,43 @@ async fn keys_that_the_server_has_lost_are_published_again() {
     let mut bob = Peer::sign_in(&server, BOB).await;
     sees(&mut bob, &[&own]).await;
     can_be_written_to(&mut bob, &mut alice, "afterwards").await;
+}
+
+/// A server that cannot open nodes, so that only contacts can read what is in them: the person is told.
+#[tokio::test]
+async fn keys_that_the_server_does_not_open_to_everybody_are_told_so() {
+    let authority = Authority::new("Authority of a closed server");
+    let files = tempfile::tempdir().expect("a temporary directory");
+    let ca_file = files.path().join("authority.pem");
+    std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
+    for refuses_options in [false, true] {
+        let secret = waxwing_tests::PASSWORD;
+        let honest = Honest {
+            refuses_options,
+            ..Honest::new(&authority, "alice@closed.test", secret)
+        };
+        let friend = honest.friend();
+        let server = Server::start(honest).await;
+        let profile = Profile::with_ca(Some(ca_file.clone()));
+        let mut app = profile.start().await;
+        let address = "alice@closed.test";
+        let account = app.add_account(address, secret, server.port, Tls::Direct).await;
+        app.online(&account).await;
+        let chat = app.open_plain_chat(&account, &friend).await;
+        let closed = |report: &Value| {
+            let published = items(&report["published"]).iter();
+            published.map(|keys| keys["closed"] == true).collect::<Vec<_>>()
+        };
+        let all = |report: &Value| {
+            let taken = items(&report["published"]).iter().all(|keys| !keys["at"].is_null());
+            taken && closed(report) == [refuses_options; 2]
+        };
+        app.until(
+            "what is published is told",
+            "encryption_report",
+            json!({ "chat": chat }),
+            all,
+        )
+        .await;
+    }
 }

@@ -144,6 +144,8 @@ pub struct Honest {
     pub acknowledges: bool,
     /// The items of its roster; `{friend}` is one of them unless they say otherwise.
     pub roster: String,
+    /// It takes what is published only if nothing is said of who may read it.
+    pub refuses_options: bool,
     /// The account's archive (XEP-0313), if it has one.
     pub archive: Option<Archive>,
     /// What it does otherwise, and on which connections; the first one that fits counts.
@@ -167,6 +169,7 @@ impl Honest {
             modern: None,
             exchange: Exchange::default(),
             acknowledges: true,
+            refuses_options: false,
             roster: "<item jid='{friend}' subscription='both'/>".to_owned(),
             archive: None,
             instead: Vec::new(),

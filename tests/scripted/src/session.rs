@@ -378,6 +378,14 @@ impl Line<'_> {
                 };
                 self.answer(point, &nothing, id).await
             }
+            ("http://jabber.org/protocol/pubsub", _)
+                if self.honest.refuses_options
+                    && payload.children().any(|child| child.name() == "publish-options") =>
+            {
+                let refusal = "<iq type='error' id='{id}'><error type='cancel'>\
+                    <not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
+                self.answer(Point::Personal, refusal, id).await
+            }
             ("http://jabber.org/protocol/pubsub", _) => self.answer(Point::Personal, &result(""), id).await,
             (MAM, "query") => self.archive(payload, id).await,
             ("urn:xmpp:ping", _) => self.answer(Point::Ping, &result(""), id).await,

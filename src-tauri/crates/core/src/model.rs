@@ -758,6 +758,8 @@ pub struct Published {
     /// None if it never took them.
     #[ts(type = "string | null")]
     pub at: Option<Timestamp>,
+    /// The server would not make them readable by everybody: who is no contact may not be able to encrypt to this device.
+    pub closed: bool,
 }
 
 /// One device in a report.

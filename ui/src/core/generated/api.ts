@@ -382,15 +382,19 @@ export type OtherKey = {
  */
 fingerprint: string, at: string, };
 
-export type Reach = "ready" | "untried" | "no_keys" | "undecided" | "untrusted" | "inactive" | "this_device";
+export type Reach = "ready" | "untried" | "no_keys" | "undecided" | "untrusted" | "inactive" | "unlisted" | "this_device";
 
-export type BundleFault = "missing" | "forbidden" | "unreachable" | "malformed" | "no_one_time_keys" | "identity_changed";
+export type BundleFault = "missing" | "forbidden" | "unreachable" | "malformed" | "no_one_time_keys" | "identity_changed" | "too_many_devices";
 
 export type Device = { device: number, 
 /**
  * 64 lower-case hexadecimal digits, or none while the device's key is not known yet.
  */
-fingerprint: string | null, trust: Trust, protocols: Array<Encryption>, 
+fingerprint: string | null, trust: Trust, 
+/**
+ * Another device that is verified said how far its key is trusted (XEP-0450), and not the person here.
+ */
+trust_told: boolean, protocols: Array<Encryption>, 
 /**
  * On the newest device list.
  */
@@ -453,7 +457,9 @@ export type KeyLinkReading = { address: string,
  */
 ours: boolean, keys: Array<LinkedKey>, };
 
-export type NextMessage = "encrypted" | "plain" | "asks" | "undecided" | "unknown" | "no_devices" | "no_trusted_devices";
+export type NextMessage = "encrypted" | "plain" | "asks" | "undecided" | "unknown" | "forbidden" | "server_not_found" | "no_devices" | "no_trusted_devices";
+
+export type ListFault = "forbidden" | "server_not_found" | "unreachable";
 
 export type ListReport = { 
 /**
@@ -467,13 +473,21 @@ read_at: string | null,
 /**
  * It could not be read in this session.
  */
-failed: boolean, };
+failed: boolean, 
+/**
+ * Why it could not be read when it was asked for last.
+ */
+fault: ListFault | null, };
 
 export type Published = { protocol: Encryption, 
 /**
  * None if it never took them.
  */
-at: string | null, };
+at: string | null, 
+/**
+ * The server would not make them readable by everybody: who is no contact may not be able to encrypt to this device.
+ */
+closed: boolean, };
 
 export type DeviceReport = { 
 /**
@@ -507,7 +521,7 @@ published: Array<Published>,
  */
 devices: Array<DeviceReport>, };
 
-export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "no_key_link" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
+export type Code = "invalid_params" | "invalid_request" | "unknown_method" | "not_found" | "invalid_address" | "account_exists" | "empty_message" | "too_large" | "not_online" | "no_key_link" | "server_not_found" | "unreachable" | "timeout" | "certificate_unknown_issuer" | "certificate_wrong_name" | "certificate_expired" | "certificate_invalid" | "certificate_changed" | "proxy_failed" | "proxy_refused" | "tls_failed" | "tls_unavailable" | "wrong_password" | "account_disabled" | "login_weakened" | "plain_only" | "login_unsupported" | "server_untrustworthy" | "conflict" | "policy_violation" | "server_shutdown" | "server_busy" | "stream_failed" | "disconnected" | "rejected" | "not_supported" | "no_devices" | "no_trusted_devices" | "devices_forbidden" | "not_agreed" | "profile_in_use" | "passphrase_needed" | "wrong_passphrase" | "keychain_unavailable" | "key_missing" | "database_damaged" | "database_newer" | "disk_full" | "storage" | "internal";
 
 export type Fault = { code: Code, text: string, };
 

@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use waxwing_omemo::Profile;
 
-use super::devices::{ListOutcome, Lists, lists_wanted};
-use super::online::{Online, Stop};
-use super::publishing::Step;
+use super::devices::lists_wanted;
+use super::online::{Online, Session, Stop};
+use super::publishing::{Step, What};
 use super::reach::{self, Decision, Route, Survey, Surveyed};
 use super::{Command, batch::Batch, command};
 use crate::Core;
@@ -74,13 +74,14 @@ pub(crate) async fn encryption_report(core: &Core, chat: ChatId) -> Result<Encry
     }
 }
 
-/// Looks at all that sending looks at. `lists` is what the session knows of device lists, none without a session.
+/// Looks at all that sending looks at. `session` is what is known in the session with the server, if there is one.
 async fn examine(
     db: &mut Connection,
     patient: &Patient,
-    lists: Option<&Lists>,
+    session: Option<&Session>,
     now: Timestamp,
 ) -> Result<EncryptionReport> {
+    let lists = session.map(|session| &session.lists);
     let route = patient.route();
     let survey = reach::survey(db, patient.account, &route, now).await?;
     let decision = match lists {
@@ -117,6 +118,10 @@ async fn examine(
         published.push(Published {
             protocol: omemo::encryption(profile),
             at: omemo::published_at(db, patient.account, profile).await?,
+            closed: session.is_some_and(|session| {
+                let ours = [What::Bundle(profile), What::List(profile)];
+                ours.iter().any(|what| session.closed.contains(what))
+            }),
         });
     }
     let this = omemo::own(db, patient.account).await?;
@@ -184,7 +189,7 @@ impl Online<'_> {
         done: oneshot::Sender<Result<EncryptionReport>>,
     ) -> std::result::Result<(), Stop> {
         let mut db = self.core.store.read().await?;
-        let report = examine(&mut db, &patient, Some(&self.session.lists), Timestamp::now()).await;
+        let report = examine(&mut db, &patient, Some(&self.session), Timestamp::now()).await;
         drop(db);
         // Whoever asked may have gone.
         let _ = done.send(report);

@@ -18,7 +18,7 @@ use super::iq::Questions;
 use super::outbox::Pump;
 use super::reading::Reading;
 use super::report::Pending;
-use super::{Command, ErrorChange, keys, renewal, session, set_state};
+use super::{Command, ErrorChange, keys, publishing, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Inbound, Sender, Text};
@@ -114,6 +114,8 @@ pub(super) struct Session {
     pub(super) compared: HashSet<Profile>,
     /// The keys of our bundles when the session began.
     pub(super) offered: HashMap<Profile, String>,
+    /// What the server took of ours without making it readable by everybody.
+    pub(super) closed: HashSet<publishing::What>,
     /// When a bundle last went out since a prekey had been used.
     pub(super) refilled_at: HashMap<Profile, Instant>,
     /// Namespaces in which our bundle can be had.

@@ -34,8 +34,9 @@ pub(super) struct Step {
     attempt: Attempt,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+/// Something that is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum What {
     Bundle(Profile),
     List(Profile),
 }
@@ -290,6 +291,12 @@ impl Online<'_> {
             };
         }
         fail::at(Point::Published);
+        if step.attempt == Attempt::WithoutOptions {
+            tracing::warn!("keys of ours may not be readable by everybody");
+            self.session.closed.insert(step.what);
+        } else {
+            self.session.closed.remove(&step.what);
+        }
         match (step.attempt, step.what) {
             (Attempt::Configuring, _) => {
                 self.publish(
