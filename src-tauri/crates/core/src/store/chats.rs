@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use waxwing_omemo::Profile;
 
 use super::accounts::Address;
-use super::{Connection, Write, messages};
+use super::{Connection, Write, messages, millis};
 use crate::error::{Error, Result};
 use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, MessageId};
 
@@ -216,7 +216,7 @@ pub(crate) async fn find(
     )
 }
 
-/// The chats there are with these people, each with whether it is encrypted for good.
+/// The chats there are with these people, each with since when it is encrypted for good, if it is.
 pub(crate) async fn among(
     db: &mut Connection,
     account: AccountId,

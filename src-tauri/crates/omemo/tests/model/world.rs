@@ -439,6 +439,34 @@ impl World {
                 device.turn_archive();
             }
         }
+        self.talk_again()?;
+        if self.devices[0].careless {
+            // At last an old disk comes back once more, which nobody but the others notices.
+            self.devices[0].back_up();
+            self.all_write(1)?;
+            self.go_back(0, NEVER);
+            self.talk_again()?;
+        }
+        Ok(())
+    }
+
+    /// Each one writes so often before anybody else does, and all of it arrives. Gives the numbers.
+    fn all_write(&mut self, times: usize) -> Result<Vec<u64>, String> {
+        let mut written = Vec::new();
+        for who in (0..self.devices.len()).flat_map(|who| std::iter::repeat_n(who, times)) {
+            for profile in Profile::ALL {
+                self.write(who, profile)?;
+            }
+            written.extend(self.under_way.iter().map(|element| element.number));
+            while !self.under_way.is_empty() {
+                self.deliver(0)?;
+            }
+        }
+        Ok(written)
+    }
+
+    /// All write to all until each message opens at once.
+    fn talk_again(&mut self) -> Result<(), String> {
         for _ in 0..QUIET_ROUNDS {
             while !self.under_way.is_empty() {
                 self.deliver(0)?;
@@ -448,17 +476,7 @@ impl World {
             }
             self.clock += HEAL_EVERY;
             let failed = self.tally.failed();
-            let mut written = Vec::new();
-            // Each one writes twice before anybody else does.
-            for who in (0..self.devices.len()).flat_map(|who| [who, who]) {
-                for profile in Profile::ALL {
-                    self.write(who, profile)?;
-                }
-                written.extend(self.under_way.iter().map(|element| element.number));
-                while !self.under_way.is_empty() {
-                    self.deliver(0)?;
-                }
-            }
+            let written = self.all_write(2)?;
             if self.tally.failed() == failed && written.iter().all(|number| self.opened.contains(number)) {
                 return Ok(());
             }

@@ -1,9 +1,9 @@
 //! Keys, devices, and what a chat is latched to.
 
-use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
+use waxwing_omemo::{DeviceId, IdentityKey, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
-use crate::model::Reach;
+use crate::model::{BundleFault, Reach, Trust};
 use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
@@ -24,6 +24,12 @@ pub(crate) async fn list(
     omemo::put_list(write, scene.account, of, Profile::Legacy, &devices, at(0))
         .await
         .expect("stored");
+}
+
+/// All stored sessions can be read no more.
+pub(crate) async fn damage_sessions(write: &mut Write) {
+    let damage = sqlx::query("UPDATE omemo_session SET record = x'ff'").execute(&mut **write);
+    damage.await.expect("damaged");
 }
 
 #[test]
@@ -100,24 +106,6 @@ async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
 }
 
 #[tokio::test]
-async fn invented_devices_do_not_pile_up() {
-    let scene = scene().await;
-    let mallory = jid("mallory@evil.lit");
-    let mut write = scene.store.write().await.expect("a write");
-    for round in 0..5_u32 {
-        let ids = (1..=100).map(|number| DeviceId::try_from(round * 100 + number).expect("an id"));
-        list(&mut write, &scene, &mallory, ids).await;
-    }
-    assert_eq!(
-        omemo::devices(&mut write, scene.account, &mallory)
-            .await
-            .expect("devices")
-            .len(),
-        100
-    );
-}
-
-#[tokio::test]
 async fn a_key_keeps_the_sign_of_its_newer_form_as_soon_as_that_was_seen() {
     let scene = scene().await;
     let juliet = jid("juliet@capulet.lit");
@@ -180,6 +168,24 @@ async fn of_two_generations_only_a_fault_of_the_one_that_is_used_is_told() {
     ] {
         assert_eq!(row.clone().show(reach, used).bundle_fault, fault, "{used:?}");
     }
+}
+
+#[tokio::test]
+async fn invented_devices_do_not_pile_up() {
+    let scene = scene().await;
+    let mallory = jid("mallory@evil.lit");
+    let mut write = scene.store.write().await.expect("a write");
+    for round in 0..5_u32 {
+        let ids = (1..=100).map(|number| DeviceId::try_from(round * 100 + number).expect("an id"));
+        list(&mut write, &scene, &mallory, ids).await;
+    }
+    assert_eq!(
+        omemo::devices(&mut write, scene.account, &mallory)
+            .await
+            .expect("devices")
+            .len(),
+        100
+    );
 }
 
 #[tokio::test]
