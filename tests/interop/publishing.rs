@@ -262,7 +262,9 @@ async fn keys_that_the_server_does_not_open_to_everybody_are_told_so() {
             published.map(|keys| keys["closed"] == true).collect::<Vec<_>>()
         };
         let all = |report: &Value| {
-            let taken = items(&report["published"]).iter().all(|keys| !keys["at"].is_null());
+            let taken = items(&report["published"])
+                .iter()
+                .all(|keys| !keys["at"].is_null());
             taken && closed(report) == [refuses_options; 2]
         };
         app.until(

@@ -145,7 +145,9 @@ async fn lists_that_may_not_be_read_are_no_sign_that_there_are_none() {
     assert_eq!(outcome["error"]["code"], "devices_forbidden", "{outcome}");
     assert!(!server.has_stored(SECRET), "the server got it in plain text");
     let report = alice.get("encryption_report", json!({ "chat": chat })).await;
-    let theirs = items(&report["lists"]).iter().filter(|list| list["ours"] == false);
+    let theirs = items(&report["lists"])
+        .iter()
+        .filter(|list| list["ours"] == false);
     let faults: Vec<_> = theirs.map(|list| list["fault"].clone()).collect();
     assert_eq!(faults, [json!("forbidden"), json!("forbidden")], "{report}");
     // Nothing is being asked for any more, also if it was the chat that asked and nobody wrote yet.
@@ -153,7 +155,9 @@ async fn lists_that_may_not_be_read_are_no_sign_that_there_are_none() {
         let mut chats = items(list).iter();
         chats.any(|c| c["chat"] == chat && c["lock"] == "blocked")
     };
-    alice.until("the lock says so", "list_chats", json!({}), locked).await;
+    alice
+        .until("the lock says so", "list_chats", json!({}), locked)
+        .await;
     // And the person, by their own act, sends it as they please.
     alice
         .get("set_encryption", json!({ "chat": chat, "mode": "none" }))
@@ -207,7 +211,9 @@ async fn what_was_written_before_a_chat_was_encrypted_is_not_told_as_a_danger() 
     let chat = alice.chat_with(BOB).await;
     let all = |list: &Value| items(list).len() == 602;
     let params = json!({ "chat": chat, "limit": 1000 });
-    let list = alice.until("all has been read", "list_messages", params, all).await;
+    let list = alice
+        .until("all has been read", "list_messages", params, all)
+        .await;
     let marked = items(&list).iter().filter(|m| m["unprotected"] == true);
     let marked: Vec<_> = marked.map(|m| m["body"].clone()).collect();
     assert_eq!(marked, ["plain all the same"]);

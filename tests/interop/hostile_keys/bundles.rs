@@ -93,7 +93,8 @@ async fn a_new_key_is_compared(shown_first: bool) {
         scene.alice.get("accept_key_link", link.clone()).await;
         scene.alice.get("reset_session", reset).await;
     }
-    let new = |d: &Value| d["device"] == device && d["fingerprint"] == print.as_str() && d["trust"] == "verified";
+    let new =
+        |d: &Value| d["device"] == device && d["fingerprint"] == print.as_str() && d["trust"] == "verified";
     let all = |list: &Value| items(list).iter().any(new);
     scene
         .alice

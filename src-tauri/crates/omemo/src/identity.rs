@@ -106,6 +106,7 @@ impl IdentityKey {
     }
 
     /// The same key with this sign of its Ed25519 form, which storage keeps beside the Curve25519 form.
+    #[must_use]
     pub const fn with_sign(mut self, sign: bool) -> Self {
         self.edwards[31] = self.edwards[31] & 0x7f | if sign { 0x80 } else { 0 };
         self

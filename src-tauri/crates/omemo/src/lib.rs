@@ -39,8 +39,8 @@ pub use prekey::{
 pub use profile::{DEVICE_LIST_ITEM, Profile};
 pub use ratchet::{HEARTBEAT_AFTER, MAX_CHAINS, MAX_OPENED, MAX_SKIP, MAX_STORED_KEYS};
 pub use session::{
-    Decrypted, Effects, KeyElement, LocalPreKeys, MAX_ARCHIVED, MAX_PASSED_OVER,
-    MAX_STEPS_PER_MESSAGE, PreKeyIds, SessionRecord, decrypt_key, encrypt_key, prekey_ids, start_session,
+    Decrypted, Effects, KeyElement, LocalPreKeys, MAX_ARCHIVED, MAX_PASSED_OVER, MAX_STEPS_PER_MESSAGE,
+    PreKeyIds, SessionRecord, decrypt_key, encrypt_key, prekey_ids, start_session,
 };
 pub use trust::{Trust, may_encrypt_to, trust_for_new_key};
 

@@ -439,7 +439,11 @@ impl Session {
 
     /// Whether the peer is known to announce one message too few for its chains, by those that ended beside the one at `at`.
     fn tells_one_too_few(&self, at: usize) -> bool {
-        let others = self.receiving.iter().enumerate().filter(|(place, _)| *place != at);
+        let others = self
+            .receiving
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != at);
         let mut ended = others.filter_map(|(_, chain)| Some((chain.n, chain.end?)));
         ended.any(|(n, end)| n == end.saturating_add(1))
     }

@@ -115,7 +115,10 @@ impl SessionRecord {
     /// no notice of empty messages, and what made us begin it goes on. If the other side shows again and again that it cannot
     /// take the newer one up, the old one is better than nothing; not so one in which it `went_back`, and opens nothing.
     fn with_opened(&self, session: Session, at: usize, went_back: bool) -> Self {
-        let waiting = self.sessions.first().filter(|first| at > 0 && first.is_unanswered());
+        let waiting = self
+            .sessions
+            .first()
+            .filter(|first| at > 0 && first.is_unanswered());
         let Some(waiting) = waiting else {
             return self.with_current(session, Some(at));
         };

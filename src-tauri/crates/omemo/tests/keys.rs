@@ -163,7 +163,10 @@ fn signed_prekeys_are_rotated_by_age_and_deleted_a_month_after_that() {
     assert!(!key.deletion_due(&next, replaced));
     assert!(!key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS - 1));
     assert!(key.deletion_due(&next, replaced + SIGNED_PREKEY_KEEP_SECONDS));
-    assert!(!key.rotation_due(0), "a clock that went back a little rotates nothing");
+    assert!(
+        !key.rotation_due(0),
+        "a clock that went back a little rotates nothing"
+    );
     // Made while the clock was years ahead: it would be on offer until then.
     let years = 1_000 + 3 * 365 * 24 * 3_600;
     let ahead = SignedPreKey::generate(PreKeyId(3), years, &mut rng);

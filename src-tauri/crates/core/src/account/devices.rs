@@ -247,7 +247,11 @@ impl Online<'_> {
 
     /// Nobody tells us any more when somebody's devices change.
     pub(super) fn not_told_of_devices(&mut self, of: &BareJid) {
-        let theirs = self.session.lists.iter_mut().filter(|((whose, _), _)| whose == of);
+        let theirs = self
+            .session
+            .lists
+            .iter_mut()
+            .filter(|((whose, _), _)| whose == of);
         theirs.for_each(|(_, listed)| listed.told = false);
     }
 

@@ -14,8 +14,8 @@ use waxwing_omemo::{
 
 use super::devices::{Lists, Want};
 use super::keys::MOST_DEVICES;
-use super::vouching;
 use super::reach::{self, Decision, Route, Survey};
+use super::vouching;
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
 use crate::model::{AccountId, BareJid, BundleFault, Encryption, Trust};
@@ -111,7 +111,10 @@ pub(super) async fn prepare(
 async fn forget_damaged(write: &mut Write, account: AccountId, survey: &Survey) -> Result<bool> {
     let mut found = false;
     for (of, device, profile) in survey.reached() {
-        if omemo::session(write, account, of, device, profile).await?.is_none() {
+        if omemo::session(write, account, of, device, profile)
+            .await?
+            .is_none()
+        {
             omemo::drop_session(write, account, of, device, profile).await?;
             found = true;
         }
@@ -345,7 +348,8 @@ pub(super) async fn begin_session(
             tracing::warn!(code = error.code(), "no session could be begun with a device");
             if error == EncryptError::IdentityChanged {
                 if vouching::supersede(write, account, of, device, bundle.identity()).await? {
-                    return Box::pin(begin_session(write, account, of, (device, profile), element, now)).await;
+                    return Box::pin(begin_session(write, account, of, (device, profile), element, now))
+                        .await;
                 }
                 omemo::showed_other_key(write, account, of, device, (bundle.identity(), now)).await?;
             }
@@ -360,9 +364,7 @@ pub(super) async fn begin_session(
 
 #[cfg(test)]
 mod tests {
-    use waxwing_omemo::{
-        Bundle, IdentityKeyPair, PreKeyId, SignedPreKey, generate_prekeys, xml,
-    };
+    use waxwing_omemo::{Bundle, IdentityKeyPair, PreKeyId, SignedPreKey, generate_prekeys, xml};
 
     use super::super::devices::{ListOutcome, Listed};
     use super::*;
@@ -382,12 +384,16 @@ mod tests {
             at: Instant::now(),
             told: true,
         };
-        let each = people.into_iter().flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)));
+        let each = people
+            .into_iter()
+            .flat_map(|of| Profile::ALL.map(|profile| (of.clone(), profile)));
         each.map(|of| (of, listed)).collect()
     }
 
     async fn juliet(write: &mut Write, scene: &Scene) -> (BareJid, DeviceId) {
-        super::super::keys::ensure(write, scene.account, at(0)).await.expect("keys");
+        super::super::keys::ensure(write, scene.account, at(0))
+            .await
+            .expect("keys");
         let juliet: BareJid = "juliet@capulet.lit".parse().expect("an address");
         let device = DeviceId::random(&mut OsEntropy);
         list(write, scene, &juliet, [device]).await;

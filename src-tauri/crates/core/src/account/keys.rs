@@ -181,7 +181,10 @@ async fn open_one(
         let used = arrival.catching_up;
         let from = envelope.from;
         let mut outcome = open_key(write, account, &own.identity, from, (element, key), used).await?;
-        if let Some(other) = outcome.as_ref().err().and_then(|error| other_key(*error, element.profile, key))
+        if let Some(other) = outcome
+            .as_ref()
+            .err()
+            .and_then(|error| other_key(*error, element.profile, key))
             && vouching::supersede(write, account, from, element.sender, &other).await?
         {
             outcome = open_key(write, account, &own.identity, from, (element, key), used).await?;

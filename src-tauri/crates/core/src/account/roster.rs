@@ -105,9 +105,7 @@ impl Online<'_> {
             .questions
             .ask(None, "set", query, Ask::Change(done))?;
         self.connection.send(&change).await?;
-        let sees_them = known.is_some_and(|row| {
-            row.asked || row.sees_them()
-        });
+        let sees_them = known.is_some_and(|row| row.asked || row.sees_them());
         if !sees_them {
             self.subscription("subscribe", &address).await?;
         }
@@ -149,9 +147,7 @@ impl Online<'_> {
         self.finish(batch).await?;
         if accept {
             self.subscription("subscribed", address).await?;
-            let sees_them = known.is_some_and(|row| {
-                row.asked || row.sees_them()
-            });
+            let sees_them = known.is_some_and(|row| row.asked || row.sees_them());
             if !sees_them {
                 self.subscription("subscribe", address).await?;
             }

@@ -172,7 +172,9 @@ async fn of_a_stranger_few_devices_are_made_up_by_key_exchanges_and_of_others_mo
 
 /// How many days the account has been online, in a row.
 async fn after_days(write: &mut Write, scene: &Scene, day: i64) -> Vec<u32> {
-    ensure(write, scene.account, at(day * 24 * 3_600)).await.expect("keys");
+    ensure(write, scene.account, at(day * 24 * 3_600))
+        .await
+        .expect("keys");
     let signed = omemo::signed_prekeys(write, scene.account).await.expect("keys");
     signed.iter().map(|key| key.id().0).collect()
 }
@@ -188,11 +190,18 @@ async fn a_signed_prekey_is_replaced_each_week_and_opens_what_began_with_it_for_
     assert_eq!(first.len(), 1, "a week has not passed");
     for day in [7, 14, 21, 28, 35] {
         let all = after_days(write, &scene, day).await;
-        assert_eq!(all.len(), usize::try_from(day / 7 + 1).expect("a number"), "day {day}");
+        assert_eq!(
+            all.len(),
+            usize::try_from(day / 7 + 1).expect("a number"),
+            "day {day}"
+        );
         assert_eq!(all.last(), first.last(), "the first one is kept on day {day}");
     }
     let content = opened(write, &scene, begun_early, at(36 * 24 * 3_600)).await;
-    assert!(matches!(content, Opened::Content { .. }), "what was under way for a month");
+    assert!(
+        matches!(content, Opened::Content { .. }),
+        "what was under way for a month"
+    );
     juliet.begin_again();
     let too_late = juliet.writes();
     // A month after it was replaced on the seventh day.
@@ -215,7 +224,13 @@ async fn one_prekey_opens_two_key_exchanges_out_of_the_archive_and_one_of_those_
         let prekey = juliet.bundle.prekeys()[0];
         let bundle = &juliet.bundle;
         let (signed, signature) = (*bundle.signed_prekey(), *bundle.signature());
-        let one = Bundle::new(Profile::Legacy, *bundle.identity(), signed, signature, vec![prekey]);
+        let one = Bundle::new(
+            Profile::Legacy,
+            *bundle.identity(),
+            signed,
+            signature,
+            vec![prekey],
+        );
         juliet.bundle = one.expect("a bundle with one prekey");
         let mut outcomes = Vec::new();
         for _ in 0..2 {

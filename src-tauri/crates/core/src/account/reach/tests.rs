@@ -216,8 +216,16 @@ fn plain_text_needs_certainty_that_there_are_no_devices_and_that_nothing_else_wa
     for (encrypt, uncertain, decision) in [
         (Encrypt::May, None, Decision::Plain),
         (Encrypt::May, Some(ListFault::Unreachable), failed(Code::Timeout)),
-        (Encrypt::May, Some(ListFault::Forbidden), failed(Code::DevicesForbidden)),
-        (Encrypt::May, Some(ListFault::ServerNotFound), failed(Code::ServerNotFound)),
+        (
+            Encrypt::May,
+            Some(ListFault::Forbidden),
+            failed(Code::DevicesForbidden),
+        ),
+        (
+            Encrypt::May,
+            Some(ListFault::ServerNotFound),
+            failed(Code::ServerNotFound),
+        ),
         (Encrypt::Must, None, failed(Code::NoDevices)),
         (Encrypt::Must, Some(ListFault::Unreachable), failed(Code::Timeout)),
     ] {

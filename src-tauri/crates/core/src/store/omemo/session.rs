@@ -63,15 +63,13 @@ pub(crate) async fn drop_session(
     device: DeviceId,
     profile: Profile,
 ) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM omemo_session WHERE account = ? AND address = ? AND device = ? AND profile = ?",
-    )
-    .bind(account)
-    .bind(address.as_str())
-    .bind(i64::from(device.get()))
-    .bind(encryption(profile))
-    .execute(&mut **write)
-    .await?;
+    sqlx::query("DELETE FROM omemo_session WHERE account = ? AND address = ? AND device = ? AND profile = ?")
+        .bind(account)
+        .bind(address.as_str())
+        .bind(i64::from(device.get()))
+        .bind(encryption(profile))
+        .execute(&mut **write)
+        .await?;
     Ok(())
 }
 

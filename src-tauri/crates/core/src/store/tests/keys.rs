@@ -123,7 +123,9 @@ async fn a_key_keeps_the_sign_of_its_newer_form_as_soon_as_that_was_seen() {
         }
         let row = omemo::device(&mut write, scene.account, &juliet, device).await;
         let pinned = row.expect("asked").expect("known").identity.expect("a key");
-        let trusts = omemo::trusts(&mut write, scene.account, &juliet).await.expect("asked");
+        let trusts = omemo::trusts(&mut write, scene.account, &juliet)
+            .await
+            .expect("asked");
         let verified = omemo::verified(&mut write, scene.account).await.expect("asked");
         for key in [pinned, trusts[0].key, verified[0].1] {
             assert_eq!((key, key.sign()), (shown, sign));
@@ -329,7 +331,10 @@ async fn a_label_is_shown_unless_its_signature_is_somebody_elses() {
         let put = omemo::put_list(write, scene.account, &juliet, Profile::Omemo2, all, at(0)).await;
         assert_eq!(put, Ok(()));
         let row = omemo::device(write, scene.account, &juliet, device).await;
-        row.expect("asked").expect("known").show(Reach::Ready, Some(Profile::Omemo2)).label
+        row.expect("asked")
+            .expect("known")
+            .show(Reach::Ready, Some(Profile::Omemo2))
+            .label
     };
     assert_eq!(shown(&mut write, &signed).await, None, "its key is not known yet");
     assert_eq!(shown(&mut write, &unsigned).await.as_deref(), Some("Balcony"));
