@@ -78,7 +78,7 @@ test("it is small, above all what is read at the start", () => {
     join(out, path),
   );
   expect(first.length).toBeGreaterThan(1);
-  expect(size(first)).toBeLessThan(302_000);
+  expect(size(first)).toBeLessThan(300_000);
   expect(size(assets())).toBeLessThan(420_000);
 });
 
