@@ -215,6 +215,18 @@ impl Device {
         self.rotate();
     }
 
+    /// Something was sent in the session in use.
+    pub(crate) fn sent(&mut self, peer: Peer, ratchet_key: [u8; 32]) {
+        let Some(record) = self.records.get_mut(&peer) else {
+            return;
+        };
+        record.sent(ratchet_key);
+        let snapshot = self.snapshot.as_mut();
+        if let Some(copied) = snapshot.and_then(|snapshot| snapshot.records.get_mut(&peer)) {
+            copied.holds_what_was_sent(record, ratchet_key);
+        }
+    }
+
     pub(crate) fn has_session(&self, peer: Peer) -> bool {
         self.stored.records.contains_key(&peer)
     }

@@ -81,6 +81,21 @@ impl Record {
         }
     }
 
+    /// The session in use of `later` sends with this ratchet key now. It was made when the chain that it answers was opened:
+    /// a copy of the disk from since then has it too.
+    pub(crate) fn holds_what_was_sent(&mut self, later: &Self, ratchet_key: [u8; 32]) {
+        let Some(used) = later.0.first() else {
+            return;
+        };
+        let copied = self
+            .0
+            .iter_mut()
+            .find(|session| session.number == used.number && session.answered == used.answered);
+        if let Some(copied) = copied {
+            copied.own.get_or_insert(ratchet_key);
+        }
+    }
+
     /// A new session takes the first place.
     pub(crate) fn begin(&mut self, session: usize, ours: bool) {
         self.promote(Session {

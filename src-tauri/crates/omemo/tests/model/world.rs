@@ -164,11 +164,11 @@ impl World {
                 ));
             }
         }
-        let record = self.devices[who].records.get_mut(&peer);
+        let record = self.devices[who].records.get(&peer);
         let record = record.ok_or("no session is known")?;
         let (session, repeats_exchange) = record.current().ok_or("no session is in use")?;
         let answers = record.answers();
-        record.sent(visible.ratchet_key);
+        self.devices[who].sent(peer, visible.ratchet_key);
         if key.is_prekey != repeats_exchange {
             return Err(format!(
                 "message {}: key exchange {}",
