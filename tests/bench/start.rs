@@ -8,7 +8,6 @@ use waxwing_tests::window::{Display, Theme, Window};
 use waxwing_tests::{Fault, LONG, Profile, Prosody, Proxy, RosterItem, items, program, root};
 
 use crate::program::Headless;
-use crate::receive::stanza;
 use crate::report::{Against, Line};
 use crate::screen::{self, Screen, blocking};
 use crate::sender::Sender;
@@ -191,12 +190,6 @@ pub async fn start(runs: usize, timelines: bool) {
         )
         .await;
         let answered = became_available(&mut friend, opened.started).await;
-        // Behind the presence of all contacts: a server resumes no session in which it waits for so much to be acknowledged,
-        // so the next round would begin two.
-        friend
-            .write_all(vec![stanza(ME, round, 0, "<body>good day</body>")])
-            .await;
-        friend.expect_all("urn:xmpp:receipts", 1).await;
         opened.window.close().await;
         if round > 0 {
             paint.push(stalled.0);
