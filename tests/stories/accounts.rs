@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use waxwing_scripted::{Act, Authority, Exchange, Honest, Point, Proof, Server, VALID, names_told};
 use waxwing_tests::{Headless, LONG, PASSWORD, Peer, Profile, Prosody, Tls, items, until};
 
-/// What sending and receiving may take on a slow machine that compiles meanwhile; usually it is some milliseconds. Whoever
-/// waited for the tenth account would wait for minutes.
-const NORMAL: Duration = Duration::from_secs(20);
+/// What sending and receiving may take on a machine that compiles meanwhile; usually it is some milliseconds.
+const NORMAL: Duration = Duration::from_secs(5);
 /// So much is sent to the tenth account at once, in messages of a mebibyte.
 const FLOOD: usize = 24 << 20;
 /// Accounts at scripted servers that are to be left alone.
