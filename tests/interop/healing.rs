@@ -308,9 +308,9 @@ async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_omemo_2() {
     the_other_side_lost_its_keys("omemo2").await;
 }
 
-/// His disk comes back from yesterday, and his program does not notice: what he writes uses keys that Alice has used up.
-async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
-    let (_server, mut alice, mut bob) = scene(encryption).await;
+/// Bob is back on yesterday's disk, and has written to Alice since.
+async fn bob_on_an_older_copy(encryption: &'static str) -> (Prosody, Person, Peer) {
+    let (server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "at first", encryption).await;
     bob.stop().await;
     let copy = bob.state_file().with_extension("copy");
@@ -321,6 +321,12 @@ async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
     bob.stop().await;
     fs::copy(&copy, bob.state_file()).expect("Bob's keys are there");
     bob.start_again().await;
+    (server, alice, bob)
+}
+
+/// His disk comes back from yesterday, and his program does not notice: what he writes uses keys that Alice has used up.
+async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
+    let (_server, mut alice, mut bob) = bob_on_an_older_copy(encryption).await;
 
     bob.send(ALICE, "that cannot be read", encryption).await;
     bob.event("Alice's empty message", |e| e["event"] == "empty")
@@ -343,17 +349,7 @@ async fn the_other_side_put_back_an_older_copy_and_that_is_mended_at_once_in_ome
 
 /// His program takes no notice of empty messages besides, and he writes on before Alice answers.
 async fn an_older_copy_writes_on_in_the_session_that_was_replaced(encryption: &'static str) {
-    let (_server, mut alice, mut bob) = scene(encryption).await;
-    talk(&mut alice, &mut bob, "at first", encryption).await;
-    bob.stop().await;
-    let copy = bob.state_file().with_extension("copy");
-    fs::copy(bob.state_file(), &copy).expect("a copy of Bob's keys");
-    bob.start_again().await;
-    to_alice(&mut alice, &mut bob, "with the next key", encryption).await;
-    talk(&mut alice, &mut bob, "later", encryption).await;
-    bob.stop().await;
-    fs::copy(&copy, bob.state_file()).expect("Bob's keys are there");
-    bob.start_again().await;
+    let (_server, mut alice, mut bob) = bob_on_an_older_copy(encryption).await;
     bob.ask("ignore_empty", json!({})).await;
 
     bob.send(ALICE, "that cannot be read", encryption).await;

@@ -1,5 +1,7 @@
 //! Sessions that break while something is owed: it is paid in the next one.
 
+use std::ops::RangeBounds;
+
 use waxwing_scripted::{Act, Archive, Honest, Kept, Point, Question, refused};
 use waxwing_tests::Scripted;
 
@@ -41,6 +43,16 @@ fn receipts(scene: &Scripted, connection: usize, id: &str) -> usize {
     said.map(|heard| heard.secure.matches(&receipt(id)).count()).sum()
 }
 
+/// Waits for the receipt for what was said live, in one of these connections.
+async fn receipt_has_come(scene: &Scripted, connections: impl RangeBounds<usize>) {
+    let came = |server: &waxwing_scripted::Server| {
+        let heard = server.heard();
+        let mut heard = heard.iter().enumerate().filter(|(at, _)| connections.contains(at));
+        heard.any(|(_, heard)| heard.secure.contains(&receipt("said")))
+    };
+    scene.server.until("the receipt has come", came).await;
+}
+
 #[tokio::test]
 async fn a_receipt_that_the_server_may_not_have_goes_out_in_the_next_session() {
     let scene = Scripted::sign_in(|honest| {
@@ -49,15 +61,7 @@ async fn a_receipt_that_the_server_may_not_have_goes_out_in_the_next_session() {
             .on(0..=0, Point::Message, Act::Reset)
     })
     .await;
-    scene
-        .server
-        .until("the receipt has come", |server| {
-            server
-                .heard()
-                .get(1)
-                .is_some_and(|heard| heard.secure.contains(&receipt("said")))
-        })
-        .await;
+    receipt_has_come(&scene, 1..=1).await;
 }
 
 #[tokio::test]
@@ -71,16 +75,7 @@ async fn a_receipt_outlives_a_session_that_breaks_while_it_begins() {
             .on(2..=2, Point::Enable, Act::Reset)
     })
     .await;
-    scene
-        .server
-        .until("the receipt has come", |server| {
-            server
-                .heard()
-                .iter()
-                .skip(3)
-                .any(|heard| heard.secure.contains(&receipt("said")))
-        })
-        .await;
+    receipt_has_come(&scene, 3..).await;
 }
 
 /// An archive of three, of which the client knows the first; its second question for the rest ends like this.

@@ -500,9 +500,8 @@ async fn a_chat_that_was_opened_offline_says_whether_it_can_be_encrypted_as_soon
     lock_is(&mut alice, &chat, "plain_no_devices").await;
 }
 
-/// Nobody tells us of a new device of somebody who is no contact, but that device by writing.
-#[tokio::test]
-async fn who_is_no_contact_and_writes_from_a_new_device_gets_the_answer_there() {
+/// Alice has talked with Bob, who is no contact, on his old phone.
+async fn with_bobs_old_phone() -> (Prosody, Person, Peer, Value) {
     let server = Prosody::start(&[ALICE, BOB]).await;
     let mut alice = Person::sign_in(&server, ALICE).await;
     let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
@@ -510,7 +509,13 @@ async fn who_is_no_contact_and_writes_from_a_new_device_gets_the_answer_there() 
     let chat = alice.hears("from the old phone").await["chat"].clone();
     alice.send(&chat, "to the old phone").await;
     bob.message("to the old phone").await;
+    (server, alice, bob, chat)
+}
 
+/// Nobody tells us of a new device of somebody who is no contact, but that device by writing.
+#[tokio::test]
+async fn who_is_no_contact_and_writes_from_a_new_device_gets_the_answer_there() {
+    let (server, mut alice, _bob, chat) = with_bobs_old_phone().await;
     let mut phone = Peer::sign_in_with(&server, BOB, "omemo1").await;
     phone.send(ALICE, "from the new phone", "omemo1").await;
     alice.hears("from the new phone").await;
@@ -521,13 +526,7 @@ async fn who_is_no_contact_and_writes_from_a_new_device_gets_the_answer_there() 
 
 #[tokio::test]
 async fn a_device_that_writes_and_is_on_no_list_is_named_so_and_its_lists_are_not_asked_for_each_time() {
-    let server = Prosody::start(&[ALICE, BOB]).await;
-    let mut alice = Person::sign_in(&server, ALICE).await;
-    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
-    bob.send(ALICE, "from the old phone", "omemo1").await;
-    let chat = alice.hears("from the old phone").await["chat"].clone();
-    alice.send(&chat, "to the old phone").await;
-    bob.message("to the old phone").await;
+    let (server, mut alice, mut bob, chat) = with_bobs_old_phone().await;
     let mut phone = Peer::sign_in_with(&server, BOB, "omemo1").await;
     let device = phone.devices(BOB).await[0]["device"].clone();
     let delete = "<iq type='set' id='delete'><pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>\

@@ -14,7 +14,7 @@ use waxwing_omemo::{
 
 use super::devices::{Lists, Want};
 use super::keys::MOST_DEVICES;
-use super::reach::{self, Decision, Route, Survey};
+use super::reach::{self, Decision, Route};
 use super::vouching;
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
@@ -78,12 +78,6 @@ pub(super) async fn prepare(
             (decision, Some(survey))
         }
     };
-    if let (Decision::Encrypted, Some(survey)) = (&decision, &survey)
-        && forget_damaged(write, account, survey).await?
-    {
-        // With those out of the way it is decided anew: new sessions take their place, or it does not go out.
-        return Box::pin(prepare(write, account, outgoing, lists, now)).await;
-    }
     match (decision, survey) {
         (Decision::Plain, _) => Ok(plain(outgoing)),
         (Decision::Wants(wants), _) => Ok(Prepared::Wants(wants)),
@@ -93,10 +87,19 @@ pub(super) async fn prepare(
             let Some(own) = omemo::own(write, account).await? else {
                 return Err(Error::new(Code::Internal, "our own device is missing"));
             };
-            let mut keys = Vec::new();
+            let (mut keys, mut damaged) = (Vec::new(), false);
             for (of, device, profile) in survey.reached() {
-                let record = omemo::session(write, account, of, device, profile).await?;
-                keys.extend(record.map(|record| (of.clone(), device, record)));
+                match omemo::session(write, account, of, device, profile).await? {
+                    Some(record) => keys.push((of.clone(), device, record)),
+                    None => {
+                        omemo::drop_session(write, account, of, device, profile).await?;
+                        damaged = true;
+                    }
+                }
+            }
+            if damaged {
+                // With those out of the way it is decided anew: new sessions take their place, or it does not go out.
+                return Box::pin(prepare(write, account, outgoing, lists, now)).await;
             }
             if outgoing.to != outgoing.own && keys.iter().all(|(of, _, _)| of != outgoing.to) {
                 return Err(Error::new(Code::Internal, "it would be encrypted for nobody"));
@@ -105,21 +108,6 @@ pub(super) async fn prepare(
         }
         (Decision::Encrypted, None) => Err(Error::new(Code::Internal, "nobody's devices were looked at")),
     }
-}
-
-/// Sessions that are to be used and cannot be read any more are dropped. Says whether there were any.
-async fn forget_damaged(write: &mut Write, account: AccountId, survey: &Survey) -> Result<bool> {
-    let mut found = false;
-    for (of, device, profile) in survey.reached() {
-        if omemo::session(write, account, of, device, profile)
-            .await?
-            .is_none()
-        {
-            omemo::drop_session(write, account, of, device, profile).await?;
-            found = true;
-        }
-    }
-    Ok(found)
 }
 
 async fn seal(

@@ -70,7 +70,17 @@ impl Juliet {
     }
 }
 
+/// Out of the archive.
 async fn opened(write: &mut Write, scene: &Scene, encrypted: Encrypted, sent_at: Timestamp) -> Opened {
+    arrived(write, scene, encrypted, (sent_at, true)).await
+}
+
+async fn arrived(
+    write: &mut Write,
+    scene: &Scene,
+    encrypted: Encrypted,
+    (sent_at, catching_up): (Timestamp, bool),
+) -> Opened {
     let (own, juliet) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
     let envelope = Envelope {
         own: &own,
@@ -80,7 +90,7 @@ async fn opened(write: &mut Write, scene: &Scene, encrypted: Encrypted, sent_at:
     let arrival = Arrival {
         now: at(1_000),
         sent_at,
-        catching_up: true,
+        catching_up,
     };
     let opened = open(write, scene.account, &envelope, &[encrypted], arrival).await;
     opened.expect("tried").0
@@ -170,7 +180,7 @@ async fn of_a_stranger_few_devices_are_made_up_by_key_exchanges_and_of_others_mo
     );
 }
 
-/// How many days the account has been online, in a row.
+/// The ids of the signed prekeys that are kept on that day, the newest first.
 async fn after_days(write: &mut Write, scene: &Scene, day: i64) -> Vec<u32> {
     ensure(write, scene.account, at(day * 24 * 3_600))
         .await
@@ -220,7 +230,6 @@ async fn one_prekey_opens_two_key_exchanges_out_of_the_archive_and_one_of_those_
         let mut write = scene.store.write().await.expect("a write");
         let write = &mut write;
         let mut juliet = Juliet::begin(write, &scene).await;
-        let (own, address) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
         let prekey = juliet.bundle.prekeys()[0];
         let bundle = &juliet.bundle;
         let (signed, signature) = (*bundle.signed_prekey(), *bundle.signature());
@@ -237,18 +246,8 @@ async fn one_prekey_opens_two_key_exchanges_out_of_the_archive_and_one_of_those_
             juliet.device = DeviceId::random(&mut OsEntropy);
             juliet.begin_again();
             let encrypted = juliet.writes();
-            let envelope = Envelope {
-                own: &own,
-                from: &address,
-                to: &own,
-            };
-            let arrival = Arrival {
-                now: at(1_000),
-                sent_at: at(1_000),
-                catching_up,
-            };
-            let outcome = open(write, scene.account, &envelope, &[encrypted], arrival).await;
-            outcomes.push(matches!(outcome.expect("tried").0, Opened::Content { .. }));
+            let outcome = arrived(write, &scene, encrypted, (at(1_000), catching_up)).await;
+            outcomes.push(matches!(outcome, Opened::Content { .. }));
         }
         assert_eq!(outcomes, [true, catching_up], "catching up {catching_up}");
     }

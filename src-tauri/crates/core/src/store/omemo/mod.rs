@@ -3,6 +3,7 @@
 mod devices;
 mod due;
 mod keys;
+mod lists;
 mod session;
 mod trust;
 
@@ -14,6 +15,7 @@ use crate::model::{Encryption, Trust};
 pub(crate) use devices::*;
 pub(crate) use due::*;
 pub(crate) use keys::*;
+pub(crate) use lists::*;
 pub(crate) use session::*;
 pub(crate) use trust::*;
 
