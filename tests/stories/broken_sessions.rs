@@ -47,7 +47,10 @@ fn receipts(scene: &Scripted, connection: usize, id: &str) -> usize {
 async fn receipt_has_come(scene: &Scripted, connections: impl RangeBounds<usize>) {
     let came = |server: &waxwing_scripted::Server| {
         let heard = server.heard();
-        let mut heard = heard.iter().enumerate().filter(|(at, _)| connections.contains(at));
+        let mut heard = heard
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| connections.contains(at));
         heard.any(|(_, heard)| heard.secure.contains(&receipt("said")))
     };
     scene.server.until("the receipt has come", came).await;
