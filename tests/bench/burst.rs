@@ -23,12 +23,13 @@ const EARLIER: usize = 40;
 /// What 95 of 100 answers shall take at most, in seconds.
 const TARGET: f64 = 0.05;
 
-/// Does what a person does, about fifteen times a second, until it is told to stop: types a letter, opens the other chat.
+/// Does what a busy person does, about fifteen times a second, until it is told to stop: types a letter, opens the other
+/// chat.
 /// An answer takes from when the person would have done it, also if the page was too busy to notice, to the end of the
 /// frame that shows it. Meanwhile the page is asked twenty times a second whether it is there, as other programs' windows
 /// were (`_NET_WM_PING`).
 const PERSON: &str = "
-    const [asked, ...chats] = arguments;
+    const [asked, busy, ...chats] = arguments;
     const answers = { asked, there: [], typed: [], opened: [] };
     window.answers = answers;
     const find = name => document.querySelector(`[data-testid=${name}]`);
@@ -79,7 +80,7 @@ const PERSON: &str = "
         }
     })();
     (async () => {
-        for (let turn = 0; answers.asked; turn += 1) {
+        for (let turn = 0; busy && answers.asked; turn += 1) {
             await type();
             await (chats.length > 0 ? open(chats[turn % chats.length]) : whole());
         }
@@ -91,8 +92,9 @@ const BARE: &str = "
     input.dataset.testid = 'composer-input';
     document.body.replaceChildren(input);";
 
-/// Thousands of messages of one contact in one burst, three times, while the person goes on; then the same beside a bare
-/// page, which the headless program takes the messages in for: no window on this machine answers sooner.
+/// Thousands of messages of one contact in one burst, three times into a chat that is only open, and three times while the
+/// person goes on; then the same beside a bare page, which the headless program takes the messages in for: no window on
+/// this machine answers sooner.
 pub async fn burst(messages: usize) {
     let server = Prosody::start_with_friends(&[ME, FRIEND, CALM]).await;
     let profile = Profile::trusting(&server);
@@ -122,19 +124,23 @@ pub async fn burst(messages: usize) {
         json!({ "title": "egret", "row": "egret", "says": "calm" }),
         json!({ "title": "heron", "row": "heron", "says": " message " }),
     ];
-    let quiet = answers(&window, &chats, async {
+    let quiet = answers(&window, true, &chats, async {
         tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
-    let mut busy = Answers::default();
-    for round in 1..=ROUNDS {
+    window.open_chat(FRIEND).await;
+    window.click(&id("tab-chats")).await;
+    let (mut busy, mut idle) = (Answers::default(), Vec::new());
+    for round in 1..=2 * ROUNDS {
+        let is_busy = round > ROUNDS;
         friend.skip();
         let pours = async {
             friend.write_all(stanzas("burst", round, messages)).await;
             friend.expect_all("urn:xmpp:receipts", messages).await;
         };
-        let more = answers(&window, &chats, pours).await;
-        busy.there.extend(more.there);
+        let more = answers(&window, is_busy, &chats, pours).await;
+        let there = if is_busy { &mut busy.there } else { &mut idle };
+        there.extend(more.there);
         busy.typed.extend(more.typed);
         busy.opened.extend(more.opened);
         let last = bodies("burst", round, messages).pop().unwrap_or_default();
@@ -148,9 +154,9 @@ pub async fn burst(messages: usize) {
     let headless = Headless::start(&profile).await;
     let bare = Window::of_program(&display, &program("waxwing-bare"), &[], Theme::Light, pictures()).await;
     bare.run(BARE).await;
-    let floor = answers(&bare, &[], async {
+    let floor = answers(&bare, true, &[], async {
         friend.skip();
-        friend.write_all(stanzas("floor", ROUNDS + 1, messages)).await;
+        friend.write_all(stanzas("floor", 2 * ROUNDS + 1, messages)).await;
         friend.expect_all("urn:xmpp:receipts", messages).await;
     })
     .await;
@@ -159,8 +165,9 @@ pub async fn burst(messages: usize) {
     report::print_spread(
         "burst",
         &format!(
-            "{ROUNDS} times {messages} messages of one contact in one burst, until the last receipt is at the sender, while \
-             somebody types and goes from chat to chat; from the key or the click to the end of the frame that answers it"
+            "{ROUNDS} times {messages} messages of one contact in one burst, until the last receipt is at the sender, into \
+             the open chat; as often while somebody types and goes from chat to chat; from the key or the click to the \
+             end of the frame that answers it"
         ),
         &[
             Spread::new("quiet: the page is there", quiet.there, None),
@@ -173,6 +180,7 @@ pub async fn burst(messages: usize) {
                 floor.opened,
                 None,
             ),
+            Spread::new("burst into the open chat: the page is there", idle, Some(TARGET)),
             Spread::new("burst: the page is there", busy.there, Some(TARGET)),
             Spread::new("burst: a letter typed", busy.typed, Some(TARGET)),
             Spread::new("burst: a chat opened", busy.opened, Some(TARGET)),
@@ -206,10 +214,15 @@ struct Answers {
     opened: Vec<f64>,
 }
 
-/// What the window answers to the person while something else goes on.
-async fn answers(window: &Window, chats: &[Value], meanwhile: impl Future<Output = ()>) -> Answers {
+/// What the window answers while something else goes on, and a person is `busy` with it or only has it open.
+async fn answers(
+    window: &Window,
+    busy: bool,
+    chats: &[Value],
+    meanwhile: impl Future<Output = ()>,
+) -> Answers {
     let chats = json!(chats);
-    let script = format!("const begin = function () {{ {PERSON} }}; begin(true, ...{chats});");
+    let script = format!("const begin = function () {{ {PERSON} }}; begin(true, {busy}, ...{chats});");
     window.run(&script).await;
     meanwhile.await;
     let all = window

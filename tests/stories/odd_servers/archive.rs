@@ -165,6 +165,31 @@ fn without_copies() -> Row {
     .also(|honest| honest.at(Point::Carbons, Act::say(UNKNOWN)))
 }
 
+/// What comes live has no id of the archive's, nor one of its sender's, and stands there once nevertheless.
+fn nameless() -> Row {
+    const STANZA: &str = "<message xmlns='jabber:client' from='{friend}/there' to='{bare}' type='chat' id='again'>\
+                          <body>three</body>";
+    let mut base = all();
+    base[2].stanza = format!("{STANZA}</message>");
+    let live = format!(
+        "{STANZA}<delay xmlns='urn:xmpp:delay' stamp='{}'/></message>",
+        stamp(3)
+    );
+    let has_two = says(|question, kept| question.page(&kept[1..2], true));
+    let what = "has under another name what came live without one";
+    holding(
+        base,
+        Who::Back,
+        what,
+        &["one", "two", "three"],
+        0,
+        (1, 1),
+        ALL,
+        has_two,
+    )
+    .also(move |honest| honest.on(1..=1, Point::Presence, Act::add(live)))
+}
+
 /// Pages that lead nowhere.
 fn paging() -> Vec<Row> {
     let of_another = |question: &Question| {
@@ -556,7 +581,7 @@ pub(crate) fn rows() -> Vec<Row> {
     [
         paging(),
         copied_early().into(),
-        vec![without_copies()],
+        vec![without_copies(), nameless()],
         ends(),
         refusals(),
         strangers(),

@@ -18,10 +18,10 @@ use super::iq::Ask;
 use super::online::Online;
 use crate::error::Result;
 use crate::fail::{self, Point};
-use crate::inbound::{Archived, Inbound, Text};
+use crate::inbound::{Archived, Content, Inbound, Text};
 use crate::model::{ChatId, Direction, MessageId, UndecryptableReason};
 use crate::store::archive::{self, Gap, Place};
-use crate::store::messages::{Known, Placed, Sought};
+use crate::store::messages::{Known, Likeness, Placed, Sought};
 use crate::store::{chats, messages, receipts};
 use crate::xep::{mam, stanza_error};
 
@@ -481,6 +481,14 @@ impl Online<'_> {
                 sender: &text.sender,
                 origin_id: text.origin_id.as_deref(),
                 archive_id: text.archive_id.as_deref(),
+                likeness: text.stanza_id.as_deref().map(|stanza_id| Likeness {
+                    stanza_id,
+                    sent_at: text.sent_at,
+                    plain: match &text.content {
+                        Content::Plain(body) => Some(body),
+                        _ => None,
+                    },
+                }),
             });
         }
         messages::known(&mut batch.write, &sought).await

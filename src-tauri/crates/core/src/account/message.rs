@@ -149,6 +149,8 @@ impl Online<'_> {
             sender: &text.sender,
             origin_id: text.origin_id.as_deref(),
             archive_id: text.archive_id.as_deref(),
+            // What comes live again has an id, or is not the same.
+            likeness: None,
         };
         let known = messages::known(&mut batch.write, &[sought]).await?;
         if let (Some(known), Direction::Out) = (known.get(&0), text.direction) {

@@ -1,5 +1,8 @@
 //! Messages as they are stored.
 
+mod delivery;
+mod known;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,6 +12,10 @@ use sqlx::Sqlite;
 use sqlx::query_builder::{QueryBuilder, Separated};
 use sqlx::types::Json;
 
+pub(crate) use self::delivery::{
+    advance_delivery, came_back, fail, received_as, seen_up_to, sent_as, wait_again, wait_for_another_try,
+};
+pub(crate) use self::known::{Known, Likeness, Sought, known};
 use super::chats::Added;
 use super::files::{self, NewFile};
 use super::{Connection, Write, archive, chats, millis, search, time};
@@ -396,67 +403,6 @@ async fn put(
     Ok(query.build_query_as().fetch_optional(&mut **write).await?)
 }
 
-/// A message that is stored already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) message: MessageId,
-    pub(crate) position: i64,
-}
-
-/// What a message is known by: its chat, and there its sender and origin id, or its archive id.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sought<'a> {
-    pub(crate) chat: ChatId,
-    pub(crate) sender: &'a BareJid,
-    pub(crate) origin_id: Option<&'a str>,
-    pub(crate) archive_id: Option<&'a str>,
-}
-
-/// Which of these messages are stored already, by their place in the list. They have their archive id from then on.
-pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<HashMap<usize, Known>> {
-    let list: Vec<_> = sought
-        .iter()
-        .map(|sought| {
-            (
-                sought.chat,
-                sought.sender.as_str(),
-                sought.origin_id,
-                sought.archive_id,
-            )
-        })
-        .collect();
-    // What is found by its archive id comes last, and counts.
-    let rows: Vec<(i64, MessageId, i64, bool)> = sqlx::query_as(
-        "SELECT sought.key, message.id, message.position, message.archive_id IS NULL
-         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
-             AND message.sender = sought.value ->> 1 AND message.origin_id = sought.value ->> 2
-         UNION ALL SELECT sought.key, message.id, message.position, 0
-         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
-             AND message.archive_id = sought.value ->> 3",
-    )
-    .bind(Json(list))
-    .fetch_all(&mut **write)
-    .await?;
-    let mut known = HashMap::new();
-    for (place, message, position, unnamed) in rows {
-        let Some((place, sought)) = usize::try_from(place)
-            .ok()
-            .and_then(|place| Some((place, sought.get(place)?)))
-        else {
-            continue;
-        };
-        known.insert(place, Known { message, position });
-        if let (Some(archive_id), true) = (sought.archive_id, unnamed) {
-            sqlx::query("UPDATE OR IGNORE message SET archive_id = ? WHERE id = ?")
-                .bind(archive_id)
-                .bind(message)
-                .execute(&mut **write)
-                .await?;
-        }
-    }
-    Ok(known)
-}
-
 /// Moves a message between two others, as `Stand::Between` says. Gives its position; none if there was no room.
 pub(crate) async fn move_between(
     write: &mut Write,
@@ -551,120 +497,6 @@ pub(crate) async fn get(db: &mut Connection, message: MessageId, rev: i64) -> Re
         .await?
         .pop()
         .ok_or_else(|| Error::not_found("message"))
-}
-
-/// Moves an outgoing message on to `to`, if that is further than where it is (waiting, sent, delivered, read).
-/// A failed message may still turn out to have been delivered. True if it moved.
-pub(crate) async fn advance_delivery(write: &mut Write, message: MessageId, to: Delivery) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE message SET delivery = ?2, error_code = NULL, error_text = NULL
-         WHERE id = ?1 AND direction = 'out' AND CASE ?2
-             WHEN 'sent' THEN delivery = 'waiting'
-             WHEN 'delivered' THEN delivery IN ('waiting', 'sent', 'failed')
-             WHEN 'read' THEN delivery <> 'read'
-             ELSE 0 END",
-    )
-    .bind(message)
-    .bind(to)
-    .execute(&mut **write)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// The other side has seen everything up to this message; gives those for which that is news.
-pub(crate) async fn seen_up_to(
-    write: &mut Write,
-    chat: ChatId,
-    message: MessageId,
-) -> Result<Vec<MessageId>> {
-    Ok(sqlx::query_scalar(
-        "UPDATE message SET delivery = 'read', error_code = NULL, error_text = NULL
-         WHERE chat = ?1 AND direction = 'out' AND delivery IN ('sent', 'delivered')
-             AND position <= (SELECT position FROM message WHERE id = ?2)
-         RETURNING id",
-    )
-    .bind(chat)
-    .bind(message)
-    .fetch_all(&mut **write)
-    .await?)
-}
-
-/// The outgoing message of a chat that a receipt or an error names by the stanza's id.
-pub(crate) async fn sent_as(db: &mut Connection, chat: ChatId, stanza_id: &str) -> Result<Option<MessageId>> {
-    Ok(
-        sqlx::query_scalar("SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'out'")
-            .bind(chat)
-            .bind(stanza_id)
-            .fetch_optional(db)
-            .await?,
-    )
-}
-
-/// The received message of a chat that a marker names by the stanza's id.
-pub(crate) async fn received_as(
-    db: &mut Connection,
-    chat: ChatId,
-    stanza_id: &str,
-) -> Result<Option<MessageId>> {
-    Ok(sqlx::query_scalar(
-        "SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'in' ORDER BY position DESC LIMIT 1",
-    )
-    .bind(chat)
-    .bind(stanza_id)
-    .fetch_optional(db)
-    .await?)
-}
-
-/// A message could not be sent, or came back. One that the other side has confirmed stays as it is.
-pub(crate) async fn fail(write: &mut Write, message: MessageId, fault: &Fault) -> Result<bool> {
-    let done = sqlx::query(
-        "UPDATE message SET delivery = 'failed', error_code = ?, error_text = ?
-         WHERE id = ? AND direction = 'out' AND delivery IN ('waiting', 'sent')",
-    )
-    .bind(fault.code)
-    .bind(&fault.text)
-    .bind(message)
-    .execute(&mut **write)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}
-
-/// A message came back. Gives how often it has by now; none if it is not under way, or known to have arrived, or came
-/// back before and this may be the same error `again`.
-pub(crate) async fn came_back(write: &mut Write, message: MessageId, again: bool) -> Result<Option<u32>> {
-    Ok(sqlx::query_scalar(
-        "UPDATE message SET returned = returned + 1
-         WHERE id = ? AND direction = 'out' AND delivery IN ('waiting', 'sent') AND (returned = 0 OR NOT ?)
-         RETURNING returned",
-    )
-    .bind(message)
-    .bind(again)
-    .fetch_optional(&mut **write)
-    .await?)
-}
-
-/// A message that came back waits until it is sent again.
-pub(crate) async fn wait_for_another_try(write: &mut Write, message: MessageId) -> Result<()> {
-    sqlx::query("UPDATE message SET delivery = 'waiting' WHERE id = ?")
-        .bind(message)
-        .execute(&mut **write)
-        .await?;
-    Ok(())
-}
-
-/// A failed message waits again. Errors: `invalid_params` if it has not failed.
-pub(crate) async fn wait_again(write: &mut Write, message: MessageId) -> Result<()> {
-    let done = sqlx::query(
-        "UPDATE message SET delivery = 'waiting', error_code = NULL, error_text = NULL
-         WHERE id = ? AND direction = 'out' AND delivery = 'failed'",
-    )
-    .bind(message)
-    .execute(&mut **write)
-    .await?;
-    if done.rows_affected() == 0 {
-        return Err(Error::invalid("only a failed message can be sent again"));
-    }
-    Ok(())
 }
 
 /// How a message was encrypted in the end.

@@ -173,11 +173,90 @@ async fn a_known_message_gets_its_archive_id() {
             sender: &romeo,
             origin_id: origin,
             archive_id: archive,
+            likeness: None,
         };
         let found = messages::known(&mut write, &[sought]).await.expect("asked");
         let found = found.get(&0).map(|known| known.message);
         assert_eq!(found, known, "{origin:?} {archive:?}");
     }
+}
+
+#[tokio::test]
+async fn a_message_without_ids_is_known_by_its_likeness_and_only_once() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let juliet = jid("juliet@capulet.lit");
+    let nameless = |body: &str| NewMessage {
+        stanza_id: Some("1".to_owned()),
+        sent_at: at(1),
+        ..text("juliet@capulet.lit", body, None)
+    };
+    let mut rows = Vec::new();
+    for message in [
+        nameless("yes"),
+        nameless("yes"),
+        NewMessage {
+            encryption: Encryption::Omemo1,
+            ..nameless("secret")
+        },
+    ] {
+        let row = add(&mut write, scene.chat, &message, true, at(1)).await;
+        rows.push(row.expect("stored").expect("new"));
+    }
+    for (what, archive_id, stanza_id, second, plain, row) in [
+        ("another stanza", "a0", "2", 1, Some("yes"), None),
+        ("another text", "a0", "1", 1, Some("no"), None),
+        ("another time", "a0", "1", 3_600, Some("yes"), None),
+        ("the first", "a1", "1", 60, Some("yes"), Some(0)),
+        ("the first again", "a1", "1", 60, Some("yes"), Some(0)),
+        ("the second", "a2", "1", 60, Some("yes"), Some(1)),
+        ("a third", "a3", "1", 60, Some("yes"), None),
+        ("what is encrypted", "a4", "1", 2, None, Some(2)),
+        ("what is encrypted and another", "a5", "1", 2, None, None),
+    ] {
+        let sought = messages::Sought {
+            chat: scene.chat,
+            sender: &juliet,
+            origin_id: None,
+            archive_id: Some(archive_id),
+            likeness: Some(messages::Likeness {
+                stanza_id,
+                sent_at: at(second),
+                plain,
+            }),
+        };
+        let found = messages::known(&mut write, &[sought]).await.expect("asked");
+        let found = found.get(&0).map(|known| known.message);
+        assert_eq!(found, row.map(|row: usize| rows[row]), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn copies_that_are_alike_on_one_page_take_a_row_each() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let juliet = jid("juliet@capulet.lit");
+    let message = NewMessage {
+        stanza_id: Some("1".to_owned()),
+        sent_at: at(1),
+        ..text("juliet@capulet.lit", "yes", None)
+    };
+    let row = add(&mut write, scene.chat, &message, true, at(1)).await;
+    let row = row.expect("stored").expect("new");
+    let sought = ["a1", "a2"].map(|archive_id| messages::Sought {
+        chat: scene.chat,
+        sender: &juliet,
+        origin_id: None,
+        archive_id: Some(archive_id),
+        likeness: Some(messages::Likeness {
+            stanza_id: "1",
+            sent_at: at(1),
+            plain: Some("yes"),
+        }),
+    });
+    let found = messages::known(&mut write, &sought).await.expect("asked");
+    let found: Vec<_> = found.values().map(|known| known.message).collect();
+    assert_eq!(found, [row]);
 }
 
 #[tokio::test]

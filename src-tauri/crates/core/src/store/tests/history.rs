@@ -28,6 +28,7 @@ async fn one_message_is_one_row_and_another_senders_same_id_is_another() {
         sender: &jid("juliet@capulet.lit"),
         origin_id: Some("same"),
         archive_id: None,
+        likeness: None,
     };
     let known = messages::known(&mut write, &[sought]).await;
     assert!(known.expect("asked").contains_key(&0));
