@@ -413,6 +413,57 @@ async fn a_contact_who_verified_one_device_learns_of_the_others() {
     trusts(&mut bob, ALICE, &laps, "untrusted").await;
 }
 
+/// Whether somebody's chat with Alice says that trust in a device of hers was taken back, as soon as it does so or not.
+async fn chat_tells_of_taken_back_trust(person: &mut Person, tells: bool) {
+    let of_alice = |list: &Value| {
+        let mut chats = items(list).iter();
+        chats.any(|c| c["address"] == ALICE && c["trust_taken_back"] == tells)
+    };
+    let what = format!("the chat tells of taken back trust: {tells}");
+    person.until(&what, "list_chats", json!({}), of_alice).await;
+}
+
+#[tokio::test]
+async fn that_a_verified_device_of_a_contact_took_trust_back_is_told_until_the_person_has_decided() {
+    let (_server, mut desk, mut lap, mut bob) = three().await;
+    let (desks, laps) = (own_key(&mut desk).await, own_key(&mut lap).await);
+    verify(&mut bob, ALICE, &mut desk).await;
+    verify(&mut desk, BOB, &mut bob).await;
+    chat_tells_of_taken_back_trust(&mut bob, false).await;
+    set_trust(&mut desk, ALICE, &laps, "untrusted").await;
+
+    chat_tells_of_taken_back_trust(&mut bob, true).await;
+    let chat = bob.chat_with(ALICE).await;
+    let of = |report: &Value, key: &str| -> Value {
+        let mut all = items(&report["devices"]).iter();
+        let found = all.find(|d| d["device"]["fingerprint"] == key);
+        found.expect("the device is in the report")["device"].clone()
+    };
+    let told = report(&mut bob, &chat).await;
+    let (speaker, silenced) = (of(&told, &desks), of(&told, &laps));
+    assert_eq!(
+        (
+            &silenced["reach"],
+            &silenced["trust_told"],
+            &silenced["taken_back_by"]
+        ),
+        (&json!("untrusted"), &json!(true), &speaker["device"]),
+        "{silenced}"
+    );
+    bob.restart().await;
+    chat_tells_of_taken_back_trust(&mut bob, true).await;
+
+    set_trust(&mut bob, ALICE, &laps, "untrusted").await;
+    chat_tells_of_taken_back_trust(&mut bob, false).await;
+    let told = report(&mut bob, &chat).await;
+    let decided = of(&told, &laps);
+    assert_eq!(
+        (&decided["trust_told"], &decided["taken_back_by"]),
+        (&json!(false), &Value::Null),
+        "{decided}"
+    );
+}
+
 #[tokio::test]
 async fn the_word_of_a_device_that_is_not_verified_waits_until_it_is() {
     let (_server, mut desk, mut lap, mut bob) = three().await;

@@ -99,6 +99,7 @@ const rtl = (/** @type {import("playwright").Page} */ page) =>
 /** @type {Shot[]} */
 export const shots = [
   ...thrice({ name: "encryption-new-device", scene: "new_device", steps: then(noor, wait("new-key")) }),
+  ...thrice({ name: "encryption-taken-back", scene: "taken_back", steps: then(noor, wait("new-key")) }),
   ...thrice({
     name: "stranger",
     scene: "stranger",
@@ -123,6 +124,7 @@ export const shots = [
   }),
   ...thrice({ name: "encryption-check", scene: "home", steps: check }),
   ...thrice({ name: "encryption-check-ailing", scene: "ailing", height: 1500, steps: check }),
+  ...thrice({ name: "encryption-check-taken-back", scene: "taken_back", height: 1000, steps: check }),
   { name: "encryption-check-many", scene: "devices", height: 1200, steps: check },
   {
     name: "encryption-check-many-folded",

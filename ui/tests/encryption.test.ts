@@ -118,6 +118,54 @@ describe("a new key after a verified one", () => {
   });
 });
 
+describe("trust that another device took back", () => {
+  const by31 = { trust: "untrusted", trust_told: true, taken_back_by: 31 } as const;
+  const desk = device(31, { trust: "verified", label: "Desk" });
+
+  test("is told in the chat with who says so, and holds nothing up", async () => {
+    have([desk, device(32, by31)]);
+    await openWindow(core);
+    await openChat(BEN);
+    expect((await see("new-keys")).textContent).toMatch(
+      /Ben.* has a device that a verified one no longer trusts/u,
+    );
+    expect(text("new-key")).toMatch(/^Device .*32/u);
+    expect(text("new-key-facts").replace(/[\u2068\u2069]/gu, "")).toMatch(/22222222 · Desk says so$/u);
+    expect(one("new-key-trust")).toBeNull();
+    expect(one("composer-lock")?.dataset.lock).toBe("encrypted");
+  });
+
+  test("is told no more when one agrees", async () => {
+    have([desk, device(32, by31)]);
+    await openWindow(core);
+    await openChat(BEN);
+    await click("new-key-distrust");
+    await gone("new-keys");
+    expect(asked("set_trust")).toMatchObject([{ address: BEN, trust: "untrusted" }]);
+  });
+
+  test("is told as soon as it happens, beside what waits for a decision", async () => {
+    have([desk, device(32), device(33, { trust: "undecided" })]);
+    await openWindow(core);
+    await openChat(BEN);
+    await see("new-keys");
+    expect(all("new-key")).toHaveLength(1);
+    have([desk, device(32, by31), device(33, { trust: "undecided" })]);
+    await expect.poll(() => all("new-key")).toHaveLength(2);
+    expect(text("new-keys")).toMatch(/verified one no longer trusts.*has a new device/su);
+    expect(await accessibilityFaults()).toEqual([]);
+  });
+
+  test("is not asked about where nobody took any back", async () => {
+    have([desk, device(32, { trust: "untrusted", trust_told: true })]);
+    await openWindow(core);
+    await openChat(BEN);
+    await see("composer");
+    expect(asked("encryption_report")).toEqual([]);
+    expect(one("new-keys")).toBeNull();
+  });
+});
+
 async function openCheck(): Promise<void> {
   await openWindow(core);
   await openChat(BEN);

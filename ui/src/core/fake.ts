@@ -543,7 +543,10 @@ export class FakeCore implements Core {
       (this.devices.get(key(account, address)) ?? []).map((one) => ({ ...one, reach: reachOf(one) })),
     set_trust: ({ account, address, fingerprint, trust }) => {
       const devices = this.devices.get(key(account, address)) ?? [];
-      for (const device of devices) if (device.fingerprint === fingerprint) device.trust = trust;
+      for (const device of devices) {
+        if (device.fingerprint === fingerprint)
+          Object.assign(device, { trust, trust_told: false, taken_back_by: null });
+      }
       this.lockByTrust(account);
       return {};
     },
@@ -662,12 +665,15 @@ export class FakeCore implements Core {
     );
   }
 
-  /** New keys that want a decision lock the chats of an account, and free them when it is made. */
+  /** New keys that want a decision lock the chats of an account, and free them when it is made; trust that was taken back
+   * is told until then. */
   lockByTrust(account: AccountId): void {
     for (const chat of this.chats.values()) {
       if (chat.account !== account || !["encrypted", "undecided"].includes(chat.lock)) continue;
-      const waits = this.#encryption(chat).devices.some(({ device }) => device.reach === "undecided");
-      this.changeChat(chat.chat, { lock: waits ? "undecided" : "encrypted" });
+      const { devices } = this.#encryption(chat);
+      const waits = devices.some(({ device }) => device.reach === "undecided");
+      const trust_taken_back = devices.some(({ ours, device }) => !ours && device.taken_back_by !== null);
+      this.changeChat(chat.chat, { lock: waits ? "undecided" : "encrypted", trust_taken_back });
     }
   }
 

@@ -31,6 +31,7 @@ const scenes: Record<string, () => FakeCore> = {
   weaker,
   proxy,
   new_device,
+  taken_back,
   doubtful,
   stranger,
   ailing,
@@ -272,6 +273,7 @@ function device(id: number, trust: Device["trust"], more: Partial<Device>): Devi
     label: null,
     first_seen: days(20 + (id % 5)),
     trust_told: false,
+    taken_back_by: null,
     last_seen: days(id % 5),
     last_failure: null,
     last_repaired: null,
@@ -476,6 +478,23 @@ function new_device(): FakeCore {
   core.setDevices(first, address, [...known, device(34, "undecided", { label: "Noor's new telephone" })]);
   const own = core.devices.get(`${first} mira@orchard.example`) ?? [];
   core.setDevices(first, "mira@orchard.example", [...own, device(13, "undecided", {})]);
+  core.lockByTrust(first);
+  return core;
+}
+
+/** A verified device of a contact has taken back the trust in another one of theirs. */
+function taken_back(): FakeCore {
+  const core = home();
+  const [first = 0] = core.accounts.keys();
+  const address = "noor@orchard.example";
+  const known = core.devices.get(`${first} ${address}`) ?? [];
+  const by = known.find(({ trust }) => trust === "verified");
+  const stolen = device(34, "untrusted", {
+    label: "Noor's telephone",
+    trust_told: true,
+    taken_back_by: by?.device ?? null,
+  });
+  core.setDevices(first, address, [...known, stolen]);
   core.lockByTrust(first);
   return core;
 }

@@ -57,6 +57,7 @@ function reported(reach: Reach, more: Partial<Device> = {}): DeviceReport {
     fingerprint: "ab".repeat(32),
     trust: "blind",
     trust_told: false,
+    taken_back_by: null,
     protocols: ["omemo1"],
     active: reach !== "inactive" && reach !== "unlisted",
     own: false,

@@ -365,6 +365,8 @@ pub struct Chat {
     pub lock: Lock,
     /// The next message, if it is encrypted, goes in the older generation, which protects nothing but its text.
     pub text_only: bool,
+    /// A verified device of theirs has taken back the trust in another one, and the person has not decided about that yet.
+    pub trust_taken_back: bool,
     /// The newest message that the person has seen; the unread line stands behind it.
     pub read_up_to: Option<MessageId>,
     pub last: Option<Message>,
@@ -555,6 +557,8 @@ pub struct Device {
     pub trust: Trust,
     /// Another device that is verified said how far its key is trusted (XEP-0450), and not the person here.
     pub trust_told: bool,
+    /// The device of the same person that took the trust in its key back, until the person here has decided about that.
+    pub taken_back_by: Option<u32>,
     pub protocols: Vec<Encryption>,
     /// On the newest device list.
     pub active: bool,

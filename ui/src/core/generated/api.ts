@@ -272,6 +272,10 @@ title: string, unread: number, encryption: EncryptionMode, lock: Lock,
  */
 text_only: boolean, 
 /**
+ * A verified device of theirs has taken back the trust in another one, and the person has not decided about that yet.
+ */
+trust_taken_back: boolean, 
+/**
  * The newest message that the person has seen; the unread line stands behind it.
  */
 read_up_to: MessageId | null, last: Message | null, rev: number, };
@@ -394,7 +398,11 @@ fingerprint: string | null, trust: Trust,
 /**
  * Another device that is verified said how far its key is trusted (XEP-0450), and not the person here.
  */
-trust_told: boolean, protocols: Array<Encryption>, 
+trust_told: boolean, 
+/**
+ * The device of the same person that took the trust in its key back, until the person here has decided about that.
+ */
+taken_back_by: number | null, protocols: Array<Encryption>, 
 /**
  * On the newest device list.
  */

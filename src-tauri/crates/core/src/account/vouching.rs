@@ -176,7 +176,7 @@ pub(super) async fn hear(
             omemo::put_hearsay(write, account, (speaker, speaker_key), &said, HEARSAY).await?;
             continue;
         }
-        let (news, known) = heed(write, account, &own, &said).await?;
+        let (news, known) = heed(write, account, &own, (speaker, speaker_key), &said).await?;
         if news {
             changed.insert(said.address.clone());
         }
@@ -200,7 +200,7 @@ pub(super) async fn believe(
     // It ends, since what was said is taken out.
     while let Some((speaker, key)) = speakers.pop() {
         for said in omemo::take_hearsay(write, account, &speaker, &key).await? {
-            let (news, known) = heed(write, account, &own, &said).await?;
+            let (news, known) = heed(write, account, &own, (&speaker, &key), &said).await?;
             if news {
                 changed.insert(said.address.clone());
             }
@@ -210,11 +210,13 @@ pub(super) async fn believe(
     Ok(changed)
 }
 
-/// A verified device's word counts. Says whether it changed something, and gives the key that is verified by it.
+/// A verified device's word counts. Says whether it changed something, and gives the key that is verified by it. What one of
+/// our own devices says is the person's decision; that a device of somebody else took trust back is for the person to see.
 async fn heed(
     write: &mut Write,
     account: AccountId,
     own: &BareJid,
+    (speaker, speaker_key): (&BareJid, &IdentityKey),
     said: &Hearsay,
 ) -> Result<(bool, Option<IdentityKey>)> {
     if let Some(this) = omemo::own(write, account).await?
@@ -233,9 +235,15 @@ async fn heed(
         return Ok((false, None));
     };
     let Some(trust) = after_word(Some((row.trust, row.decided)), said.trusted) else {
-        return Ok((false, None));
+        let seen = speaker == own
+            && !said.trusted
+            && omemo::saw_taken_back(write, account, &said.address, &row.key).await?;
+        return Ok((seen, None));
     };
     omemo::put_trust(write, account, &said.address, &row.key, (trust, Decided::Device)).await?;
+    if trust == Trust::Untrusted && speaker != own {
+        omemo::taken_back(write, account, &said.address, &row.key, speaker_key).await?;
+    }
     Ok((true, Some(row.key).filter(|_| trust == Trust::Verified)))
 }
 
@@ -308,8 +316,9 @@ async fn tell(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BundleFault;
-    use crate::store::tests::{at, scene};
+    use crate::model::{BundleFault, Reach};
+    use crate::store::chats;
+    use crate::store::tests::{Scene, at, scene};
     use waxwing_omemo::{IdentityKeyPair, OsEntropy, xml};
 
     fn jid(text: &str) -> BareJid {
@@ -412,6 +421,119 @@ mod tests {
             [],
             "there is nobody to tell"
         );
+    }
+
+    /// How a device's key is told: how far it is trusted, whether another device said so, and which one took its trust back
+    /// so that the person shall see it; and whether the chat says that there is such a one.
+    type Told = (Trust, bool, Option<u32>, bool);
+
+    async fn told(write: &mut Write, scene: &Scene, of: &BareJid, device: DeviceId) -> Told {
+        let row = omemo::device(write, scene.account, of, device).await;
+        let shown = row.expect("asked").expect("known").show(Reach::Untrusted, None);
+        let chat = chats::get(write, scene.chat, 0).await.expect("the chat");
+        (
+            shown.trust,
+            shown.trust_told,
+            shown.taken_back_by,
+            chat.trust_taken_back,
+        )
+    }
+
+    #[tokio::test]
+    async fn what_a_device_says_of_a_key_is_told_as_that_and_taken_back_trust_until_the_person_decides() {
+        let scene = scene().await;
+        let (account, own, juliet) = (
+            scene.account,
+            jid("romeo@montague.lit"),
+            jid("juliet@capulet.lit"),
+        );
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let [phone, tablet, watch, laptop] =
+            [1_u32, 2, 3, 4].map(|id| DeviceId::try_from(id).expect("an id"));
+        let [phones, tablets, watches, laptops] = [(); 4].map(|()| key());
+        for (of, device, key, decision) in [
+            (&juliet, phone, &phones, (Trust::Verified, Decided::Person)),
+            (&juliet, tablet, &tablets, (Trust::Blind, Decided::Itself)),
+            (&juliet, watch, &watches, (Trust::Verified, Decided::Person)),
+            (&own, laptop, &laptops, (Trust::Verified, Decided::Person)),
+        ] {
+            let pinned = omemo::pin_identity(write, account, of, device, key, at(0)).await;
+            assert_eq!(pinned, Ok(true));
+            let trusted = omemo::put_trust(write, account, of, key, decision).await;
+            assert_eq!(trusted, Ok(()));
+        }
+        let of_tablet = |trusted| Word {
+            owner: juliet.clone(),
+            key: tablets.to_edwards(),
+            trusted,
+        };
+        let news = Ok(BTreeSet::from([juliet.clone()]));
+        let blind = (Trust::Blind, false, None, false);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, blind);
+
+        let heard = hear(write, account, &juliet, &phones, &[of_tablet(false)]).await;
+        assert_eq!(heard, news);
+        let taken_back = (Trust::Untrusted, true, Some(phone.get()), true);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, taken_back);
+        // The person has decided so on their laptop.
+        let heard = hear(write, account, &own, &laptops, &[of_tablet(false)]).await;
+        assert_eq!(heard, news);
+        let seen = (Trust::Untrusted, true, None, false);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, seen);
+        let heard = hear(write, account, &own, &laptops, &[of_tablet(false)]).await;
+        assert_eq!(heard, Ok(BTreeSet::new()));
+
+        let heard = hear(write, account, &juliet, &phones, &[of_tablet(true)]).await;
+        assert_eq!(heard, news);
+        let vouched = (Trust::Verified, true, None, false);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, vouched);
+        let heard = hear(write, account, &juliet, &phones, &[of_tablet(false)]).await;
+        assert_eq!(heard, news);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, taken_back);
+        let decided = decide(write, account, &juliet, &tablets, Trust::Untrusted).await;
+        assert_eq!(decided, news);
+        let refused = (Trust::Untrusted, false, None, false);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, refused);
+
+        let of_watch = Word {
+            owner: juliet.clone(),
+            key: watches.to_edwards(),
+            trusted: false,
+        };
+        let heard = hear(write, account, &own, &laptops, &[of_watch]).await;
+        assert_eq!(heard, news);
+        assert_eq!(told(write, &scene, &juliet, watch).await, seen);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_its_speaker_was_verified_takes_trust_back_as_soon_as_it_is() {
+        let scene = scene().await;
+        let (account, juliet) = (scene.account, jid("juliet@capulet.lit"));
+        let mut write = scene.store.write().await.expect("a write");
+        let write = &mut write;
+        let [phone, tablet] = [1_u32, 2].map(|id| DeviceId::try_from(id).expect("an id"));
+        let (phones, tablets) = (key(), key());
+        for (device, key) in [(phone, &phones), (tablet, &tablets)] {
+            let pinned = omemo::pin_identity(write, account, &juliet, device, key, at(0)).await;
+            assert_eq!(pinned, Ok(true));
+            let blind = (Trust::Blind, Decided::Itself);
+            let trusted = omemo::put_trust(write, account, &juliet, key, blind).await;
+            assert_eq!(trusted, Ok(()));
+        }
+        let word = Word {
+            owner: juliet.clone(),
+            key: tablets.to_edwards(),
+            trusted: false,
+        };
+        let heard = hear(write, account, &juliet, &phones, &[word]).await;
+        assert_eq!(heard, Ok(BTreeSet::new()));
+        let blind = (Trust::Blind, false, None, false);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, blind);
+        let decided = decide(write, account, &juliet, &phones, Trust::Verified).await;
+        assert_eq!(decided, Ok(BTreeSet::from([juliet.clone()])));
+        let taken_back = (Trust::Untrusted, true, Some(phone.get()), true);
+        assert_eq!(told(write, &scene, &juliet, tablet).await, taken_back);
     }
 
     #[tokio::test]

@@ -80,6 +80,8 @@ struct ChatRow {
     undecided: bool,
     #[serde(deserialize_with = "truth")]
     ours_undecided: bool,
+    #[serde(deserialize_with = "truth")]
+    taken_back: bool,
     /// The chat is with ourselves.
     #[serde(deserialize_with = "truth")]
     oneself: bool,
@@ -144,6 +146,9 @@ macro_rules! select_chats {
                     AND t.address = d.address AND t.identity = d.identity
                     WHERE account.id = chat.account AND d.omemo1 + d.omemo2 > 0
                     AND t.trust = 'undecided'),
+                'taken_back', EXISTS (SELECT 1 FROM omemo_trust t JOIN omemo_device d ON d.account = t.account
+                    AND d.address = t.address AND d.identity = t.identity
+                    WHERE t.account = chat.account AND t.address = chat.address AND t.taken_back_by IS NOT NULL),
                 'oneself', EXISTS (SELECT 1 FROM account
                     WHERE account.id = chat.account AND account.address = chat.address)) AS row
              FROM chat LEFT JOIN contact ON contact.account = chat.account AND contact.address = chat.address ",
@@ -320,6 +325,7 @@ async fn with_last(db: &mut Connection, rows: Vec<ChatRow>, rev: i64) -> Result<
                 encryption: encryption(row.mode, lock),
                 lock,
                 text_only: row.text_only,
+                trust_taken_back: row.taken_back,
                 read_up_to: row.read_up_to,
                 last: last.remove(&row.id),
                 rev,

@@ -16,6 +16,7 @@ fn row(omemo1: bool, omemo2: bool, trust: Option<Trust>, has_session: bool) -> D
         identity: None,
         trust,
         decided: None,
+        taken_back_by: None,
         label: None,
         label_signature: None,
         first_seen: None,

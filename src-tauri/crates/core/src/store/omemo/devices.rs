@@ -24,6 +24,8 @@ pub(crate) struct DeviceRow {
     pub(crate) trust: Option<Trust>,
     /// Who decided about its key.
     pub(crate) decided: Option<Decided>,
+    /// Which other device of its owner took the trust in its key back, until the person has decided about that.
+    pub(crate) taken_back_by: Option<DeviceId>,
     pub(crate) label: Option<String>,
     pub(crate) label_signature: Option<String>,
     pub(crate) first_seen: Option<Timestamp>,
@@ -122,6 +124,7 @@ impl DeviceRow {
             fingerprint: self.identity.map(|key| key.fingerprint().to_string()),
             trust: self.trust.unwrap_or(Trust::Undecided),
             trust_told: self.decided == Some(Decided::Device),
+            taken_back_by: self.taken_back_by.map(DeviceId::get),
             protocols: [
                 (self.omemo1, Encryption::Omemo1),
                 (self.omemo2, Encryption::Omemo2),
@@ -177,8 +180,8 @@ pub(crate) async fn unseen_of_verified(
 macro_rules! select_device {
     ($rest:literal) => {
         concat!(
-            "SELECT d.device, omemo1, omemo2, d.identity, d.sign, trust, decided, label, label_signature, first_seen, last_seen, failure,
-                 failure_at, healed_at, wrote_unlisted, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
+            "SELECT d.device, omemo1, omemo2, d.identity, d.sign, trust, decided, taken_back_by, label, label_signature, first_seen,
+                 last_seen, failure, failure_at, healed_at, wrote_unlisted, s1.device IS NOT NULL AS session1, s2.device IS NOT NULL AS session2,
                  f1.fault AS fault1, f1.at AS fault1_at, f2.fault AS fault2, f2.at AS fault2_at,
                  r1.device IS NOT NULL AS anew1, r2.device IS NOT NULL AS anew2, other_identity, other_at
              FROM omemo_device d
@@ -210,6 +213,7 @@ struct StoredDevice {
     sign: bool,
     trust: Option<Trust>,
     decided: Option<Decided>,
+    taken_back_by: Option<i64>,
     label: Option<String>,
     label_signature: Option<String>,
     first_seen: Option<i64>,
@@ -244,6 +248,10 @@ impl StoredDevice {
                 .map(|key| key.with_sign(self.sign)),
             trust: self.trust,
             decided: self.decided,
+            taken_back_by: self
+                .taken_back_by
+                .map(|id| DeviceId::try_from(id).map_err(|_| damaged("device id")))
+                .transpose()?,
             label: self.label,
             label_signature: self.label_signature,
             first_seen: self.first_seen.map(time),

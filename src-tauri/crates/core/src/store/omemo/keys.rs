@@ -25,6 +25,7 @@ impl Own {
             fingerprint: None,
             trust: Trust::Verified,
             trust_told: false,
+            taken_back_by: None,
             protocols: Vec::new(),
             active: false,
             own: true,

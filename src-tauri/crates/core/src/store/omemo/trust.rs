@@ -69,7 +69,7 @@ pub(crate) async fn verified(db: &mut Connection, account: AccountId) -> Result<
         .collect()
 }
 
-/// Sets the trust in a key.
+/// Sets the trust in a key. If it was taken back, that is decided with it.
 pub(crate) async fn put_trust(
     write: &mut Write,
     account: AccountId,
@@ -80,7 +80,7 @@ pub(crate) async fn put_trust(
     sqlx::query(
         "INSERT INTO omemo_trust (account, address, identity, sign, trust, decided) VALUES (?, ?, ?, ?, ?, ?)
          ON CONFLICT (account, address, identity) DO UPDATE SET trust = excluded.trust, decided = excluded.decided,
-             sign = max(sign, excluded.sign)",
+             sign = max(sign, excluded.sign), taken_back_by = NULL",
     )
     .bind(account)
     .bind(address.as_str())
@@ -91,6 +91,47 @@ pub(crate) async fn put_trust(
     .execute(&mut **write)
     .await?;
     Ok(())
+}
+
+/// The trust in a key was taken back by the device of the same person that has this other key: the person has yet to see it.
+pub(crate) async fn taken_back(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    key: &IdentityKey,
+    by: &IdentityKey,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE omemo_trust SET taken_back_by = (SELECT max(device) FROM omemo_device
+             WHERE account = ?1 AND address = ?2 AND identity = ?4)
+         WHERE account = ?1 AND address = ?2 AND identity = ?3",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(key.to_bytes().as_slice())
+    .bind(by.to_bytes().as_slice())
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// The person has seen on another device of theirs that the trust in this key was taken back. True if that is news.
+pub(crate) async fn saw_taken_back(
+    write: &mut Write,
+    account: AccountId,
+    address: &BareJid,
+    key: &IdentityKey,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE omemo_trust SET taken_back_by = NULL
+         WHERE account = ? AND address = ? AND identity = ? AND taken_back_by IS NOT NULL",
+    )
+    .bind(account)
+    .bind(address.as_str())
+    .bind(key.to_bytes().as_slice())
+    .execute(&mut **write)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// So many decisions of devices about unseen keys of one person are kept.
