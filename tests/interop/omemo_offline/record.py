@@ -2,12 +2,13 @@
 
     python record.py ../../../src-tauri/crates/omemo/tests/vectors
 
-writes legacy.json, omemo2.json, signatures.json and derivations.json anew (not records.json: those are our own records, as
+writes legacy.json, omemo2.json, signatures.json, labels.json and derivations.json anew (not records.json: those are our own records, as
 earlier versions stored them). All secrets and all random bytes drawn are in them, so that the crate's
 tests can take either side's place and must then produce the same bytes.
 """
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -109,6 +110,22 @@ def signatures():
     return recorded
 
 
+def labels():
+    """A device's name signed by keys of both sign bits, under the very Ed25519 key that OMEMO 2 shows."""
+    recorded = []
+    for sign_bit in (0, 1):
+        secret, label = oracle.fresh_identity(sign_bit), "Balcony"
+        signing = int.from_bytes(xeddsa.priv_force_sign(secret, bool(sign_bit)), "little") % ORDER
+        signature = xeddsa.ed25519_priv_sign(signing.to_bytes(32, "little"), label.encode(), bytes(range(64)))
+        edwards = xeddsa.priv_to_ed25519_pub(secret)
+        assert edwards[31] >> 7 == sign_bit and xeddsa.ed25519_verify(signature, edwards, label.encode())
+        recorded.append({
+            "sign_bit": sign_bit, "curve": xeddsa.priv_to_curve25519_pub(secret).hex(), "edwards": edwards.hex(),
+            "label": label, "signature": base64.b64encode(signature).decode(),
+        })
+    return recorded
+
+
 # What keeps the derivations of the generations apart: of the agreement, the root chain, a message's keys.
 INFOS = {
     "legacy": (b"WhisperText", b"WhisperRatchet", b"WhisperMessageKeys"),
@@ -160,6 +177,8 @@ async def main(folder):
     path.write_text(json.dumps(derivations(), indent=1) + "\n")
     path = pathlib.Path(folder) / "signatures.json"
     path.write_text(json.dumps(signatures(), indent=1) + "\n")
+    path = pathlib.Path(folder) / "labels.json"
+    path.write_text(json.dumps(labels(), indent=1) + "\n")
     for profile in oracle.PROFILES:
         # The sign bit of a's identity: 0 as ours always is, and 1 as foreign ones may be.
         recorded = [await conversation(profile, 0), await conversation(profile, 1)]

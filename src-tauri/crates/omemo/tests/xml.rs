@@ -9,13 +9,15 @@
 mod support;
 
 use minidom::Element;
-use support::{Device, Repeatable};
+use serde_json::Value;
+use support::{Device, Repeatable, unhex};
 use waxwing_omemo::xml::{
-    AddressedKey, Device as Listed, Encrypted, MAX_DEVICES, MAX_KEYS, is_writable, read_bundle, read_devices,
-    read_encrypted, without_forbidden, write_bundle, write_devices, write_encrypted,
+    AddressedKey, Device as Listed, Encrypted, MAX_DEVICES, MAX_KEYS, has_signed_label, is_writable,
+    read_bundle, read_devices, read_encrypted, without_forbidden, write_bundle, write_devices,
+    write_encrypted,
 };
 use waxwing_omemo::{
-    DEVICE_LIST_ITEM, DeviceId, KeyElement, Malformed, Profile, open_payload, sce, seal_payload,
+    DEVICE_LIST_ITEM, DeviceId, IdentityKey, KeyElement, Malformed, Profile, open_payload, sce, seal_payload,
 };
 
 fn parse(text: &str) -> Element {
@@ -121,6 +123,23 @@ fn of_a_label_the_signature_is_kept_only_with_the_whole_label_and_if_it_can_be_o
         let (_, devices) = read_devices(&parse(&list)).unwrap();
         assert_eq!(devices[0].label_signature, kept.then_some(signature));
     }
+}
+
+/// As xeddsa signed it: `record.py` of the tests against other implementations.
+#[test]
+fn a_label_is_signed_by_the_key_of_its_very_sign_and_by_no_other() {
+    let recorded: Value = serde_json::from_str(include_str!("vectors/labels.json")).unwrap();
+    let mut signs = Vec::new();
+    for entry in recorded.as_array().unwrap() {
+        let text = |name: &str| entry[name].as_str().unwrap();
+        let key = IdentityKey::from_edwards(&unhex(text("edwards"))).unwrap();
+        let (label, signature) = (text("label"), text("signature"));
+        assert!(has_signed_label(&key, label, signature));
+        assert!(!has_signed_label(&key.with_sign(!key.sign()), label, signature));
+        assert!(!has_signed_label(&key, "Orchard", signature));
+        signs.push(u8::from(key.sign()));
+    }
+    assert_eq!(signs, [0, 1]);
 }
 
 #[test]

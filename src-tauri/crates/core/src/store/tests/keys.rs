@@ -384,6 +384,46 @@ async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
     }
 }
 
+/// Names that xeddsa signed under keys of both signs: `record.py` of the tests against other implementations.
+#[tokio::test]
+async fn a_label_is_shown_by_a_key_of_either_sign_also_if_its_older_form_alone_was_seen() {
+    let recorded = include_str!("../../../../omemo/tests/vectors/labels.json");
+    let recorded: serde_json::Value = serde_json::from_str(recorded).expect("JSON");
+    let bytes = |hex: &serde_json::Value| -> Vec<u8> {
+        let pairs = hex.as_str().expect("hexadecimal digits").as_bytes().chunks(2);
+        let digits = pairs.map(|pair| std::str::from_utf8(pair).expect("ASCII"));
+        digits
+            .map(|pair| u8::from_str_radix(pair, 16).expect("a byte"))
+            .collect()
+    };
+    let (scene, juliet) = (scene().await, jid("juliet@capulet.lit"));
+    let mut write = scene.store.write().await.expect("a write");
+    for (sign, entry) in [(false, &recorded[0]), (true, &recorded[1])] {
+        let newer = IdentityKey::from_edwards(&bytes(&entry["edwards"])).expect("a key");
+        let older = IdentityKey::from_curve(&bytes(&entry["curve"])).expect("a key");
+        assert_eq!((newer, newer.sign(), older.sign()), (older, sign, false));
+        let listed = |device, name: &str| xml::Device {
+            id: device,
+            label: Some(name.to_owned()),
+            label_signature: entry["signature"].as_str().map(str::to_owned),
+        };
+        for seen in [newer, older] {
+            let device = DeviceId::random(&mut OsEntropy);
+            let pinned = omemo::pin_identity(&mut write, scene.account, &juliet, device, &seen, at(0)).await;
+            assert_eq!(pinned, Ok(true));
+            for (name, shown) in [("Balcony", Some("Balcony")), ("Orchard", None)] {
+                let all = [listed(device, name)];
+                let put =
+                    omemo::put_list(&mut write, scene.account, &juliet, Profile::Omemo2, &all, at(0)).await;
+                assert_eq!(put, Ok(()));
+                let row = omemo::device(&mut write, scene.account, &juliet, device).await;
+                let label = row.expect("asked").expect("known").show(Reach::Ready, None).label;
+                assert_eq!(label.as_deref(), shown, "{sign} {seen:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_session_that_broke_or_is_unwanted_is_to_be_replaced_until_a_new_one_is_there() {
     let scene = scene().await;
