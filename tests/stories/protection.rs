@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use waxwing_tests::{Fault, LONG, Peer, Person, Prosody, Proxy, Tls, items};
+use waxwing_tests::{Fault, LONG, Peer, Person, Prosody, Proxy, Tls, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -204,17 +204,7 @@ async fn what_was_written_before_a_chat_was_encrypted_is_not_told_as_a_danger() 
         bob.send_raw(&plain).await;
     }
     old_computer.hears("before 599").await;
-    // The archive tells times in whole seconds, and what may have come later is marked.
-    let second = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .map(|at| at.as_secs())
-    };
-    let heard = second();
-    while second() == heard {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    another_second().await;
     bob.send(ALICE, "encrypted", "omemo1").await;
     old_computer.hears("encrypted").await;
     bob.send(ALICE, "plain all the same", "none").await;
@@ -230,6 +220,57 @@ async fn what_was_written_before_a_chat_was_encrypted_is_not_told_as_a_danger() 
     let marked = items(&list).iter().filter(|m| m["unprotected"] == true);
     let marked: Vec<_> = marked.map(|m| m["body"].clone()).collect();
     assert_eq!(marked, ["plain all the same"]);
+}
+
+/// Waits until the clock tells another second: servers tell times in whole ones, and what may have come later is marked.
+async fn another_second() {
+    let second = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .map(|at| at.as_secs())
+    };
+    let now = second();
+    while second() == now {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The server gives a new device what it kept while nobody was there, before the archive tells that the chat is encrypted.
+#[tokio::test]
+async fn what_came_plain_out_of_offline_storage_is_marked_once_the_archive_tells_that_the_chat_was_encrypted()
+{
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut old_computer = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in_with(&server, BOB, "omemo1").await;
+    bob.send(ALICE, "not encrypted yet", "none").await;
+    old_computer.hears("not encrypted yet").await;
+    another_second().await;
+    bob.send(ALICE, "encrypted", "omemo1").await;
+    old_computer.hears("encrypted").await;
+    old_computer.stop().await;
+    another_second().await;
+    bob.send(ALICE, "plain all the same", "none").await;
+    let kept = "the server keeps it for whoever comes";
+    until(kept, LONG, async || {
+        server.has_stored("plain all the same").then_some(())
+    })
+    .await;
+
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let plain = alice.hears("plain all the same").await;
+    let params = json!({ "chat": plain["chat"], "limit": 1000 });
+    // What was written before that is in the archive alone.
+    let all = |list: &Value| items(list).iter().any(|m| m["body"] == "not encrypted yet");
+    let marked = |list: &Value| -> Vec<Value> {
+        let marked = items(list).iter().filter(|m| m["unprotected"] == true);
+        marked.map(|m| m["body"].clone()).collect()
+    };
+    let list = alice
+        .until("the archive has been read", "list_messages", params, all)
+        .await;
+    assert_eq!(items(&list).len(), 3, "{list}");
+    assert_eq!(marked(&list), ["plain all the same"], "{list}");
 }
 
 #[tokio::test]

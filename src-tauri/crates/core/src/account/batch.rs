@@ -49,6 +49,8 @@ pub(super) struct Batch {
     pub(super) caught_up: bool,
     /// What is new and unread.
     pub(super) news: News,
+    /// Chats of which it was found out that they are encrypted, or were earlier than it was known.
+    latched: BTreeSet<ChatId>,
     /// Messages that were stored one by one, and what follows from them not yet.
     pub(super) fresh: Vec<Stored<'static>>,
 }
@@ -72,6 +74,7 @@ impl Batch {
             said_inside: Vec::new(),
             caught_up: false,
             news: News::new(),
+            latched: BTreeSet::new(),
             fresh: Vec::new(),
         })
     }
@@ -80,6 +83,19 @@ impl Batch {
     pub(super) async fn follow(&mut self) -> Result<()> {
         let fresh = std::mem::take(&mut self.fresh);
         messages::follow(&mut self.write, &fresh).await
+    }
+
+    /// Marks what came plain in encrypted chats and was stored before that was known, as what lies in offline storage is
+    /// that a new device gets before it reads the archive.
+    pub(super) async fn mark_unprotected(&mut self) -> Result<()> {
+        for chat in std::mem::take(&mut self.latched) {
+            let marked = chats::mark_unprotected(&mut self.write, chat).await?;
+            if !marked.is_empty() {
+                self.changes.chats.insert(chat);
+                self.changes.messages.extend(marked);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,7 +156,10 @@ impl Batch {
     /// Encrypts a chat for good since a message of that time, unless the person chose otherwise.
     pub(super) async fn latch(&mut self, chat: ChatId, at: Timestamp) -> Result<()> {
         self.found.latched.remove(&chat);
-        chats::latch_since(&mut self.write, chat, at).await
+        if chats::latch_since(&mut self.write, chat, at).await? {
+            self.latched.insert(chat);
+        }
+        Ok(())
     }
 
     /// Whether somebody may learn that we are there: those in the contact list, those we wrote to, and ourselves.

@@ -404,6 +404,7 @@ impl Online<'_> {
             self.open_too_early(&mut batch, Timestamp::now()).await?;
         }
         self.reached(&mut batch).await?;
+        batch.mark_unprotected().await?;
         if batch.receipts_due {
             self.give_receipts(&mut batch).await?;
         }

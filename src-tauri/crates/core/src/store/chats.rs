@@ -372,12 +372,14 @@ pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMo
 
 /// Latches encryption unless the person chose otherwise.
 pub(crate) async fn latch(write: &mut Write, chat: ChatId) -> Result<()> {
-    latch_since(write, chat, Timestamp::now()).await
+    latch_since(write, chat, Timestamp::now()).await?;
+    Ok(())
 }
 
-/// The same for a message of that time, which may be an older one than those that are known.
-pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<()> {
-    sqlx::query(
+/// The same for a message of that time, which may be an older one than those that are known. True if the chat is encrypted
+/// since then, and was not before.
+pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<bool> {
+    let done = sqlx::query(
         "UPDATE chat SET latched_at = min(?2, iif(mode IS NULL, ?2, coalesce(latched_at, 0))), mode = 'omemo'
          WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo' AND latched_at > ?2)",
     )
@@ -385,7 +387,23 @@ pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) 
     .bind(millis(at))
     .execute(&mut **write)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
+}
+
+/// Marks what came plain although the chat was encrypted by then, and was here before that was known; gives it. It stands
+/// behind something encrypted, and came later: clocks differ, and servers tell times in whole seconds.
+pub(crate) async fn mark_unprotected(write: &mut Write, chat: ChatId) -> Result<Vec<MessageId>> {
+    Ok(sqlx::query_scalar(
+        "UPDATE message SET unprotected = 1 WHERE chat = ?1 AND direction = 'in' AND encryption = 'none'
+             AND unprotected = 0 AND undecryptable IS NULL
+             AND sent_at > (SELECT latched_at FROM chat WHERE id = ?1 AND mode = 'omemo')
+             AND EXISTS (SELECT 1 FROM message earlier WHERE earlier.chat = ?1 AND earlier.position < message.position
+                 AND (earlier.encryption <> 'none' OR earlier.undecryptable = 'malformed'))
+         RETURNING id",
+    )
+    .bind(chat)
+    .fetch_all(&mut **write)
+    .await?)
 }
 
 /// Everything in the chat has been seen. True if that changed something.

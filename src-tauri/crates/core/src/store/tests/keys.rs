@@ -84,6 +84,67 @@ async fn a_latch_does_not_undo_a_choice() {
 }
 
 #[tokio::test]
+async fn what_came_plain_behind_something_encrypted_is_marked_as_soon_as_that_is_known() {
+    let scene = scene().await;
+    let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
+    let juliet = "juliet@capulet.lit";
+    let mut ids = Vec::new();
+    for (body, encryption, seconds) in [
+        ("ahead by a clock that was wrong", Encryption::None, 9),
+        ("before", Encryption::None, 1),
+        ("encrypted", Encryption::Omemo1, 2),
+        ("within the same second", Encryption::None, 2),
+        ("after", Encryption::None, 3),
+    ] {
+        let message = NewMessage {
+            encryption,
+            sent_at: at(seconds),
+            ..text(juliet, body, None)
+        };
+        let stored = add(&mut write, chat, &message, true, at(10)).await;
+        ids.push(stored.expect("stored").expect("new"));
+    }
+    let ours = NewMessage {
+        sent_at: at(4),
+        ..outgoing("ours", "ours")
+    };
+    add(&mut write, chat, &ours, false, at(10)).await.expect("stored");
+    let marks = async |write: &mut Write| chats::mark_unprotected(write, chat).await;
+    assert_eq!(
+        marks(&mut write).await,
+        Ok(Vec::new()),
+        "nothing is encrypted yet"
+    );
+
+    assert_eq!(chats::latch_since(&mut write, chat, at(2)).await, Ok(true));
+    assert_eq!(chats::latch_since(&mut write, chat, at(3)).await, Ok(false));
+    assert_eq!(marks(&mut write).await, Ok(vec![ids[4]]));
+    assert_eq!(marks(&mut write).await, Ok(Vec::new()), "it is marked");
+    let read = messages::some(&mut write, &ids, 0).await.expect("the messages");
+    let marked: Vec<_> = read.iter().filter(|m| m.unprotected).map(|m| m.message).collect();
+    assert_eq!(marked, [ids[4]]);
+}
+
+#[tokio::test]
+async fn what_comes_plain_where_the_person_wants_it_so_is_not_marked_whatever_was_encrypted_before() {
+    let scene = scene().await;
+    let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
+    let set = chats::set_mode(&mut write, chat, EncryptionMode::None).await;
+    assert_eq!(set, Ok(()));
+    let encrypted = NewMessage {
+        encryption: Encryption::Omemo2,
+        sent_at: at(1),
+        ..text("juliet@capulet.lit", "encrypted", None)
+    };
+    add(&mut write, chat, &encrypted, true, at(1))
+        .await
+        .expect("stored");
+    hear(&mut write, chat, "plain", at(2)).await;
+    assert_eq!(chats::latch_since(&mut write, chat, at(1)).await, Ok(false));
+    assert_eq!(chats::mark_unprotected(&mut write, chat).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
 async fn an_identity_is_pinned_at_first_sight_and_never_overwritten() {
     let scene = scene().await;
     let juliet = jid("juliet@capulet.lit");
@@ -346,44 +407,6 @@ async fn a_label_is_shown_unless_its_signature_is_somebody_elses() {
     }
 }
 
-#[tokio::test]
-async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
-    let scene = scene().await;
-    let mut write = scene.store.write().await.expect("a write");
-    let due = |what| Due {
-        address: jid("juliet@capulet.lit"),
-        device: DeviceId::try_from(7_u32).expect("an id"),
-        profile: Profile::Omemo2,
-        what,
-    };
-    for what in [What::Answer, What::Heal, What::Answer] {
-        omemo::put_due(&mut write, scene.account, &due(what))
-            .await
-            .expect("noted");
-    }
-    let all = omemo::all_due(&mut write, scene.account).await;
-    assert_eq!(all, Ok(vec![due(What::Heal)]));
-    for (what, was_due) in [(What::Answer, false), (What::Heal, true), (What::Heal, false)] {
-        let taken = omemo::take_due(&mut write, scene.account, &due(what)).await;
-        assert_eq!(taken, Ok(was_due), "{what:?}");
-    }
-    for what in [What::Heal, What::Reset, What::Heal] {
-        omemo::put_due(&mut write, scene.account, &due(what))
-            .await
-            .expect("noted");
-    }
-    let all = omemo::all_due(&mut write, scene.account).await;
-    assert_eq!(all, Ok(vec![due(What::Reset)]), "the person's wish stays");
-    let (address, of_device) = (
-        due(What::Reset).address,
-        (due(What::Reset).device, Profile::Omemo2),
-    );
-    for was_due in [Some(What::Reset), None] {
-        let taken = omemo::take_new_session(&mut write, scene.account, &address, of_device).await;
-        assert_eq!(taken, Ok(was_due));
-    }
-}
-
 /// Names that xeddsa signed under keys of both signs: `record.py` of the tests against other implementations.
 #[tokio::test]
 async fn a_label_is_shown_by_a_key_of_either_sign_also_if_its_older_form_alone_was_seen() {
@@ -421,6 +444,44 @@ async fn a_label_is_shown_by_a_key_of_either_sign_also_if_its_older_form_alone_w
                 assert_eq!(label.as_deref(), shown, "{sign} {seen:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_device_is_owed_is_owed_once_and_a_new_session_answers_too() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let due = |what| Due {
+        address: jid("juliet@capulet.lit"),
+        device: DeviceId::try_from(7_u32).expect("an id"),
+        profile: Profile::Omemo2,
+        what,
+    };
+    for what in [What::Answer, What::Heal, What::Answer] {
+        omemo::put_due(&mut write, scene.account, &due(what))
+            .await
+            .expect("noted");
+    }
+    let all = omemo::all_due(&mut write, scene.account).await;
+    assert_eq!(all, Ok(vec![due(What::Heal)]));
+    for (what, was_due) in [(What::Answer, false), (What::Heal, true), (What::Heal, false)] {
+        let taken = omemo::take_due(&mut write, scene.account, &due(what)).await;
+        assert_eq!(taken, Ok(was_due), "{what:?}");
+    }
+    for what in [What::Heal, What::Reset, What::Heal] {
+        omemo::put_due(&mut write, scene.account, &due(what))
+            .await
+            .expect("noted");
+    }
+    let all = omemo::all_due(&mut write, scene.account).await;
+    assert_eq!(all, Ok(vec![due(What::Reset)]), "the person's wish stays");
+    let (address, of_device) = (
+        due(What::Reset).address,
+        (due(What::Reset).device, Profile::Omemo2),
+    );
+    for was_due in [Some(What::Reset), None] {
+        let taken = omemo::take_new_session(&mut write, scene.account, &address, of_device).await;
+        assert_eq!(taken, Ok(was_due));
     }
 }
 
