@@ -8,9 +8,8 @@ use waxwing_tests::{LONG, Peer, items, until};
 use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, stanza, with_key};
 
 /// Bob's server serves Mallory's keys for Bob's device, in a generation in which Alice knows it.
-#[tokio::test]
-async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key_is_shown() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn another_identity_is_served(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
     scene.reader.stop().await;
     scene.bob_says_alone("hello").await;
     scene.alice_says("hello Bob").await;
@@ -18,9 +17,9 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     let hers = scene.mallory.devices(MALLORY).await[0].clone();
     let swapped = scene.published(MALLORY, &hers["device"]).await;
     let whole = scene.published(BOB, &device).await;
-    let list = LEGACY.list(std::slice::from_ref(&device));
-    scene.bob.publish(LEGACY.list_node, "current", &list).await;
-    let (node, item) = LEGACY.bundle(&device);
+    let list = generation.list(std::slice::from_ref(&device));
+    scene.bob.publish(generation.list_node, "current", &list).await;
+    let (node, item) = generation.bundle(&device);
     scene.bob.publish(&node, &item, &swapped).await;
     let pinned = scene.device(&device).await["fingerprint"].clone();
 
@@ -63,17 +62,28 @@ async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key
     );
 }
 
+#[tokio::test]
+async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key_is_shown_in_the_legacy_namespace()
+ {
+    another_identity_is_served(LEGACY).await;
+}
+
+#[tokio::test]
+async fn another_identity_under_a_known_device_is_never_encrypted_to_and_its_key_is_shown_in_omemo_2() {
+    another_identity_is_served(OMEMO2).await;
+}
+
 /// Bob set his program up anew under the number that his device had; Alice compares the new key, before she saw it or after.
-async fn a_new_key_is_compared(shown_first: bool) {
-    let mut scene = Scene::set(LEGACY).await;
+async fn a_new_key_is_compared(generation: Generation, shown_first: bool) {
+    let mut scene = Scene::set(generation).await;
     scene.reader.stop().await;
     scene.bob_says_alone("hello").await;
     let device = scene.bob.devices(BOB).await[0]["device"].clone();
     let hers = scene.mallory.devices(MALLORY).await[0].clone();
     let swapped = scene.published(MALLORY, &hers["device"]).await;
-    let list = LEGACY.list(std::slice::from_ref(&device));
-    scene.bob.publish(LEGACY.list_node, "current", &list).await;
-    let (node, item) = LEGACY.bundle(&device);
+    let list = generation.list(std::slice::from_ref(&device));
+    scene.bob.publish(generation.list_node, "current", &list).await;
+    let (node, item) = generation.bundle(&device);
     scene.bob.publish(&node, &item, &swapped).await;
     let account = scene.alice.account.clone();
     let told = json!({ "account": account, "address": BOB });
@@ -102,7 +112,10 @@ async fn a_new_key_is_compared(shown_first: bool) {
         .await;
     let chat = scene.alice.chat_with(BOB).await;
     let sent = scene.alice.send(&chat, "to the new key").await;
-    assert_eq!(scene.alice.delivery(&sent, "sent").await["encryption"], "omemo1");
+    assert_eq!(
+        scene.alice.delivery(&sent, "sent").await["encryption"],
+        generation.word
+    );
     let shown = scene.device(&device).await;
     assert_eq!(
         (&shown["reach"], &shown["bundle_fault"], &shown["other_key"]),
@@ -114,42 +127,53 @@ async fn a_new_key_is_compared(shown_first: bool) {
 }
 
 #[tokio::test]
-async fn the_new_key_of_a_device_takes_the_old_ones_place_when_the_person_has_compared_it() {
-    a_new_key_is_compared(true).await;
+async fn the_new_key_of_a_device_takes_the_old_ones_place_when_the_person_has_compared_it_in_the_legacy_namespace()
+ {
+    a_new_key_is_compared(LEGACY, true).await;
 }
 
 #[tokio::test]
-async fn a_key_that_the_person_compared_takes_the_old_ones_place_when_the_device_shows_it() {
-    a_new_key_is_compared(false).await;
+async fn the_new_key_of_a_device_takes_the_old_ones_place_when_the_person_has_compared_it_in_omemo_2() {
+    a_new_key_is_compared(OMEMO2, true).await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_person_compared_takes_the_old_ones_place_when_the_device_shows_it_in_the_legacy_namespace()
+ {
+    a_new_key_is_compared(LEGACY, false).await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_person_compared_takes_the_old_ones_place_when_the_device_shows_it_in_omemo_2() {
+    a_new_key_is_compared(OMEMO2, false).await;
 }
 
 /// The same where there is no session: in a generation in which nobody has written yet.
-#[tokio::test]
-async fn another_identity_under_a_known_device_begins_no_session_in_the_other_generation() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn another_identity_is_served_in_the_other_generation(known: Generation, other: Generation) {
+    let mut scene = Scene::set(known).await;
     scene.reader.stop().await;
     scene.bob_says_alone("hello").await;
     let device = scene.bob.devices(BOB).await[0]["device"].clone();
     let pinned = scene.device(&device).await["fingerprint"].clone();
-    let mut other = Peer::sign_in_with(&scene.server, MALLORY, "omemo2").await;
-    let hers = other.devices(MALLORY).await[0].clone();
-    scene.generation = OMEMO2;
+    let mut mallory = Peer::sign_in_with(&scene.server, MALLORY, other.word).await;
+    let hers = mallory.devices(MALLORY).await[0].clone();
+    scene.generation = other;
     let swapped = scene.published(MALLORY, &hers["device"]).await;
-    let (node, item) = OMEMO2.bundle(&device);
+    let (node, item) = other.bundle(&device);
     scene.bob.publish(&node, &item, &swapped).await;
-    let list = OMEMO2.list(std::slice::from_ref(&device));
-    scene.bob.publish(OMEMO2.list_node, "current", &list).await;
+    let list = other.list(std::slice::from_ref(&device));
+    scene.bob.publish(other.list_node, "current", &list).await;
     scene
         .bob
-        .publish(LEGACY.list_node, "current", &LEGACY.list(&[]))
+        .publish(known.list_node, "current", &known.list(&[]))
         .await;
 
     let told = json!({ "account": scene.alice.account.clone(), "address": BOB });
-    let only_omemo2 = |d: &Value| d["device"] == device && d["protocols"] == json!(["omemo2"]);
+    let only_there = |d: &Value| d["device"] == device && d["protocols"] == json!([other.word]);
     scene
         .alice
         .until("the lists are known", "list_devices", told, |list| {
-            items(list).iter().any(only_omemo2)
+            items(list).iter().any(only_there)
         })
         .await;
     let chat = scene.alice.chat_with(BOB).await;
@@ -175,6 +199,16 @@ async fn another_identity_under_a_known_device_begins_no_session_in_the_other_ge
         "{shown}"
     );
     assert_eq!(shown["other_key"]["fingerprint"], hers["fingerprint"], "{shown}");
+}
+
+#[tokio::test]
+async fn another_identity_under_a_known_device_begins_no_session_in_omemo_2() {
+    another_identity_is_served_in_the_other_generation(LEGACY, OMEMO2).await;
+}
+
+#[tokio::test]
+async fn another_identity_under_a_known_device_begins_no_session_in_the_legacy_namespace() {
+    another_identity_is_served_in_the_other_generation(OMEMO2, LEGACY).await;
 }
 
 async fn a_bundle_is_wrongly_signed(generation: Generation) {
@@ -375,15 +409,14 @@ async fn a_list_of_ten_thousand_devices_holds_nothing_up_in_omemo_2() {
     a_list_is_endless(OMEMO2).await;
 }
 
-#[tokio::test]
-async fn of_a_stranger_few_devices_are_kept() {
+async fn a_stranger_lists_many_devices(generation: Generation) {
     const CAROL: &str = "carol@waxwing.test";
-    let mut scene = Scene::set(OMEMO2).await;
+    let mut scene = Scene::set(generation).await;
     scene.server.add_user(CAROL, waxwing_tests::PASSWORD);
-    let mut carol = Peer::sign_in_with(&scene.server, CAROL, "omemo2").await;
+    let mut carol = Peer::sign_in_with(&scene.server, CAROL, generation.word).await;
     let all: Vec<Value> = (1..=400).map(Value::from).collect();
     carol
-        .publish(OMEMO2.list_node, "current", &OMEMO2.list(&all))
+        .publish(generation.list_node, "current", &generation.list(&all))
         .await;
     // A change of devices is told as a change of the chat.
     scene.alice.chat_with(CAROL).await;
@@ -395,6 +428,16 @@ async fn of_a_stranger_few_devices_are_kept() {
         })
         .await;
     assert_eq!(items(&known).len(), 20);
+}
+
+#[tokio::test]
+async fn of_a_stranger_few_devices_are_kept_in_the_legacy_namespace() {
+    a_stranger_lists_many_devices(LEGACY).await;
+}
+
+#[tokio::test]
+async fn of_a_stranger_few_devices_are_kept_in_omemo_2() {
+    a_stranger_lists_many_devices(OMEMO2).await;
 }
 
 /// How many questions for keys went out, and how many of them were on their way at a time at most.
@@ -422,34 +465,44 @@ fn questions_for_keys(entries: &[Value]) -> (usize, usize) {
     (asked, at_once)
 }
 
-#[tokio::test]
-async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn prekeys_are_used_up(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
     let mut devices = Vec::new();
     for _ in 0..4 {
-        devices.push(Peer::sign_in_with(&scene.server, MALLORY, "omemo1").await);
+        devices.push(Peer::sign_in_with(&scene.server, MALLORY, generation.word).await);
     }
     let of_account = json!({ "account": scene.alice.account.clone() });
     let console = json!({ "account": scene.alice.account.clone(), "on": true });
     scene.alice.get("set_console", console).await;
     for (number, device) in devices.iter_mut().enumerate() {
         let body = format!("in a new session {number}");
-        device.send(ALICE, &body, "omemo1").await;
+        device.send(ALICE, &body, generation.word).await;
         scene.alice.hears(&body).await;
     }
+    let own = scene.own.clone();
+    let (node, _) = generation.bundle(&own);
     let published = |entries: &Value| {
         let out = items(entries).iter().filter(|entry| entry["way"] == "out");
         let all = out.filter_map(|entry| entry["xml"].as_str());
-        all.filter(|xml| xml.contains("<publish ") && xml.contains("eu.siacs.conversations.axolotl.bundles:"))
+        all.filter(|xml| xml.contains("<publish ") && xml.contains(&node))
             .count()
     };
     let entries = scene.alice.get("list_console", of_account).await;
     assert!(published(&entries) <= 1, "{} publications", published(&entries));
     // A little later all of them are gone.
-    let own = scene.own.clone();
     until("none of them is offered any more", LONG, async || {
         let bundle = scene.published(ALICE, &own).await;
-        (LEGACY.prekeys(&bundle) == 96).then_some(())
+        (generation.prekeys(&bundle) == 96).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server_in_the_legacy_namespace() {
+    prekeys_are_used_up(LEGACY).await;
+}
+
+#[tokio::test]
+async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server_in_omemo_2() {
+    prekeys_are_used_up(OMEMO2).await;
 }

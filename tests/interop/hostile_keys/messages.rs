@@ -5,11 +5,11 @@ use waxwing_tests::{LONG, Peer, until};
 
 use crate::scene::{ALICE, BOB, Generation, LEGACY, MALLORY, OMEMO2, Scene, overheard, stanza};
 
-#[tokio::test]
-async fn a_key_exchange_that_is_played_again_shows_nothing_and_harms_nothing() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn a_key_exchange_is_played_again(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
     let first = scene.bob_says("the first one, with the key exchange").await;
-    assert!(first.contains("prekey="), "it brings no key exchange: {first}");
+    let mark = format!("{}=", generation.key_exchange);
+    assert!(first.contains(&mark), "it brings no key exchange: {first}");
     scene.alice_says("an answer").await;
     scene.bob_says("the session goes on").await;
     for number in 0..5 {
@@ -30,11 +30,20 @@ async fn a_key_exchange_that_is_played_again_shows_nothing_and_harms_nothing() {
 }
 
 #[tokio::test]
-async fn what_bob_wrote_means_nothing_when_mallory_sends_it() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn a_key_exchange_that_is_played_again_shows_nothing_and_harms_nothing_in_the_legacy_namespace() {
+    a_key_exchange_is_played_again(LEGACY).await;
+}
+
+#[tokio::test]
+async fn a_key_exchange_that_is_played_again_shows_nothing_and_harms_nothing_in_omemo_2() {
+    a_key_exchange_is_played_again(OMEMO2).await;
+}
+
+async fn mallory_sends_what_bob_wrote(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
     let from_bob = scene.bob_says("for Alice alone").await;
     scene.mallory.send_raw(&stanza("stolen", &from_bob)).await;
-    scene.mallory.send(ALICE, "afterwards", "omemo1").await;
+    scene.mallory.send(ALICE, "afterwards", generation.word).await;
     scene.alice.hears("afterwards").await;
     let rows = scene.rows(MALLORY).await;
     assert_eq!(rows.len(), 2, "{rows:?}");
@@ -44,6 +53,16 @@ async fn what_bob_wrote_means_nothing_when_mallory_sends_it() {
     );
     assert_eq!(scene.rows(BOB).await, ["for Alice alone"]);
     scene.bob_says("the session with Bob is whole").await;
+}
+
+#[tokio::test]
+async fn what_bob_wrote_means_nothing_when_mallory_sends_it_in_the_legacy_namespace() {
+    mallory_sends_what_bob_wrote(LEGACY).await;
+}
+
+#[tokio::test]
+async fn what_bob_wrote_means_nothing_when_mallory_sends_it_in_omemo_2() {
+    mallory_sends_what_bob_wrote(OMEMO2).await;
 }
 
 async fn a_counter_is_far_ahead(generation: Generation) {
@@ -180,6 +199,7 @@ async fn a_prekey_that_was_used_opens_no_second_session_and_a_new_one_is_begun_i
     a_prekey_is_used_again(OMEMO2).await;
 }
 
+/// The older generation says nothing of for which chat a text is.
 #[tokio::test]
 async fn what_bob_wrote_for_another_chat_is_a_row_that_says_so_and_not_its_text() {
     let mut scene = Scene::set(OMEMO2).await;
@@ -196,9 +216,8 @@ async fn what_bob_wrote_for_another_chat_is_a_row_that_says_so_and_not_its_text(
     assert_eq!(shown["last_repaired"], Value::Null, "nothing was to be repaired");
 }
 
-#[tokio::test]
-async fn a_message_with_keys_for_others_alone_is_a_row_that_says_so() {
-    let mut scene = Scene::set(LEGACY).await;
+async fn keys_are_for_others_alone(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
     let element = scene.bob_says("before").await;
     let (own, other) = (format!("rid=\"{}\"", scene.own), "rid=\"4711\"");
     assert!(element.contains(&own), "{element}");
@@ -211,4 +230,14 @@ async fn a_message_with_keys_for_others_alone_is_a_row_that_says_so() {
         scene.rows(BOB).await,
         ["before", "(not_for_this_device)", "afterwards"]
     );
+}
+
+#[tokio::test]
+async fn a_message_with_keys_for_others_alone_is_a_row_that_says_so_in_the_legacy_namespace() {
+    keys_are_for_others_alone(LEGACY).await;
+}
+
+#[tokio::test]
+async fn a_message_with_keys_for_others_alone_is_a_row_that_says_so_in_omemo_2() {
+    keys_are_for_others_alone(OMEMO2).await;
 }

@@ -19,6 +19,8 @@ pub(crate) struct Generation {
     /// The elements of a bundle.
     signature: &'static str,
     prekey: &'static str,
+    /// What marks a message's key as one that comes with a key exchange.
+    pub(crate) key_exchange: &'static str,
 }
 
 pub(crate) const LEGACY: Generation = Generation {
@@ -28,6 +30,7 @@ pub(crate) const LEGACY: Generation = Generation {
     list: "list",
     signature: "signedPreKeySignature",
     prekey: "preKeyPublic",
+    key_exchange: "prekey",
 };
 
 pub(crate) const OMEMO2: Generation = Generation {
@@ -37,6 +40,7 @@ pub(crate) const OMEMO2: Generation = Generation {
     list: "devices",
     signature: "spks",
     prekey: "pk",
+    key_exchange: "kex",
 };
 
 impl Generation {

@@ -321,14 +321,22 @@ fn a_bundle_with_weak_keys_starts_no_session() {
 
 #[test]
 fn of_a_bundle_with_ten_thousand_prekeys_a_bounded_part_is_kept() {
-    let mut element = xml::write_bundle(&Device::new(Profile::Omemo2, 2).bundle());
-    let list = element.get_child_mut("prekeys", "urn:xmpp:omemo:2").unwrap();
-    let key = list.children().next().unwrap().text();
-    for id in 10..10_010 {
-        let prekey = format!("<pk xmlns='urn:xmpp:omemo:2' id='{id}'>{key}</pk>");
-        list.append_child(prekey.parse().unwrap());
-    }
-    assert_eq!(xml::read_bundle(&element).unwrap().prekeys().len(), MAX_PREKEYS);
+    both(|profile| {
+        let namespace = profile.namespace();
+        let mut element = xml::write_bundle(&Device::new(profile, 2).bundle());
+        let list = element.get_child_mut("prekeys", namespace).unwrap();
+        let key = list.children().next().unwrap().text();
+        for id in 10..10_010 {
+            let prekey = match profile {
+                Profile::Legacy => {
+                    format!("<preKeyPublic xmlns='{namespace}' preKeyId='{id}'>{key}</preKeyPublic>")
+                }
+                Profile::Omemo2 => format!("<pk xmlns='{namespace}' id='{id}'>{key}</pk>"),
+            };
+            list.append_child(prekey.parse().unwrap());
+        }
+        assert_eq!(xml::read_bundle(&element).unwrap().prekeys().len(), MAX_PREKEYS);
+    });
 }
 
 /// Opens an omemo:2 message whole: key, payload, envelope.
@@ -391,12 +399,19 @@ fn a_payload_next_to_the_key_of_another_message_does_not_open() {
 
 #[test]
 fn whoever_names_our_device_a_thousand_times_is_heard_only_as_often_as_keys_are_asked_for() {
-    let keys = "<key rid='7'>AAAA</key>".repeat(10_000);
-    let message = format!(
-        "<encrypted xmlns='eu.siacs.conversations.axolotl'><header sid='1'>{keys}</header></encrypted>"
-    );
-    let encrypted = xml::read_encrypted(&message.parse().unwrap()).unwrap();
-    assert_eq!(encrypted.keys.len(), xml::MAX_KEYS);
+    const US: &str = "us@example.org";
     let device = DeviceId::try_from(7_u32).unwrap();
-    assert_eq!(encrypted.keys_for("us@example.org", device).take(4).count(), 4);
+    both(|profile| {
+        let mut keys = "<key rid='7'>AAAA</key>".repeat(10_000);
+        if profile == Profile::Omemo2 {
+            keys = format!("<keys jid='{US}'>{keys}</keys>");
+        }
+        let message = format!(
+            "<encrypted xmlns='{}'><header sid='1'>{keys}</header></encrypted>",
+            profile.namespace()
+        );
+        let encrypted = xml::read_encrypted(&message.parse().unwrap()).unwrap();
+        assert_eq!(encrypted.keys.len(), xml::MAX_KEYS);
+        assert_eq!(encrypted.keys_for(US, device).take(4).count(), 4);
+    });
 }
