@@ -80,7 +80,7 @@ const trouble = (at) =>
 const thrice = (shot) => [
   { ...shot, name: `${shot.name}-light` },
   { ...shot, name: `${shot.name}-dark`, dark: true },
-  { ...shot, name: `${shot.name}-narrow`, width: 360, height: 720 },
+  { ...shot, name: `${shot.name}-narrow`, width: 360, height: shot.height ?? 720 },
 ];
 
 const check = then(noor, click("composer-lock"), click("lock-check"), wait("encryption-verdict"));
