@@ -1,7 +1,7 @@
 //! Whose keys are trusted: new keys wait for a decision, links and codes verify, and verified devices tell each other.
 
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, items};
+use waxwing_tests::{Peer, Person, Prosody, Scripted, items};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -607,4 +607,25 @@ async fn a_device_that_writes_and_is_on_no_list_is_named_so_and_its_lists_are_no
         2,
         "one list of each generation"
     );
+}
+
+#[tokio::test]
+async fn whoever_looks_at_somebodys_devices_again_and_again_does_not_have_the_server_asked_each_time() {
+    const LISTS: &str = "urn:xmpp:omemo:2:devices";
+    let mut scene = Scripted::sign_in(|honest| honest).await;
+    scene.app.online(&scene.account).await;
+    let before = scene.server.count(LISTS);
+    let (begun, params) = (
+        std::time::Instant::now(),
+        json!({ "account": scene.account, "address": scene.friend }),
+    );
+    for _ in 0..300 {
+        scene.app.get("list_devices", params.clone()).await;
+    }
+    scene
+        .server
+        .until("the server is asked once", |server| server.count(LISTS) > before)
+        .await;
+    let (asked, seconds) = (scene.server.count(LISTS) - before, begun.elapsed().as_secs());
+    assert!(asked as u64 <= 2 + seconds, "asked {asked} times in {seconds} s");
 }

@@ -82,6 +82,9 @@ pub(super) struct Listed {
 /// How long something is believed that nobody tells us of when it changes.
 const BELIEVED_FOR: Duration = Duration::from_secs(300);
 
+/// Whoever looks at somebody's devices, and again when the answer changes something, asks the server no more often than this.
+pub(super) const LOOKED_LATELY: Duration = Duration::from_secs(1);
+
 /// So many devices are kept in mind that wrote although they are on no list.
 const UNLISTED: usize = 1_000;
 
@@ -276,11 +279,14 @@ impl Online<'_> {
         );
     }
 
-    /// That somebody has no devices, or could not be asked, is found out anew: it may have changed meanwhile.
-    pub(super) fn forget_uncertain_lists(&mut self, of: &BareJid) {
+    /// That somebody has no devices, or could not be asked, is found out anew unless that was `lately`: it may have changed
+    /// meanwhile.
+    pub(super) fn forget_uncertain_lists(&mut self, of: &BareJid, lately: Duration) {
+        let now = Instant::now();
+        let stays = |listed: &Listed| listed.outcome == ListOutcome::Devices || now < listed.at + lately;
         self.session
             .lists
-            .retain(|(whose, _), listed| whose != of || listed.outcome == ListOutcome::Devices);
+            .retain(|(whose, _), listed| whose != of || stays(listed));
     }
 
     /// Our device could not be put on the list; the account is online all the same, and it is tried again.

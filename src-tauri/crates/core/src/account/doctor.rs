@@ -13,7 +13,7 @@ use super::publishing::{Step, What};
 use super::reach::{self, Decision, Route, Survey, Surveyed};
 use super::{Command, batch::Batch, command};
 use crate::Core;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Result};
 use crate::model::{
     AccountId, BareJid, ChatId, DeviceReport, EncryptionReport, ListFault, ListReport, NextMessage, Published,
 };
@@ -197,18 +197,19 @@ impl Online<'_> {
         self.ask_for(wants).await
     }
 
-    /// Reads both sides' device lists anew, and bundles that could not be had.
+    /// Reads both sides' device lists anew, and bundles that could not be had; sessions that wait for those are replaced.
     pub(super) async fn read_devices_again(&mut self, address: &BareJid) -> std::result::Result<(), Stop> {
         let own = self.own.clone();
-        let mut write = self.core.store.write().await?;
+        let mut batch = Batch::begin(&self.core.store).await?;
         for of in [address, &own] {
-            omemo::forget_faults(&mut write, self.account, of).await?;
+            omemo::forget_faults(&mut batch.write, self.account, of).await?;
             self.session.lists.retain(|(whose, _), _| whose != of);
         }
-        write.commit().await.map_err(Error::from)?;
-        let wants = lists_wanted(&self.session.lists, [address, &own], Instant::now());
-        self.ask_for(wants).await?;
-        self.pump().await
+        batch
+            .wants
+            .extend(lists_wanted(&self.session.lists, [address, &own], Instant::now()));
+        (batch.outbox, batch.due) = (true, true);
+        self.finish(batch).await
     }
 
     /// Publishes our bundles and, where they are known, our device lists again, whatever the server took before.

@@ -13,7 +13,7 @@ use waxwing_stream::{Connection, Disconnected, Header, Incoming, Resumption, Str
 
 use super::archive::Archive;
 use super::batch::Batch;
-use super::devices::{Lists, Removal, Want, lists_wanted};
+use super::devices::{LOOKED_LATELY, Lists, Removal, Want, lists_wanted};
 use super::iq::Questions;
 use super::outbox::Pump;
 use super::reading::Reading;
@@ -515,7 +515,7 @@ impl Online<'_> {
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;
             let own = self.own.clone();
-            self.forget_uncertain_lists(&own);
+            self.forget_uncertain_lists(&own, Duration::ZERO);
             let wants = lists_wanted(&self.session.lists, [&own], now);
             self.ask_for(wants).await?;
         }
@@ -526,7 +526,7 @@ impl Online<'_> {
         match command {
             Command::Presence => self.show_presence().await,
             Command::ReadDevices { address } => {
-                self.forget_uncertain_lists(&address);
+                self.forget_uncertain_lists(&address, LOOKED_LATELY);
                 let wants = lists_wanted(&self.session.lists, [&address], Instant::now());
                 self.ask_for(wants).await
             }

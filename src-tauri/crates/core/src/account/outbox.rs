@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -269,7 +270,7 @@ impl Online<'_> {
             }
             Prepared::Failed(fault) => {
                 // When the person tries again, so do we.
-                self.forget_uncertain_lists(&message.address.0);
+                self.forget_uncertain_lists(&message.address.0, Duration::ZERO);
                 fail(write, message.message, message.chat, &fault, changes).await?;
                 Ok(Outcome::Gone)
             }
