@@ -3,6 +3,8 @@
 mod command_line;
 mod stream;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -26,9 +28,10 @@ waxwing-soak exactly-once [--messages N] [--faults F] [--kills K] [--seed S] [--
   --encryption WHICH  none, omemo, or both: two chats at once, one of each (both)
   --server KIND       classic, or modern: with SASL2, Bind2 and FAST (classic if the seed is even)
 
-waxwing-soak fail-points [N]
+waxwing-soak fail-points [N] [--point NAME]
 
-  N  how often the program ends at each fail point, in plain and in encrypted chats (10)";
+  N             how often the program ends at each fail point, in plain and in encrypted chats (10)
+  --point NAME  only at those whose name has this in it";
 
 /// How much more may be held at the end than after a tenth of the way: by then the caches of the database and the
 /// allocator are full, and a leak goes on.
@@ -38,14 +41,15 @@ const MEMORY: f64 = 1.05;
 enum Soak {
     Reconnects(usize),
     ExactlyOnce(Options),
-    FailPoints(usize),
+    /// How often at each, and what its name has in it.
+    FailPoints(usize, String),
 }
 
 fn main() -> ExitCode {
     command_line::run(USAGE, read, async |soak| match soak {
         Soak::Reconnects(rounds) => reconnects(rounds).await,
         Soak::ExactlyOnce(options) => exactly_once(&options).await,
-        Soak::FailPoints(times) => fail_points(times).await,
+        Soak::FailPoints(times, name) => fail_points(times, &name).await,
     })
 }
 
@@ -57,27 +61,43 @@ fn read(mut parser: lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
         None => return Err("what is to be run is missing".into()),
     };
     match name.as_str() {
-        "reconnects" => Ok(read_count(&mut parser, 10_000)?.map(Soak::Reconnects)),
-        "fail-points" => Ok(read_count(&mut parser, 10)?.map(Soak::FailPoints)),
+        "reconnects" => read_reconnects(&mut parser),
+        "fail-points" => read_fail_points(&mut parser),
         "exactly-once" => read_exactly_once(&mut parser),
         other => Err(format!("there is no soak {other:?}").into()),
     }
 }
 
-/// The one number that may be named. None if help is wanted.
-fn read_count(parser: &mut lexopt::Parser, usual: usize) -> Result<Option<usize>, lexopt::Error> {
-    let mut count = usual;
+fn read_reconnects(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
+    let mut count = 10_000;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") | Short('h') => return Ok(None),
-            Value(number) => count = number.parse()?,
+            Value(number) => count = once_at_least(&number)?,
             other => return Err(other.unexpected()),
         }
     }
-    if count == 0 {
-        return Err("it is done once at least".into());
+    Ok(Some(Soak::Reconnects(count)))
+}
+
+fn read_fail_points(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
+    let (mut times, mut name) = (10, String::new());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => return Ok(None),
+            Long("point") => name = parser.value()?.string()?,
+            Value(number) => times = once_at_least(&number)?,
+            other => return Err(other.unexpected()),
+        }
     }
-    Ok(Some(count))
+    Ok(Some(Soak::FailPoints(times, name)))
+}
+
+fn once_at_least(number: &OsString) -> Result<usize, lexopt::Error> {
+    match number.parse()? {
+        0 => Err("it is done once at least".into()),
+        count => Ok(count),
+    }
 }
 
 fn read_exactly_once(parser: &mut lexopt::Parser) -> Result<Option<Soak>, lexopt::Error> {
@@ -135,11 +155,13 @@ async fn exactly_once(options: &Options) -> bool {
     outcome.is_clean()
 }
 
-/// Ends the program at each fail point; true if nothing was lost, doubled or out of order.
-async fn fail_points(times: usize) -> bool {
-    let trials = fail_points::trials(times, false).await;
+/// Ends the program at each fail point whose name has this in it; true if nothing was lost, doubled or out of order.
+async fn fail_points(times: usize, name: &str) -> bool {
+    let mut trials = fail_points::trials(times, false).await;
+    trials.retain(|trial| trial.point.contains(name));
     let (count, begun) = (trials.len(), Instant::now());
-    let points = fail_points::points().await.len();
+    let names = trials.iter().map(|trial| trial.point.as_str());
+    let points = names.collect::<BTreeSet<_>>().len();
     let wrong = fail_points::run(trials, |done| {
         eprint!("\r{done} of {count}, {} s ", begun.elapsed().as_secs());
         let _ = std::io::stderr().flush();

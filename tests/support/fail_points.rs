@@ -400,7 +400,21 @@ impl<'a> Scene<'a> {
         self.they_write(MISSED).await;
         self.i_write(3).await;
         self.switch(true).await;
-        self.settled().await
+        let all = self.settled().await;
+        if all.is_none() {
+            self.caught_up().await;
+        }
+        all
+    }
+
+    /// Waits until the archive has been read: what was missed may have come from offline storage before.
+    async fn caught_up(&mut self) {
+        let read = |list: &Value| {
+            let mut accounts = items(list).iter();
+            accounts.any(|account| account["state"] == "online" && items(&account["gaps"]).is_empty())
+        };
+        self.until("the archive has been read", "list_accounts", json!({}), read)
+            .await;
     }
 
     async fn switch(&mut self, on: bool) {
