@@ -168,26 +168,21 @@ fn without_copies() -> Row {
 /// What comes live has no id of the archive's, nor one of its sender's, and stands there once nevertheless.
 fn nameless() -> Row {
     const STANZA: &str = "<message xmlns='jabber:client' from='{friend}/there' to='{bare}' type='chat' id='again'>\
-                          <body>three</body>";
+                          <body>five</body>";
     let mut base = all();
-    base[2].stanza = format!("{STANZA}</message>");
+    base[4].stanza = format!("{STANZA}</message>");
     let live = format!(
-        "{STANZA}<delay xmlns='urn:xmpp:delay' stamp='{}'/></message>",
-        stamp(3)
+        "{STANZA}<delay xmlns='urn:xmpp:delay' stamp='{}'/></message>{LIVE}",
+        stamp(4)
     );
-    let has_two = says(|question, kept| question.page(&kept[1..2], true));
+    let has_four = says(|question, kept| question.page(&kept[1..4], true));
     let what = "has under another name what came live without one";
-    holding(
-        base,
-        Who::Back,
-        what,
-        &["one", "two", "three"],
-        0,
-        (1, 1),
-        ALL,
-        has_two,
-    )
-    .also(move |honest| honest.on(1..=1, Point::Presence, Act::add(live)))
+    holding(base, Who::Back, what, ALL, 0, (1, 1), ALL, has_four).also(move |honest| {
+        // As in `without_copies`, the next session asks for what came live too.
+        honest
+            .at(Point::Carbons, Act::say(UNKNOWN))
+            .on(1..=1, Point::Presence, Act::add(live))
+    })
 }
 
 /// Pages that lead nowhere.

@@ -157,8 +157,8 @@ impl Online<'_> {
         begun: std::result::Result<(), BundleFault>,
         now: Timestamp,
     ) -> Result<()> {
-        // It stays due: it is tried again before the next message that is written to the device, in the next session with
-        // the server, or once it is known that sessions are ours alone.
+        // It stays due: it is tried again before the next message that is written to the device, when somebody has its keys
+        // looked for again, in the next session with the server, or once it is known that sessions are ours alone.
         if begun == Err(BundleFault::Unreachable) || !self.session.may_encrypt() {
             return Ok(());
         }
