@@ -18,6 +18,7 @@ const COUNTER: &str = "counter@waxwing.test";
 struct Runs {
     seconds: Vec<f64>,
     processor: Vec<f64>,
+    opening: Vec<f64>,
     memory: Vec<f64>,
     database: Vec<f64>,
     first: Vec<f64>,
@@ -63,6 +64,7 @@ pub async fn catch_up(runs: usize, counts: &[usize]) {
                     away.processor,
                     vec![Against::peer("Gajim", 4.1 * share)],
                 ),
+                Line::less("of that, until the profile is open", "s", away.opening, vec![]),
                 Line::less("most memory", "MiB", away.memory, vec![]),
                 Line::less("size of the database", "MiB", away.database, vec![]),
                 Line::less("a new device: newest page", "s", new.first, vec![]),
@@ -89,6 +91,7 @@ async fn run(count: usize, away: &mut Runs, new: &mut Runs) {
     refill(&mut server, &[(ME, 1, count), (COUNTER, 0, count)]).await;
     let begun = now();
     let mut headless = Headless::start(&profile).await;
+    away.opening.push(machine::processor_time(headless.process()));
     headless.has_read_all(&account).await;
     away.add(begun, &headless);
     headless.has_all(&account, count + 1).await;

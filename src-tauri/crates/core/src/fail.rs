@@ -62,14 +62,14 @@ points! {
     GapOpened = "catch-up: gap opened, no stanza taken in",
     /// A page has ended, and nothing of it is stored.
     PageRead = "catch-up: page read, not stored",
+    /// The next page is asked for, and this one is not stored.
+    PageAsked = "catch-up: next page asked for, this one not stored",
     /// Some messages of a page are in a transaction.
     PageHalf = "catch-up: in the middle of a page",
     /// A page with the new edge of its gap is in a transaction.
     PageStored = "catch-up: page stored, not committed",
-    /// A page is stored, and the next question is not asked.
-    PageCommitted = "catch-up: page committed, next one not asked for",
-    /// The next page is asked for.
-    PageAsked = "catch-up: next page asked for",
+    /// A page is stored, and its stanzas do not count as handled.
+    PageCommitted = "catch-up: page committed, not acknowledged",
     /// A gap is closed in a transaction.
     GapClosed = "catch-up: gap closed, not committed",
     /// All that was missed is stored, and nobody is told.

@@ -1,5 +1,6 @@
 //! What changed in the database becomes events. Objects are read after the commit, with a `rev` that was taken before
-//! reading: whatever the order in which readers get to see them, the higher `rev` is never the older state.
+//! reading, and new messages of the archive are told as they were stored, with one taken before the commit: whatever the
+//! order in which readers get to see them, the higher `rev` is never the older state.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,17 +11,19 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::live::Live;
 use crate::model::{
-    Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, Gap,
+    Account, AccountId, BareJid, Certificate, ChatId, ConnectionState, Contact, ContactRequest, Gap, Message,
     MessageId, Sharing, Show,
 };
 use crate::notices;
 use crate::store::reading::Shares;
-use crate::store::{accounts, archive, chats, contacts, messages, reading};
+use crate::store::{Connection, accounts, archive, chats, contacts, messages, reading};
 
 /// What a transaction changed.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub(crate) messages: BTreeSet<MessageId>,
+    /// Messages as they were stored. Those that are among `messages` too have changed since.
+    pub(crate) shown: Vec<Message>,
     pub(crate) chats: BTreeSet<ChatId>,
     pub(crate) contacts: BTreeSet<BareJid>,
     pub(crate) contacts_removed: BTreeSet<BareJid>,
@@ -62,6 +65,11 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
     for address in changes.contacts_removed {
         core.emit(Event::ContactRemoved { account, address });
     }
+    for message in changes.shown {
+        if !changes.messages.contains(&message.message) {
+            core.emit(Event::MessageChanged { message });
+        }
+    }
     let messages: Vec<MessageId> = changes.messages.into_iter().collect();
     if !messages.is_empty() {
         let rev = core.store.next_rev();
@@ -92,18 +100,21 @@ pub(crate) async fn publish(core: &Core, account: AccountId, changes: Changes) -
         }
     }
     if changes.account {
-        drop(db);
-        self::account(core, account).await?;
+        tell_account(core, &mut db, account).await?;
     }
     Ok(())
 }
 
 /// Tells the watchers how an account stands.
 pub(crate) async fn account(core: &Core, account: AccountId) -> Result<()> {
-    let rev = core.store.next_rev();
     let mut db = core.store.read().await?;
-    let row = accounts::get(&mut db, account).await?;
-    let gaps = archive::gaps(&mut db, account).await?;
+    tell_account(core, &mut db, account).await
+}
+
+async fn tell_account(core: &Core, db: &mut Connection, account: AccountId) -> Result<()> {
+    let rev = core.store.next_rev();
+    let row = accounts::get(db, account).await?;
+    let gaps = archive::gaps(db, account).await?;
     let account = show_account(row, &gaps, core.live.read().await.get(&account), rev);
     if account.unread == 0 {
         notices::withdraw(core, account.account, None);

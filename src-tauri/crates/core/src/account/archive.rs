@@ -138,6 +138,11 @@ impl Archive {
         }
     }
 
+    /// Whether a page of what was missed is under way.
+    pub(super) fn is_catching_up(&self) -> bool {
+        self.reading.is_some() && !self.settled
+    }
+
     /// Whether what was missed has been read, or cannot be now.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
@@ -247,13 +252,18 @@ impl Online<'_> {
     }
 
     fn ask_archive(&mut self, batch: &mut Batch, page: mam::Page, gap: i64) -> Result<()> {
+        batch.send.push(self.archive_question(page, gap)?);
+        Ok(())
+    }
+
+    /// The question for a page, which is under way from now on.
+    fn archive_question(&mut self, page: mam::Page, gap: i64) -> Result<Element> {
         let query = crate::secret::random_id()?;
         let payload = mam::query(&query, &page, PAGE);
         let stanza = self.session.questions.ask(None, "set", payload, Ask::Archive)?;
         let id = stanza.attr("id").unwrap_or_default().to_owned();
         self.session.archive.reading = Some(Reading::new(query, id, page, gap));
-        batch.send.push(stanza);
-        Ok(())
+        Ok(stanza)
     }
 
     /// A page has ended.
@@ -267,6 +277,7 @@ impl Online<'_> {
             return Ok(());
         };
         fail::when(Point::PageRead, || !reading.is_empty());
+        batch.page = true;
         self.reached(batch).await?;
         self.session.archive.listening = true;
         let Some(gap) = archive::gap(&mut batch.write, reading.gap).await? else {
@@ -303,6 +314,32 @@ impl Online<'_> {
             .position(|message| Some(&message.id) == gap.before.as_ref());
         messages.truncate(met.unwrap_or(usize::MAX));
         let last = place(messages.last(), now);
+        // Results that could not be read are passed by.
+        let after = end
+            .last
+            .clone()
+            .or(last.as_ref().map(|(id, _)| id.clone()))
+            .filter(|_| met.is_none() && !end.complete);
+        let circles = after.as_ref().is_some_and(|after| {
+            // Against the archive's own clock only: ours may be far from it.
+            let reached = last.as_ref().map(|(_, at)| *at);
+            let fruitful = reached > self.session.archive.latest;
+            self.session.archive.latest = self.session.archive.latest.max(reached);
+            self.session.archive.goes_in_circles(after, fruitful)
+        });
+        if let (Some(after), false) = (after.clone(), circles) {
+            // The server looks for it while this page is stored.
+            let page = match page {
+                mam::Page::Since { start, .. } => mam::Page::Since {
+                    start,
+                    after: Some(after),
+                },
+                _ => mam::Page::After(after),
+            };
+            let question = self.archive_question(page, gap.id)?;
+            self.send_ahead(&question).await;
+            fail::at(Point::PageAsked);
+        }
         let open = gap.before.is_none();
         let stood = self.store_page(batch, messages, (&gap, open), now).await?;
         gap.low = stood.low(&gap);
@@ -314,38 +351,21 @@ impl Online<'_> {
             };
             archive::set_newest(&mut batch.write, self.account, &place).await?;
         }
-        // Results that could not be read are passed by.
-        let after = end
-            .last
-            .clone()
-            .filter(|_| met.is_none())
-            .or(last.as_ref().map(|(id, _)| id.clone()));
-        let Some(after) = after.filter(|_| met.is_none() && !end.complete) else {
+        let Some(after) = after else {
             archive::close(&mut batch.write, gap.id).await?;
             fail::at(Point::GapClosed);
             batch.changes.account = true;
             return self.next_gap(batch).await;
         };
-        // Against the archive's own clock only: ours may be far from it.
-        let reached = last.as_ref().map(|(_, at)| *at);
-        let fruitful = reached > self.session.archive.latest;
-        self.session.archive.latest = self.session.archive.latest.max(reached);
-        if self.in_circles(batch, &after, fruitful).await? {
-            return Ok(());
+        if circles {
+            return self.archive_unanswered(batch).await;
         }
         let at = last.map(|(_, at)| at).or(gap.after.as_ref().map(|(_, at)| *at));
-        gap.after = Some((after.clone(), at.unwrap_or(now)));
+        gap.after = Some((after, at.unwrap_or(now)));
         batch.changes.account = true;
         archive::shrink(&mut batch.write, &gap).await?;
         fail::at(Point::PageStored);
-        let page = match page {
-            mam::Page::Since { start, .. } => mam::Page::Since {
-                start,
-                after: Some(after),
-            },
-            _ => mam::Page::After(after),
-        };
-        self.ask_archive(batch, page, gap.id)
+        Ok(())
     }
 
     /// The newest page of an account that is new here, or one before what is known, on the way to the beginning.
@@ -381,8 +401,8 @@ impl Online<'_> {
             fail::at(Point::GapClosed);
             return self.next_gap(batch).await;
         };
-        if self.in_circles(batch, &before, fruitful).await? {
-            return Ok(());
+        if self.session.archive.goes_in_circles(&before, fruitful) {
+            return self.archive_unanswered(batch).await;
         }
         gap.before = Some(before);
         gap.high = stood.within.map_or(gap.high, |(first, _)| first);
@@ -446,7 +466,7 @@ impl Online<'_> {
         for position in self.store_texts(batch, new, gap, &mut answered).await? {
             stood.at(position, stood.low(gap), gap.high);
         }
-        if gap.after.is_some() {
+        if gap.after.is_some() && !answered.is_empty() {
             // Whoever answers, here or on another device, has read what stands before.
             let answered: Vec<_> = answered.into_iter().collect();
             self.read_up_to(batch, &answered).await?;
@@ -551,6 +571,16 @@ impl Online<'_> {
             }
         }
         receipts::owe(&mut batch.write, &owed).await?;
+        // They need not be read again, if nothing else changes them in this transaction.
+        let rev = self.core.store.next_rev();
+        for (placed, row) in placed.into_iter().zip(&stored) {
+            if let Some(row) = *row
+                && let Some(shown) = placed.show(self.account, row, rev)
+                && batch.changes.messages.remove(&shown.message)
+            {
+                batch.changes.shown.push(shown);
+            }
+        }
         for (chat, position) in before {
             let standing = messages::standing_for(&mut batch.write, chat, position).await?;
             batch.changes.messages.extend(standing);

@@ -45,6 +45,8 @@ pub(super) struct Batch {
     pub(super) receipts_due: bool,
     /// What opened messages say of others, until those in the same batch are stored.
     pub(super) said_inside: Vec<Inbound>,
+    /// A page of the archive is in it. What comes behind that has a transaction of its own.
+    pub(super) page: bool,
     /// Everything that the server held for us has been read.
     pub(super) caught_up: bool,
     /// What is new and unread.
@@ -72,6 +74,7 @@ impl Batch {
             found: Found::default(),
             receipts_due: false,
             said_inside: Vec::new(),
+            page: false,
             caught_up: false,
             news: News::new(),
             latched: BTreeSet::new(),

@@ -30,6 +30,7 @@ mod renewal;
 mod report;
 mod roster;
 mod session;
+mod untold;
 mod vouching;
 
 use std::sync::Arc;

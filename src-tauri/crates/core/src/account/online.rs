@@ -18,6 +18,7 @@ use super::iq::Questions;
 use super::outbox::Pump;
 use super::reading::Reading;
 use super::report::Pending;
+use super::untold::Untold;
 use super::{Command, ErrorChange, keys, publishing, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
@@ -95,6 +96,8 @@ pub(super) struct Session {
     pub(super) archive: Archive,
     /// What our devices are told of what was read.
     pub(super) reading: Reading,
+    /// What watchers are told a little later.
+    pub(super) untold: Untold,
     /// Whether archive ids can be believed.
     pub(super) stanza_ids: bool,
     /// Device lists that were asked for.
@@ -196,6 +199,10 @@ impl Online<'_> {
         };
         self.session.questions.fail_changes();
         self.session.removals.clear();
+        let untold = self.session.untold.all(Changes::default());
+        if let Err(error) = publish(self.core, self.account, untold).await {
+            log_failure("telling what changed", &error);
+        }
         let end = match stop {
             Stop::Stopped => {
                 self.farewell().await;
@@ -244,6 +251,7 @@ impl Online<'_> {
                 self.session.archive.again(),
                 self.session.pump.again().map(instant),
                 self.session.reading.publish_at(),
+                self.session.untold.due(),
             ];
             let deadline = deadlines
                 .into_iter()
@@ -287,7 +295,7 @@ impl Online<'_> {
             }
             self.apply(&mut batch, incoming, now).await?;
             count += 1;
-            if count < BATCH && Instant::now() < until {
+            if count < BATCH && !batch.page && Instant::now() < until {
                 // A disconnection is repeated by the next call, after this batch is stored.
                 next = self.connection.try_next().and_then(std::result::Result::ok);
             }
@@ -447,16 +455,21 @@ impl Online<'_> {
             }
         }
         let send = self.keep_messages(&mut write, send).await?;
-        let received = handled > 0 && !changes.messages.is_empty();
+        let received = handled > 0 && !(changes.messages.is_empty() && changes.shown.is_empty());
         fail::when(Point::AckRead, || !confirmed.is_empty());
         fail::when(Point::ReceiveRead, || received);
         write.commit().await.map_err(Error::from)?;
         fail::when(Point::AckCommitted, || !confirmed.is_empty());
         fail::when(Point::ReceiveCommitted, || received);
+        fail::when(Point::PageCommitted, || {
+            received && self.session.archive.query().is_some()
+        });
         self.session.pump.confirmed(&confirmed);
         self.connection.handled(handled);
         fail::when(Point::ReceiveHandled, || received);
         fail::when(Point::CaughtUp, || caught_up);
+        let more = self.session.archive.is_catching_up();
+        let changes = self.session.untold.now(changes, more, Instant::now());
         publish(self.core, self.account, changes).await?;
         if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
@@ -476,12 +489,19 @@ impl Online<'_> {
         self.go_on_with_report().await
     }
 
+    /// Sends a question whose answer may come before the batch is committed. If the connection is gone, whoever reads from
+    /// it next learns of that.
+    pub(super) async fn send_ahead(&mut self, question: &Element) {
+        if let Err(gone) = self.connection.send(question).await {
+            tracing::debug!(%gone, "a question was not sent");
+        }
+    }
+
     /// Sends what a batch left to be sent.
     async fn send_committed(&mut self, send: Vec<(Arc<str>, Option<i64>)>) -> std::result::Result<(), Stop> {
         let says = |what: &str| send.iter().any(|(xml, _)| xml.contains(what));
         fail::when(Point::ReceiptNumbered, || says(ns::RECEIPTS));
         fail::when(Point::PublishCommitted, || says("<publish "));
-        fail::when(Point::PageCommitted, || says(ns::MAM));
         let mut rows = Vec::new();
         for (xml, row) in &send {
             let number = self.connection.send_raw(Arc::clone(xml)).await?;
@@ -492,7 +512,6 @@ impl Online<'_> {
         }
         fail::when(Point::ReceiptSent, || says(ns::RECEIPTS));
         fail::when(Point::PublishSent, || says("<publish "));
-        fail::when(Point::PageAsked, || says(ns::MAM));
         self.fence(rows).await
     }
 

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use sqlx::FromRow;
-use sqlx::types::Json;
 
 use super::{Connection, Write, millis, time};
 use crate::error::Result;
@@ -255,20 +254,6 @@ pub(crate) async fn free_position(
         position += 1;
     }
     Ok(None)
-}
-
-/// Whether anything stands at one of these places already.
-pub(crate) async fn any_taken(
-    db: &mut Connection,
-    places: impl Iterator<Item = (ChatId, i64)>,
-) -> Result<bool> {
-    Ok(sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM json_each(?) AS place JOIN message ON message.chat = place.value ->> 0
-             AND message.position = place.value ->> 1)",
-    )
-    .bind(Json(places.collect::<Vec<_>>()))
-    .fetch_one(db)
-    .await?)
 }
 
 /// Below the high edge of a gap so many positions are left for what wants to stand beyond it, as it does where the

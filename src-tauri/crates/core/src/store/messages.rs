@@ -4,7 +4,7 @@ mod delivery;
 mod known;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -282,6 +282,40 @@ pub(crate) struct Placed {
     pub(crate) unread: bool,
 }
 
+impl Placed {
+    /// The message as it is read after it was stored like this; none if that depends on more than this. `rev` was taken
+    /// before the commit.
+    pub(crate) fn show(
+        self,
+        account: AccountId,
+        (message, position): (MessageId, i64),
+        rev: i64,
+    ) -> Option<Message> {
+        let new = self.new;
+        let alone = new.files.is_empty() && new.undecryptable.is_none();
+        alone.then(|| Message {
+            message,
+            chat: self.chat,
+            account,
+            from: new.sender,
+            direction: new.direction,
+            body: new.body,
+            files: Vec::new(),
+            sent_at: time(millis(new.sent_at)),
+            position,
+            delivery: new.delivery,
+            encryption: new.encryption,
+            trust: new.trust,
+            unprotected: new.unprotected,
+            undecryptable: None,
+            error: None,
+            origin_id: new.origin_id,
+            archive_id: new.archive_id,
+            rev,
+        })
+    }
+}
+
 /// Stores messages at their rising positions, which are all below `high`, in a few statements. Where something is in the
 /// way they move up and stay in order. Gives for each what `insert` gives.
 pub(crate) async fn insert_all(
@@ -289,25 +323,41 @@ pub(crate) async fn insert_all(
     placed: &[Placed],
     high: i64,
 ) -> Result<Vec<Option<(MessageId, i64)>>> {
-    if archive::any_taken(write, placed.iter().map(|one| (one.chat, one.position))).await? {
-        let mut stored = Vec::with_capacity(placed.len());
-        let mut low = i64::MIN;
-        for one in placed {
-            let (wanted, least) = (one.position, one.position.saturating_sub(1));
-            let stand = Stand::Between {
-                wanted,
-                low: least.max(low),
-                high,
-            };
-            let row = insert(write, one.chat, &one.new, one.unread, stand).await?;
-            low = row.map_or(low, |(_, position)| position);
-            stored.push(row);
-        }
-        return Ok(stored);
+    let mut stored = Vec::with_capacity(placed.len());
+    if let Some(first) = insert_rows(write, placed).await? {
+        stored.extend((first..).zip(placed).map(|(id, one)| Stored {
+            chat: one.chat,
+            message: MessageId(id),
+            position: one.position,
+            unread: one.unread,
+            new: Cow::Borrowed(&one.new),
+        }));
+        follow(write, &stored).await?;
+        let rows = stored.iter().map(|one| Some((one.message, one.position)));
+        return Ok(rows.collect());
     }
+    let (mut rows, mut low) = (Vec::with_capacity(placed.len()), i64::MIN);
+    for one in placed {
+        let (wanted, least) = (one.position, one.position.saturating_sub(1));
+        let stand = Stand::Between {
+            wanted,
+            low: least.max(low),
+            high,
+        };
+        let row = insert(write, one.chat, &one.new, one.unread, stand).await?;
+        low = row.map_or(low, |(_, position)| position);
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Stores messages exactly where they are to stand, but for what follows from them: all, if each is new and its place is
+/// free, or else none. Gives the id of the first one, which those of the others follow.
+async fn insert_rows(write: &mut Write, placed: &[Placed]) -> Result<Option<i64>> {
     let before: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM message")
         .fetch_one(&mut **write)
         .await?;
+    let mut first = None;
     for some in placed.chunks(ROWS) {
         let mut query = QueryBuilder::new("INSERT INTO message (");
         query.push(COLUMNS).push(") ");
@@ -316,35 +366,21 @@ pub(crate) async fn insert_all(
             push_rest(&mut row, &one.new);
         });
         query.push(" ON CONFLICT DO NOTHING");
-        query.build().persistent(false).execute(&mut **write).await?;
+        // Servers fill pages with a round number of messages; another number is hardly ever the same twice.
+        let query = query.build().persistent(some.len().is_multiple_of(50));
+        let done = query.execute(&mut **write).await?;
+        let count = done.rows_affected();
+        if count < some.len() as u64 {
+            sqlx::query("DELETE FROM message WHERE id > ?")
+                .bind(before)
+                .execute(&mut **write)
+                .await?;
+            return Ok(None);
+        }
+        // Without a conflict ids follow each other, from one statement to the next too.
+        first.get_or_insert(done.last_insert_rowid() + 1 - count.cast_signed());
     }
-    // What has a higher id than there was is new. Read as one row, as by `select_messages`.
-    let Json(new): Json<Vec<(ChatId, i64, MessageId)>> = sqlx::query_scalar(
-        "SELECT json_group_array(json_array(chat, position, id)) FROM message WHERE id > ?",
-    )
-    .bind(before)
-    .fetch_one(&mut **write)
-    .await?;
-    let rows: HashMap<_, _> = new
-        .into_iter()
-        .map(|(chat, position, id)| ((chat, position), id))
-        .collect();
-    let row = |one: &Placed| Some((*rows.get(&(one.chat, one.position))?, one.position));
-    let stored: Vec<_> = placed
-        .iter()
-        .filter_map(|one| {
-            let (message, position) = row(one)?;
-            Some(Stored {
-                chat: one.chat,
-                message,
-                position,
-                unread: one.unread,
-                new: Cow::Borrowed(&one.new),
-            })
-        })
-        .collect();
-    follow(write, &stored).await?;
-    Ok(placed.iter().map(row).collect())
+    Ok(first)
 }
 
 /// What a message is found by: its text and the names of its files.

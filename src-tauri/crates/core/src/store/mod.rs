@@ -31,6 +31,10 @@ use crate::secret::DatabaseKey;
 /// A write that becomes true when it is committed. There is one at a time.
 pub(crate) type Write = Transaction<'static, Sqlite>;
 
+/// The writer keeps so much of the database in memory, in negative KiB as SQLite wants it: whatever comes in touches pages all
+/// over the indexes, and each that is not kept is read, checked and decrypted again.
+const CACHE: &str = "-8192";
+
 /// The profile's database.
 pub(crate) struct Store {
     writer: SqlitePool,
@@ -63,13 +67,15 @@ impl Store {
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .test_before_acquire(false)
+            .connect_with(options.clone().pragma("cache_size", CACHE))
             .await
             .map_err(wrong_key)?;
         sqlx::migrate!("./migrations").run(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .max_lifetime(None)
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await?;
         // Starting from the clock keeps it rising from one start to the next; 2^53 microseconds are year 2255.

@@ -230,6 +230,9 @@ pub(crate) async fn remove(write: &mut Write, id: i64) -> Result<()> {
 
 /// Takes rows out that the server has, and names the messages behind them.
 pub(crate) async fn confirm(write: &mut Write, ids: &[i64]) -> Result<Vec<MessageId>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let messages: Vec<Option<MessageId>> = sqlx::query_scalar(
         "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?)) RETURNING message",
     )

@@ -321,6 +321,9 @@ pub(crate) async fn displayed_here(
     .bind(account)
     .fetch_all(&mut **write)
     .await?;
+    if here.is_empty() {
+        return Ok(Vec::new());
+    }
     let addresses: Vec<&str> = here.iter().map(|(.., address)| address.as_str()).collect();
     sqlx::query("DELETE FROM displayed WHERE account = ? AND address IN (SELECT value FROM json_each(?))")
         .bind(account)

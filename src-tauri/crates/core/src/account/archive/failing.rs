@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::since;
+use super::{Archive, since};
 use crate::account::archive_page::Reading;
 use crate::account::batch::Batch;
 use crate::account::online::Online;
@@ -25,6 +25,19 @@ const SOON: [Duration; 3] = [
     Duration::from_secs(8),
     Duration::from_secs(20),
 ];
+
+impl Archive {
+    /// Whether a page of this session ended at this id before, or too many led nowhere; the archive is then to be left
+    /// alone.
+    pub(super) fn goes_in_circles(&mut self, end: &str, fruitful: bool) -> bool {
+        self.fruitless = if fruitful { 0 } else { self.fruitless + 1 };
+        let circles = !self.ends.insert(end.to_owned()) || self.fruitless >= FRUITLESS;
+        if circles {
+            tracing::warn!("the archive does not come to an end");
+        }
+        circles
+    }
+}
 
 impl Online<'_> {
     /// The message at the gap's edge is not in the archive any more: its time leads on, or the archive's end.
@@ -77,18 +90,6 @@ impl Online<'_> {
         }
         self.archive_settled(batch);
         Ok(())
-    }
-
-    /// Whether a page of this session ended at this id before, or too many led nowhere; the archive is then left alone.
-    pub(super) async fn in_circles(&mut self, batch: &mut Batch, end: &str, fruitful: bool) -> Result<bool> {
-        let archive = &mut self.session.archive;
-        archive.fruitless = if fruitful { 0 } else { archive.fruitless + 1 };
-        let circles = !archive.ends.insert(end.to_owned()) || archive.fruitless >= FRUITLESS;
-        if circles {
-            tracing::warn!("the archive does not come to an end");
-            self.archive_unanswered(batch).await?;
-        }
-        Ok(circles)
     }
 
     /// Tries again after a failure.

@@ -1,7 +1,7 @@
 //! How far messages came: what confirmations, errors and the person make of them.
 
 use crate::error::{Error, Fault, Result};
-use crate::model::{ChatId, Delivery, MessageId};
+use crate::model::{ChatId, Delivery, Direction, MessageId};
 use crate::store::{Connection, Write};
 
 /// Moves an outgoing message on to `to`, if that is further than where it is (waiting, sent, delivered, read).
@@ -42,13 +42,7 @@ pub(crate) async fn seen_up_to(
 
 /// The outgoing message of a chat that a receipt or an error names by the stanza's id.
 pub(crate) async fn sent_as(db: &mut Connection, chat: ChatId, stanza_id: &str) -> Result<Option<MessageId>> {
-    Ok(
-        sqlx::query_scalar("SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'out'")
-            .bind(chat)
-            .bind(stanza_id)
-            .fetch_optional(db)
-            .await?,
-    )
+    called(db, chat, stanza_id, Direction::Out).await
 }
 
 /// The received message of a chat that a marker names by the stanza's id.
@@ -57,11 +51,28 @@ pub(crate) async fn received_as(
     chat: ChatId,
     stanza_id: &str,
 ) -> Result<Option<MessageId>> {
+    called(db, chat, stanza_id, Direction::In).await
+}
+
+/// The last message of a chat whose stanza had this id. Where that is its origin id too, it is found by that.
+async fn called(
+    db: &mut Connection,
+    chat: ChatId,
+    stanza_id: &str,
+    direction: Direction,
+) -> Result<Option<MessageId>> {
     Ok(sqlx::query_scalar(
-        "SELECT id FROM message WHERE chat = ? AND stanza_id = ? AND direction = 'in' ORDER BY position DESC LIMIT 1",
+        "SELECT id FROM message WHERE id IN (
+             SELECT id FROM message WHERE chat = ?1 AND stanza_id = ?2 AND stanza_id IS NOT origin_id
+             UNION ALL SELECT message.id FROM chat JOIN account ON account.id = chat.account
+                 JOIN message ON message.chat = chat.id AND message.origin_id = ?2 AND message.stanza_id = ?2
+                     AND message.sender = iif(?3 = 'out', account.address, chat.address)
+             WHERE chat.id = ?1)
+         AND direction = ?3 ORDER BY position DESC LIMIT 1",
     )
     .bind(chat)
     .bind(stanza_id)
+    .bind(direction)
     .fetch_optional(db)
     .await?)
 }

@@ -296,6 +296,33 @@ async fn reading_elsewhere_moves_the_line_and_leaves_what_came_later_unread() {
 }
 
 #[tokio::test]
+async fn a_message_is_found_by_its_stanza_with_whatever_origin_id() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut ids = Vec::new();
+    for (stanza, origin) in [("1", Some("1")), ("2", Some("origin")), ("3", None)] {
+        let named = |message: NewMessage| NewMessage {
+            stanza_id: Some(stanza.to_owned()),
+            origin_id: origin.map(str::to_owned),
+            ..message
+        };
+        let heard = named(text("juliet@capulet.lit", stanza, None));
+        let said = named(outgoing(stanza, "unused"));
+        for message in [heard, said] {
+            let stored = add(&mut write, scene.chat, &message, false, at(1)).await;
+            ids.push(stored.expect("stored").expect("new"));
+        }
+    }
+    for (stanza, ids) in ["1", "2", "3"].into_iter().zip(ids.chunks(2)) {
+        let heard = messages::received_as(&mut write, scene.chat, stanza).await;
+        let said = messages::sent_as(&mut write, scene.chat, stanza).await;
+        assert_eq!([heard, said], [Ok(Some(ids[0])), Ok(Some(ids[1]))], "{stanza}");
+    }
+    let by_origin = messages::received_as(&mut write, scene.chat, "origin").await;
+    assert_eq!(by_origin, Ok(None));
+}
+
+#[tokio::test]
 async fn a_message_that_came_early_moves_before_what_the_archive_tells_of_after_it() {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
@@ -351,8 +378,8 @@ async fn a_gap_begins_before_what_was_sent_and_never_confirmed() {
     assert_eq!(gaps[0].after, Some(("live".to_owned(), at(1))));
 }
 
-/// A page with four messages, the third of them twice, behind one that is there: at the first one's place or elsewhere.
-async fn page_stored_behind(there: i64) -> (Vec<bool>, Vec<String>, u32) {
+/// A page with these messages behind one that is there: at the first one's place or elsewhere. Each is shown as it is read.
+async fn page_stored_behind(there: i64, bodies: &[&str]) -> (Vec<bool>, Vec<String>, u32) {
     let scene = scene().await;
     let mut write = scene.store.write().await.expect("a write");
     let high = 20 * ROOM;
@@ -365,8 +392,8 @@ async fn page_stored_behind(there: i64) -> (Vec<bool>, Vec<String>, u32) {
     messages::insert(&mut write, scene.chat, &before, true, stand)
         .await
         .expect("stored");
-    let placed: Vec<Placed> = ["one", "two", "three", "three", "four"]
-        .into_iter()
+    let placed: Vec<Placed> = bodies
+        .iter()
         .enumerate()
         .map(|(number, body)| Placed {
             chat: scene.chat,
@@ -383,9 +410,9 @@ async fn page_stored_behind(there: i64) -> (Vec<bool>, Vec<String>, u32) {
     let page = messages::page(&mut db, scene.chat, None, 50, 0)
         .await
         .expect("a page");
-    for (row, shown) in stored.iter().flatten().zip(page.iter().skip(1)) {
-        assert_eq!(*row, (shown.message, shown.position));
-    }
+    let rows = placed.into_iter().zip(&stored);
+    let shown = rows.filter_map(|(placed, row)| placed.show(scene.account, (*row)?, 0));
+    assert!(shown.eq(page.iter().skip(1).cloned()), "{page:?}");
     let found = search::find(&mut db, "four", None, 5, 0).await.expect("searched");
     assert_eq!(found.len(), 1, "it is found by its words");
     let chat = &chats::some(&mut db, &[scene.chat], 0).await.expect("read")[0];
@@ -398,9 +425,17 @@ async fn page_stored_behind(there: i64) -> (Vec<bool>, Vec<String>, u32) {
 #[tokio::test]
 async fn a_page_is_stored_in_order_and_each_message_once_also_where_something_is_in_the_way() {
     for there in [9 * ROOM, 10 * ROOM] {
-        let (stored, bodies, unread) = page_stored_behind(there).await;
-        assert_eq!(stored, [true, true, true, false, true]);
-        assert_eq!(bodies, ["before", "one", "two", "three", "four"]);
-        assert_eq!(unread, 5);
+        for (page, is_new) in [
+            (
+                ["one", "two", "three", "three", "four"].as_slice(),
+                [true, true, true, false, true].as_slice(),
+            ),
+            (&["one", "two", "three", "four"], &[true; 4]),
+        ] {
+            let (stored, bodies, unread) = page_stored_behind(there, page).await;
+            assert_eq!(stored, is_new);
+            assert_eq!(bodies, ["before", "one", "two", "three", "four"]);
+            assert_eq!(unread, 5);
+        }
     }
 }
