@@ -152,6 +152,9 @@ describe("the five outgoing states", () => {
     await openWindow(core);
     await openChat("ben@b.example");
     expect((await see("failed")).textContent).toContain("trust none of their devices");
+    await click("failed-check");
+    await see("encryption-page");
+    await click("encryption-back");
     await click("message-retry");
     await expect.poll(() => one("message")?.dataset.delivery).toBe("waiting");
     expect(all("message")).toHaveLength(1);

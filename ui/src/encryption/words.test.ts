@@ -101,6 +101,19 @@ describe("what is said of a device", () => {
     expect(choicesFor(device).some(({ does }) => does === "reset")).toBe(!helps);
   });
 
+  test.each([
+    ["ready", true],
+    ["no_keys", true],
+    ["untrusted", true],
+    ["inactive", false],
+    ["this_device", false],
+  ] as const)("a device of one's own that is %s can be taken off the list: %s", (reach, can) => {
+    const device = reported(reach, { own: reach === "this_device" });
+    const removes = (one: DeviceReport) => choicesFor(one).some(({ does }) => does === "remove");
+    expect(removes({ ...device, ours: true })).toBe(can);
+    expect(removes(device)).toBe(false);
+  });
+
   test("keys that could not be had are a failed repair only where one was tried", () => {
     const fault: BundleFault = "missing";
     expect(reachWords(reported("ready"))).not.toMatch(/could not be set up anew/u);

@@ -67,9 +67,10 @@ export function repairOf({ device }: DeviceReport): Repair | null {
 
 /** What else can be done with a device, although nothing is wrong with it. */
 export function choicesFor({ device, ours }: DeviceReport): Repair[] {
-  if (device.own || !isReached(device)) return [];
-  const reset: Repair[] = isBroken(device) ? [] : [{ does: "reset", words: "repair.reset" }];
-  return ours ? [...reset, { does: "remove", words: "repair.remove" }] : reset;
+  if (device.own) return [];
+  const reset: Repair[] =
+    isReached(device) && !isBroken(device) ? [{ does: "reset", words: "repair.reset" }] : [];
+  return ours && device.active ? [...reset, { does: "remove", words: "repair.remove" }] : reset;
 }
 
 /** Whether its encryption was to be set up anew and could not be, so that the one that there was goes on. */

@@ -1,9 +1,17 @@
 import type { Account, Code, Fault } from "../core/generated/api";
 import { t } from "../lib/text";
 
-/** What a person can do about a fault of an account. */
+/** What a person can do about a fault of an account, or of a message: to check the encryption of its chat. */
 export type Remedy =
-  "password" | "again" | "certificate" | "weaker_login" | "connection" | "address" | "wait" | "none";
+  | "password"
+  | "again"
+  | "certificate"
+  | "weaker_login"
+  | "connection"
+  | "address"
+  | "check"
+  | "wait"
+  | "none";
 
 // Every code has a way on, and its words in `locales/en.json`; a new code without either is a type error.
 const remedies: Record<Code, Remedy> = {
@@ -43,9 +51,9 @@ const remedies: Record<Code, Remedy> = {
   disconnected: "again",
   rejected: "none",
   not_supported: "none",
-  no_devices: "none",
-  no_trusted_devices: "none",
-  devices_forbidden: "none",
+  no_devices: "check",
+  no_trusted_devices: "check",
+  devices_forbidden: "check",
   not_agreed: "none",
   profile_in_use: "none",
   passphrase_needed: "none",
