@@ -274,6 +274,7 @@ export const shots = [
   { name: "emoji", scene: "home", steps: then(noor, click("composer-emoji")) },
   { name: "emoji-dark", scene: "home", dark: true, steps: then(noor, click("composer-emoji")) },
   { name: "blocked", scene: "home", steps: then(chat("tomas@birch.example"), click("composer-lock")) },
+  ...thrice({ name: "not-sent", scene: "home", steps: then(chat("tomas@birch.example"), wait("failed")) }),
   ...thrice({ name: "undecryptable", scene: "home", height: 1000, steps: chat("ines@birch.example") }),
   { name: "plain", scene: "home", steps: chat("bookshop@river.example") },
   ...thrice({ name: "files", scene: "files", height: 1500, steps: kim }),
