@@ -59,6 +59,19 @@ pub(super) struct Wanted {
     pub(super) trust_of: BTreeSet<BareJid>,
 }
 
+impl Wanted {
+    /// No more of each than one message asks for.
+    fn or(self, earlier: Self) -> Self {
+        Self {
+            answer: self.answer.or(earlier.answer),
+            heal: self.heal.or(earlier.heal),
+            bundle_behind: self.bundle_behind.or(earlier.bundle_behind),
+            unlisted: self.unlisted.or(earlier.unlisted),
+            trust_of: self.trust_of,
+        }
+    }
+}
+
 /// How a message got here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
@@ -129,18 +142,19 @@ pub(super) async fn open(
     arrival: Arrival,
 ) -> Result<(Opened, Wanted)> {
     let mut failed = None;
+    let mut wanted = Wanted::default();
     for element in encrypted {
-        match open_one(write, account, envelope, element, arrival).await? {
+        let (opened, of_this) = open_one(write, account, envelope, element, arrival).await?;
+        // Its key may have been opened although its content was not: a prekey is used then, and a session begun.
+        wanted = of_this.or(wanted);
+        match opened {
             // Without a payload nothing was said (XEP-0384 §4.6): an answer to another device of ours.
-            (Opened::Undecryptable { .. }, _) if element.payload.is_none() => {}
-            (
-                Opened::Undecryptable {
-                    encryption,
-                    device,
-                    reason,
-                },
-                _,
-            ) => {
+            Opened::Undecryptable { .. } if element.payload.is_none() => {}
+            Opened::Undecryptable {
+                encryption,
+                device,
+                reason,
+            } => {
                 // Of two failures the one that says more is kept.
                 if failed.is_none() || reason != UndecryptableReason::NotForThisDevice {
                     failed = Some(Opened::Undecryptable {
@@ -150,10 +164,10 @@ pub(super) async fn open(
                     });
                 }
             }
-            opened => return Ok(opened),
+            opened => return Ok((opened, wanted)),
         }
     }
-    Ok((failed.unwrap_or(Opened::Nothing), Wanted::default()))
+    Ok((failed.unwrap_or(Opened::Nothing), wanted))
 }
 
 async fn open_one(

@@ -75,12 +75,16 @@ async fn opened(write: &mut Write, scene: &Scene, encrypted: Encrypted, sent_at:
     arrived(write, scene, encrypted, (sent_at, true)).await
 }
 
-async fn arrived(
+async fn arrived(write: &mut Write, scene: &Scene, encrypted: Encrypted, when: (Timestamp, bool)) -> Opened {
+    tried(write, scene, encrypted, when).await.0
+}
+
+async fn tried(
     write: &mut Write,
     scene: &Scene,
     encrypted: Encrypted,
     (sent_at, catching_up): (Timestamp, bool),
-) -> Opened {
+) -> (Opened, Wanted) {
     let (own, juliet) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
     let envelope = Envelope {
         own: &own,
@@ -93,7 +97,7 @@ async fn arrived(
         catching_up,
     };
     let opened = open(write, scene.account, &envelope, &[encrypted], arrival).await;
-    opened.expect("tried").0
+    opened.expect("tried")
 }
 
 #[tokio::test]
@@ -251,4 +255,22 @@ async fn one_prekey_opens_two_key_exchanges_out_of_the_archive_and_one_of_those_
         }
         assert_eq!(outcomes, [true, catching_up], "catching up {catching_up}");
     }
+}
+
+#[tokio::test]
+async fn a_used_prekey_and_a_new_session_are_seen_to_also_if_the_payload_cannot_be_opened() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let mut spoiled = juliet.writes();
+    spoiled.payload.as_mut().expect("a payload")[0] ^= 1;
+    let (refused, wanted) = tried(write, &scene, spoiled.clone(), (at(0), false)).await;
+    let reason = UndecryptableReason::Malformed;
+    assert!(matches!(refused, Opened::Undecryptable { reason: why, .. } if why == reason));
+    assert_eq!(wanted.bundle_behind, Some(Profile::Legacy));
+    assert_eq!(wanted.answer, Some((juliet.device, Profile::Legacy)));
+    let (repeated, wanted) = tried(write, &scene, spoiled, (at(0), false)).await;
+    assert!(matches!(repeated, Opened::Duplicate));
+    assert_eq!((wanted.bundle_behind, wanted.answer), (None, None), "once");
 }
