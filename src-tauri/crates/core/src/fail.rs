@@ -68,7 +68,7 @@ points! {
     PageHalf = "catch-up: in the middle of a page",
     /// A page with the new edge of its gap is in a transaction.
     PageStored = "catch-up: page stored, not committed",
-    /// A page is stored, and its stanzas do not count as handled.
+    /// Messages are stored while the next page is under way, and the server is not told that they are.
     PageCommitted = "catch-up: page committed, not acknowledged",
     /// A gap is closed in a transaction.
     GapClosed = "catch-up: gap closed, not committed",

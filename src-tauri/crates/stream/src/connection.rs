@@ -277,6 +277,11 @@ impl Connection {
         self.send_raw(String::from(stanza).into()).await
     }
 
+    /// Whether so much waits to be written that a short stanza may have to wait too.
+    pub fn is_behind(&self) -> bool {
+        self.link.backlog() > BACKLOG / 2
+    }
+
     /// Like [`Connection::send`], with a stanza that is serialised already, one well-formed element that says
     /// `xmlns='jabber:client'` itself.
     pub async fn send_raw(&mut self, xml: Arc<str>) -> Result<StanzaNumber, Disconnected> {

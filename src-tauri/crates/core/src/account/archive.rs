@@ -337,8 +337,12 @@ impl Online<'_> {
                 _ => mam::Page::After(after),
             };
             let question = self.archive_question(page, gap.id)?;
-            self.send_ahead(&question).await;
-            fail::at(Point::PageAsked);
+            if self.connection.is_behind() {
+                batch.send.push(question);
+            } else {
+                self.send_ahead(&question).await;
+                fail::at(Point::PageAsked);
+            }
         }
         let open = gap.before.is_none();
         let stood = self.store_page(batch, messages, (&gap, open), now).await?;

@@ -199,13 +199,10 @@ impl Online<'_> {
         };
         self.session.questions.fail_changes();
         self.session.removals.clear();
-        let untold = self.session.untold.all(Changes::default());
-        if let Err(error) = publish(self.core, self.account, untold).await {
-            log_failure("telling what changed", &error);
-        }
         let end = match stop {
             Stop::Stopped => {
                 self.farewell().await;
+                self.tell_untold().await;
                 self.connection.close().await;
                 if let Err(error) = session::end(self.core, self.account).await {
                     log_failure("ending the session", &error);
@@ -230,6 +227,7 @@ impl Online<'_> {
                 End::Failed
             }
         };
+        self.tell_untold().await;
         let resource = self.connection.bound().resource().to_owned();
         (
             end,
@@ -240,6 +238,14 @@ impl Online<'_> {
                 restored: None,
             },
         )
+    }
+
+    /// Nothing is left untold when the session ends.
+    async fn tell_untold(&mut self) {
+        let untold = self.session.untold.all(Changes::default());
+        if let Err(error) = publish(self.core, self.account, untold).await {
+            log_failure("telling what changed", &error);
+        }
     }
 
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, outbox: &Notify) -> Stop {
@@ -441,6 +447,7 @@ impl Online<'_> {
             presences,
             news,
             wants,
+            made,
             ..
         } = batch;
         let send: Vec<Arc<str>> = send.iter().map(|stanza| String::from(stanza).into()).collect();
@@ -468,9 +475,14 @@ impl Online<'_> {
         self.connection.handled(handled);
         fail::when(Point::ReceiveHandled, || received);
         fail::when(Point::CaughtUp, || caught_up);
-        let more = self.session.archive.is_catching_up();
+        // Nobody can have opened a chat that was not told.
+        let more = self.session.archive.is_catching_up() && made.is_empty();
         let changes = self.session.untold.now(changes, more, Instant::now());
-        publish(self.core, self.account, changes).await?;
+        let kept = (changes.chats.clone(), changes.account);
+        if let Err(error) = publish(self.core, self.account, changes).await {
+            self.session.untold.keep(kept);
+            return Err(error.into());
+        }
         if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
         }

@@ -38,6 +38,12 @@ impl Untold {
         changes
     }
 
+    /// These chats, and the account, could not be told.
+    pub(super) fn keep(&mut self, (mut chats, account): (BTreeSet<ChatId>, bool)) {
+        self.chats.append(&mut chats);
+        self.account |= account;
+    }
+
     /// When what was not told has to be.
     pub(super) fn due(&self) -> Option<Instant> {
         let any = self.account || !self.chats.is_empty();

@@ -63,12 +63,13 @@ async fn called(
 ) -> Result<Option<MessageId>> {
     Ok(sqlx::query_scalar(
         "SELECT id FROM message WHERE id IN (
-             SELECT id FROM message WHERE chat = ?1 AND stanza_id = ?2 AND stanza_id IS NOT origin_id
+             SELECT id FROM message
+             WHERE chat = ?1 AND stanza_id = ?2 AND direction = ?3 AND stanza_id IS NOT origin_id
              UNION ALL SELECT message.id FROM chat JOIN account ON account.id = chat.account
                  JOIN message ON message.chat = chat.id AND message.origin_id = ?2 AND message.stanza_id = ?2
                      AND message.sender = iif(?3 = 'out', account.address, chat.address)
-             WHERE chat.id = ?1)
-         AND direction = ?3 ORDER BY position DESC LIMIT 1",
+             WHERE chat.id = ?1 AND message.direction = ?3)
+         ORDER BY position DESC LIMIT 1",
     )
     .bind(chat)
     .bind(stanza_id)

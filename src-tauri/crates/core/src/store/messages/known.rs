@@ -67,7 +67,6 @@ pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<Ha
          UNION ALL SELECT sought.key, message.id, message.position, 1, 1
          FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
              AND message.stanza_id = sought.value ->> 4 AND message.sender = sought.value ->> 1
-             AND message.stanza_id IS NOT message.origin_id
              AND message.origin_id IS NULL AND message.archive_id IS NULL
              AND abs(message.sent_at - (sought.value ->> 5)) <= ?2
              AND iif(message.encryption = 'none' AND message.undecryptable IS NULL, message.body, NULL)
