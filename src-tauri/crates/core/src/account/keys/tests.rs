@@ -1,4 +1,6 @@
-use waxwing_omemo::{Bundle, SessionRecord, encrypt_key, seal_payload, start_session, xml};
+use waxwing_omemo::{
+    Bundle, HEARTBEAT_AFTER, PreKeyId, SessionRecord, encrypt_key, seal_payload, start_session, xml,
+};
 
 use super::*;
 use crate::store::tests::{Scene, at, say, scene};
@@ -273,4 +275,53 @@ async fn a_used_prekey_and_a_new_session_are_seen_to_also_if_the_payload_cannot_
     let (repeated, wanted) = tried(write, &scene, spoiled, (at(0), false)).await;
     assert!(matches!(repeated, Opened::Duplicate));
     assert_eq!((wanted.bundle_behind, wanted.answer), (None, None), "once");
+}
+
+#[tokio::test]
+async fn prekeys_are_made_anew_below_eighty_and_none_has_the_id_of_one_before() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    ensure(write, scene.account, at(0)).await.expect("keys");
+    for profile in Profile::ALL {
+        let ids = async |write: &mut Write| -> Vec<u32> {
+            ensure(write, scene.account, at(1)).await.expect("keys");
+            let keys = omemo::prekeys(write, scene.account, profile).await;
+            keys.expect("keys").iter().map(|key| key.id().0).collect()
+        };
+        let first = ids(write).await;
+        assert_eq!(first.len(), PREKEY_COUNT);
+        let hide = async |write: &mut Write, id: u32| {
+            let hidden = omemo::hide_prekey(write, scene.account, PreKeyId(id), at(1)).await;
+            assert_eq!(hidden, Ok(Some(profile)));
+        };
+        let (used, kept) = first.split_at(PREKEY_COUNT - PREKEY_REFILL_BELOW);
+        for id in used {
+            hide(write, *id).await;
+        }
+        assert_eq!(ids(write).await, kept, "there are enough");
+        hide(write, kept[0]).await;
+        let refilled = ids(write).await;
+        assert_eq!(refilled.len(), PREKEY_COUNT);
+        let again = refilled.iter().filter(|id| first.contains(id)).count();
+        assert_eq!(again, kept.len() - 1, "an id was given twice");
+    }
+}
+
+#[tokio::test]
+async fn whoever_writes_long_without_an_answer_gets_one_empty_message() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut juliet = Juliet::begin(write, &scene).await;
+    let mut answered = Vec::new();
+    for number in 0..HEARTBEAT_AFTER + 10 {
+        let encrypted = juliet.writes();
+        let (opened, wanted) = tried(write, &scene, encrypted, (at(0), false)).await;
+        assert!(matches!(opened, Opened::Content { .. }), "message {number}");
+        if wanted.answer.is_some() {
+            answered.push(number);
+        }
+    }
+    assert_eq!(answered, [0, HEARTBEAT_AFTER], "the new session, and then once");
 }
