@@ -29,6 +29,21 @@ async fn to_bob(alice: &mut Person, bob: &mut Peer, body: &str, encryption: &str
         !xml.contains(body),
         "the text stands somewhere in the stanza: {xml}"
     );
+    // Archives are to keep it (XEP-0334), and those who cannot open it learn what it is (XEP-0380).
+    let namespace = match encryption {
+        "omemo1" => "eu.siacs.conversations.axolotl",
+        _ => "urn:xmpp:omemo:2",
+    };
+    for (tag, says) in [
+        ("<encryption ", ["urn:xmpp:eme:0", namespace]),
+        ("<store ", ["urn:xmpp:hints"; 2]),
+    ] {
+        let tags = xml.split(tag).skip(1).filter_map(|rest| rest.split('>').next());
+        let found = tags
+            .filter(|tag| says.iter().all(|part| tag.contains(part)))
+            .count();
+        assert_eq!(found, 1, "{tag}{says:?} in {xml}");
+    }
     let told = alice.delivery(&written, "delivered").await;
     assert_eq!(told["encryption"], encryption, "as Alice's own row says");
 }
