@@ -61,7 +61,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// No more of each than one message asks for.
-    fn or(self, earlier: Self) -> Self {
+    fn or(self, earlier: &Self) -> Self {
         Self {
             answer: self.answer.or(earlier.answer),
             heal: self.heal.or(earlier.heal),
@@ -146,7 +146,7 @@ pub(super) async fn open(
     for element in encrypted {
         let (opened, of_this) = open_one(write, account, envelope, element, arrival).await?;
         // Its key may have been opened although its content was not: a prekey is used then, and a session begun.
-        wanted = of_this.or(wanted);
+        wanted = of_this.or(&wanted);
         match opened {
             // Without a payload nothing was said (XEP-0384 §4.6): an answer to another device of ours.
             Opened::Undecryptable { .. } if element.payload.is_none() => {}
