@@ -240,14 +240,6 @@ impl Online<'_> {
         )
     }
 
-    /// Nothing is left untold when the session ends.
-    async fn tell_untold(&mut self) {
-        let untold = self.session.untold.all(Changes::default());
-        if let Err(error) = publish(self.core, self.account, untold).await {
-            log_failure("telling what changed", &error);
-        }
-    }
-
     async fn serve(&mut self, commands: &mut mpsc::Receiver<Command>, outbox: &Notify) -> Stop {
         loop {
             let deadlines = [
@@ -477,12 +469,7 @@ impl Online<'_> {
         fail::when(Point::CaughtUp, || caught_up);
         // Nobody can have opened a chat that was not told.
         let more = self.session.archive.is_catching_up() && made.is_empty();
-        let changes = self.session.untold.now(changes, more, Instant::now());
-        let kept = (changes.chats.clone(), changes.account);
-        if let Err(error) = publish(self.core, self.account, changes).await {
-            self.session.untold.keep(kept);
-            return Err(error.into());
-        }
+        self.tell(changes, more).await?;
         if !self.session.announced && self.session.settled.len() == Profile::ALL.len() {
             self.announce().await;
         }

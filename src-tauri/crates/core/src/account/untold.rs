@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::online::Online;
+use crate::error::Result;
+use crate::log_failure;
 use crate::model::ChatId;
-use crate::publish::Changes;
+use crate::publish::{Changes, publish};
 
 /// As long as pages come in, chats and the account are told once in so long.
 const OFTEN: Duration = Duration::from_millis(250);
@@ -51,6 +54,27 @@ impl Untold {
     }
 }
 
+impl Online<'_> {
+    /// Tells what a transaction changed. What cannot be told now is kept.
+    pub(super) async fn tell(&mut self, changes: Changes, more: bool) -> Result<()> {
+        let changes = self.session.untold.now(changes, more, Instant::now());
+        let kept = (changes.chats.clone(), changes.account);
+        let told = publish(self.core, self.account, changes).await;
+        if told.is_err() {
+            self.session.untold.keep(kept);
+        }
+        told
+    }
+
+    /// Nothing is left untold when the session ends.
+    pub(super) async fn tell_untold(&mut self) {
+        let untold = self.session.untold.all(Changes::default());
+        if let Err(error) = publish(self.core, self.account, untold).await {
+            log_failure("telling what changed", &error);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +106,12 @@ mod tests {
 
         untold.now(chats(&[4]), true, begun + OFTEN);
         let last = untold.now(Changes::default(), false, begun + OFTEN);
-        assert_eq!((last.chats, last.account), (chats(&[4]).chats, true));
+        assert_eq!((last.chats.clone(), last.account), (chats(&[4]).chats, true));
+
+        // Nobody could be told.
+        untold.keep((last.chats, last.account));
+        let again = untold.all(Changes::default());
+        assert_eq!((again.chats, again.account), (chats(&[4]).chats, true));
     }
 
     #[test]
