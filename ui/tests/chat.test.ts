@@ -5,7 +5,20 @@ import { FakeCore, fault } from "../src/core/fake";
 import type { Delivery, Lock, Trust, UndecryptableReason } from "../src/core/generated/api";
 import { device } from "../src/core/rows";
 import en from "../locales/en.json";
-import { all, bodies, click, fill, gone, one, openChat, openWindow, row, see, still } from "./support";
+import {
+  all,
+  bodies,
+  click,
+  fill,
+  gone,
+  keyboardAt,
+  one,
+  openChat,
+  openWindow,
+  row,
+  see,
+  still,
+} from "./support";
 
 let core: FakeCore;
 let account: number;
@@ -24,7 +37,7 @@ describe("writing", () => {
   test("Enter sends, Shift and Enter make a new line", async () => {
     await openWindow(core);
     await openChat("ben@b.example");
-    await expect.poll(() => document.activeElement).toBe(one("composer-input"));
+    await keyboardAt("composer-input");
     await userEvent.keyboard("one{Shift>}{Enter}{/Shift}two{Enter}");
     await see("message");
     expect(asked("send_text").map((one) => one.params)).toEqual([{ chat, body: "one\ntwo" }]);

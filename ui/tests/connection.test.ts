@@ -6,7 +6,7 @@ import type { Code } from "../src/core/generated/api";
 import { certificate, report } from "../src/core/samples";
 import { fakeScene } from "../src/core/scenes";
 import type { ConnectionTab } from "../src/state/app.svelte";
-import { all, click, fill, gone, one, openWindow, see, sticksOut } from "./support";
+import { all, click, fill, gone, keyboardAt, one, openWindow, see, sticksOut } from "./support";
 
 let core: FakeCore;
 let account: number;
@@ -62,7 +62,7 @@ describe("a certificate that was refused", () => {
     await see("account-trouble");
     expect(one("certificate-dialog")).toBeNull();
     await click("remedy-decide");
-    await expect.poll(() => document.activeElement).toBe(one("certificate-refuse"));
+    await keyboardAt("certificate-refuse");
     await userEvent.keyboard("{Enter}");
     await gone("certificate-dialog");
     expect(asked("accept_certificate")).toEqual([]);
@@ -148,7 +148,7 @@ describe("a weaker sign-in", () => {
     const dialog = await see("weaker-login-dialog");
     expect(dialog.textContent).toMatch(what);
     expect(dialog.textContent).toMatch(when);
-    await expect.poll(() => document.activeElement).toBe(one("confirm-no"));
+    await keyboardAt("confirm-no");
     await userEvent.keyboard("{Enter}");
     await gone("weaker-login-dialog");
     expect(asked("allow_weaker_login")).toEqual([]);

@@ -3,7 +3,7 @@ import { userEvent } from "vitest/browser";
 
 import { FakeCore, fault } from "../src/core/fake";
 import type { Code } from "../src/core/generated/api";
-import { click, fill, gone, one, openWindow, see } from "./support";
+import { click, fill, gone, keyboardAt, one, openWindow, see } from "./support";
 
 async function signIn(address: string, password: string) {
   await fill("onboarding-address", address);
@@ -82,7 +82,7 @@ describe("signing in", () => {
     const error = await see("onboarding-error");
     expect(error.dataset.code).toBe("wrong_password");
     expect(error.textContent).toContain("does not accept this password");
-    await expect.poll(() => document.activeElement).toBe(one("onboarding-password"));
+    await keyboardAt("onboarding-password");
     await fill("onboarding-password", "right");
     await click("onboarding-submit");
     await gone("onboarding");

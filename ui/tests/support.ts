@@ -62,6 +62,11 @@ export async function gone(id: string): Promise<void> {
   await expect.poll(() => one(id), { message: `${id} is gone` }).toBeNull();
 }
 
+/** Waits until the keyboard stands at this test id: asked again at every look, as the element may not be there yet. */
+export async function keyboardAt(id: string): Promise<void> {
+  await expect.poll(() => document.activeElement?.getAttribute("data-testid")).toBe(id);
+}
+
 /** Opens the chat with an address: from the list of chats, or of contacts if nothing was written yet. */
 export async function openChat(address: string): Promise<void> {
   const find = () =>

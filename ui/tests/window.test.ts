@@ -3,7 +3,19 @@ import { page, userEvent } from "vitest/browser";
 
 import { fault } from "../src/core/fake";
 import { fakeScene } from "../src/core/scenes";
-import { all, click, fill, gone, one, openChat, openWindow, row, see, sticksOut } from "./support";
+import {
+  all,
+  click,
+  fill,
+  gone,
+  keyboardAt,
+  one,
+  openChat,
+  openWindow,
+  row,
+  see,
+  sticksOut,
+} from "./support";
 
 const focused = () => document.activeElement;
 const rows = (id: string) => all(id).map((row) => row.dataset.address);
@@ -216,7 +228,7 @@ describe("the keyboard alone", () => {
     );
     await userEvent.keyboard("{Enter}");
     await expect.poll(() => one("chat-title")?.textContent).toBe("Dana Okafor");
-    await expect.poll(focused).toBe(one("composer-input"));
+    await keyboardAt("composer-input");
     await userEvent.keyboard("{Escape}");
     await see("no-chat");
   });
@@ -282,7 +294,7 @@ describe("the keyboard alone", () => {
     await openWindow(fakeScene("home"));
     (await see("add-contact")).focus();
     await userEvent.keyboard("{Enter}");
-    await expect.poll(focused).toBe(one("add-contact-address"));
+    await keyboardAt("add-contact-address");
     await userEvent.keyboard("{Escape}");
     await gone("add-contact-dialog");
     expect(focused()).toBe(one("add-contact"));
