@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use sqlx::types::Json;
 use waxwing_omemo::Profile;
 
@@ -436,7 +436,7 @@ pub(crate) async fn read_up_to(write: &mut Write, read: &[(ChatId, MessageId)]) 
 }
 
 /// What was added to a chat.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Added {
     chat: ChatId,
     /// The last message, and where it stands.
@@ -479,15 +479,28 @@ impl Added {
 /// Messages were added to chats. Whatever stands at the end and was read before anything unread came leads the mark of what
 /// was read.
 pub(crate) async fn advance(write: &mut Write, added: &[Added]) -> Result<()> {
+    // SQLite takes much longer to find members by their names.
+    let added: Vec<_> = added
+        .iter()
+        .map(|one| {
+            (
+                one.chat,
+                one.last,
+                one.position,
+                one.read,
+                one.read_position,
+                one.unread,
+            )
+        })
+        .collect();
     sqlx::query(
         "UPDATE chat SET unread = chat.unread + added.unread,
              read_up_to = iif(added.read IS NULL OR chat.unread > 0 OR added.read_position < last_position,
                  read_up_to, added.read),
              last_message = iif(last_message IS NULL OR added.position > last_position, added.last, last_message),
              last_position = iif(last_message IS NULL OR added.position > last_position, added.position, last_position)
-         FROM (SELECT value ->> 'chat' AS chat, value ->> 'last' AS last, value ->> 'position' AS position,
-             value ->> 'read' AS read, value ->> 'read_position' AS read_position, value ->> 'unread' AS unread
-             FROM json_each(?)) AS added
+         FROM (SELECT value ->> 0 AS chat, value ->> 1 AS last, value ->> 2 AS position, value ->> 3 AS read,
+             value ->> 4 AS read_position, value ->> 5 AS unread FROM json_each(?)) AS added
          WHERE chat.id = added.chat",
     )
     .bind(Json(added))

@@ -1,5 +1,7 @@
 //! The full-text index over message bodies (SQLite FTS5, contentless).
 
+use std::collections::BTreeMap;
+
 use sqlx::types::Json;
 
 use super::messages::{MessageRow, select_messages};
@@ -9,11 +11,13 @@ use crate::model::{AccountId, Message, MessageId};
 
 /// Puts messages' words into the index.
 pub(crate) async fn index(write: &mut Write, messages: &[(MessageId, &str)]) -> Result<()> {
-    let words: Vec<(MessageId, String)> = messages.iter().map(|(id, body)| (*id, spaced(body))).collect();
-    sqlx::query("INSERT INTO message_words (rowid, body) SELECT value ->> 0, value ->> 1 FROM json_each(?)")
-        .bind(Json(words))
-        .execute(&mut **write)
-        .await?;
+    let words: BTreeMap<MessageId, String> = messages.iter().map(|(id, body)| (*id, spaced(body))).collect();
+    sqlx::query(
+        "INSERT INTO message_words (rowid, body) SELECT CAST(key AS INTEGER), value FROM json_each(?)",
+    )
+    .bind(Json(words))
+    .execute(&mut **write)
+    .await?;
     Ok(())
 }
 

@@ -58,19 +58,20 @@ pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<Ha
         .collect();
     // What is found first counts.
     let rows: Vec<(i64, MessageId, i64, bool, bool)> = sqlx::query_as(
-        "SELECT sought.key, message.id, message.position, 0, 0
-         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
-             AND message.archive_id = sought.value ->> 3
-         UNION ALL SELECT sought.key, message.id, message.position, message.archive_id IS NULL, 0
-         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
-             AND message.sender = sought.value ->> 1 AND message.origin_id = sought.value ->> 2
-         UNION ALL SELECT sought.key, message.id, message.position, 1, 1
-         FROM json_each(?1) AS sought JOIN message ON message.chat = sought.value ->> 0
-             AND message.stanza_id = sought.value ->> 4 AND message.sender = sought.value ->> 1
-             AND message.origin_id IS NULL AND message.archive_id IS NULL
-             AND abs(message.sent_at - (sought.value ->> 5)) <= ?2
-             AND iif(message.encryption = 'none' AND message.undecryptable IS NULL, message.body, NULL)
-                 IS sought.value ->> 6",
+        "WITH sought AS MATERIALIZED (
+             SELECT key, value ->> 0 AS chat, value ->> 1 AS sender, value ->> 2 AS origin_id, value ->> 3 AS archive_id,
+                 value ->> 4 AS stanza_id, value ->> 5 AS sent_at, value ->> 6 AS plain FROM json_each(?1))
+         SELECT key, message.id, message.position, 0, 0 FROM sought
+             JOIN message ON message.chat = sought.chat AND message.archive_id = sought.archive_id
+         UNION ALL SELECT key, message.id, message.position, message.archive_id IS NULL, 0 FROM sought
+             JOIN message ON message.chat = sought.chat AND message.sender = sought.sender
+                 AND message.origin_id = sought.origin_id
+         UNION ALL SELECT key, message.id, message.position, 1, 1 FROM sought
+             JOIN message ON message.chat = sought.chat AND message.stanza_id = sought.stanza_id
+                 AND message.sender = sought.sender AND message.origin_id IS NULL AND message.archive_id IS NULL
+                 AND abs(message.sent_at - sought.sent_at) <= ?2
+                 AND iif(message.encryption = 'none' AND message.undecryptable IS NULL, message.body, NULL)
+                     IS sought.plain",
     )
     .bind(Json(list))
     .bind(CLOCKS_APART)
