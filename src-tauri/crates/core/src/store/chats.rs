@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use waxwing_omemo::Profile;
 
 use super::accounts::Address;
+use super::messages::CLOCKS_APART;
 use super::{Connection, Write, messages, millis};
 use crate::error::{Error, Result};
 use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, MessageId};
@@ -376,34 +377,62 @@ pub(crate) async fn latch(write: &mut Write, chat: ChatId) -> Result<()> {
     Ok(())
 }
 
-/// The same for a message of that time, which may be an older one than those that are known. True if the chat is encrypted
-/// since then, and was not before.
-pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<bool> {
+/// A chat turned out to be encrypted earlier than was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Latched {
+    /// Since when it was known to be, in milliseconds, if it was.
+    pub(crate) formerly: Option<i64>,
+}
+
+/// The same for a message of that time, which may be an older one than those that are known. None if the chat was known to be
+/// encrypted by then, or the person chose otherwise.
+pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<Option<Latched>> {
+    let formerly = latched_since(write, chat).await?;
+    if formerly.is_some_and(|since| since <= millis(at)) {
+        return Ok(None);
+    }
     let done = sqlx::query(
-        "UPDATE chat SET latched_at = min(?2, iif(mode IS NULL, ?2, coalesce(latched_at, 0))), mode = 'omemo'
-         WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo' AND latched_at > ?2)",
+        "UPDATE chat SET latched_at = ?2, mode = 'omemo' WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo')",
     )
     .bind(chat)
     .bind(millis(at))
     .execute(&mut **write)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok((done.rows_affected() > 0).then_some(Latched { formerly }))
 }
 
 /// Marks what came plain although the chat was encrypted by then, and was here before that was known; gives it. It stands
 /// behind something encrypted, and came later: clocks differ, and servers tell times in whole seconds.
-pub(crate) async fn mark_unprotected(write: &mut Write, chat: ChatId) -> Result<Vec<MessageId>> {
-    Ok(sqlx::query_scalar(
-        "UPDATE message SET unprotected = 1 WHERE chat = ?1 AND direction = 'in' AND encryption = 'none'
-             AND unprotected = 0 AND undecryptable IS NULL
-             AND sent_at > (SELECT latched_at FROM chat WHERE id = ?1 AND mode = 'omemo')
-             AND EXISTS (SELECT 1 FROM message earlier WHERE earlier.chat = ?1 AND earlier.position < message.position
-                 AND (earlier.encryption <> 'none' OR earlier.undecryptable = 'malformed'))
-         RETURNING id",
-    )
-    .bind(chat)
-    .fetch_all(&mut **write)
-    .await?)
+pub(crate) async fn mark_unprotected(
+    write: &mut Write,
+    chat: ChatId,
+    latched: Latched,
+) -> Result<Vec<MessageId>> {
+    macro_rules! mark {
+        ($index:literal, $until:literal) => {
+            concat!(
+                "UPDATE message INDEXED BY ",
+                $index,
+                " SET unprotected = 1
+                  WHERE chat = ?1 AND direction = 'in' AND encryption = 'none' AND unprotected = 0 AND undecryptable IS NULL
+                      AND sent_at > (SELECT latched_at FROM chat WHERE id = ?1 AND mode = 'omemo')
+                      AND position > (SELECT position FROM message
+                          WHERE chat = ?1 AND (encryption <> 'none' OR undecryptable = 'malformed')
+                          ORDER BY position LIMIT 1)
+                      AND ",
+                $until,
+                " RETURNING id"
+            )
+        };
+    }
+    let query = match latched.formerly {
+        None => sqlx::query_scalar(mark!("message_by_position", "TRUE")).bind(chat),
+        // What came still later is marked already.
+        Some(formerly) => sqlx::query_scalar(mark!("message_unmarked", "sent_at <= ?2"))
+            .bind(chat)
+            .bind(formerly.saturating_add(CLOCKS_APART)),
+    };
+    Ok(query.fetch_all(&mut **write).await?)
 }
 
 /// Everything in the chat has been seen. True if that changed something.

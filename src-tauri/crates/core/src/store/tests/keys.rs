@@ -4,6 +4,7 @@ use waxwing_omemo::{DeviceId, IdentityKey, IdentityKeyPair, OsEntropy, Profile, 
 
 use super::*;
 use crate::model::{BundleFault, Reach, Trust};
+use crate::store::chats::Latched;
 use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
@@ -109,20 +110,63 @@ async fn what_came_plain_behind_something_encrypted_is_marked_as_soon_as_that_is
         ..outgoing("ours", "ours")
     };
     add(&mut write, chat, &ours, false, at(10)).await.expect("stored");
-    let marks = async |write: &mut Write| chats::mark_unprotected(write, chat).await;
+    let marks = async |write: &mut Write, formerly: Option<i64>| {
+        chats::mark_unprotected(write, chat, Latched { formerly }).await
+    };
     assert_eq!(
-        marks(&mut write).await,
+        marks(&mut write, None).await,
         Ok(Vec::new()),
         "nothing is encrypted yet"
     );
 
-    assert_eq!(chats::latch_since(&mut write, chat, at(2)).await, Ok(true));
-    assert_eq!(chats::latch_since(&mut write, chat, at(3)).await, Ok(false));
-    assert_eq!(marks(&mut write).await, Ok(vec![ids[4]]));
-    assert_eq!(marks(&mut write).await, Ok(Vec::new()), "it is marked");
+    let first = chats::latch_since(&mut write, chat, at(2)).await;
+    assert_eq!(first, Ok(Some(Latched { formerly: None })));
+    assert_eq!(chats::latch_since(&mut write, chat, at(3)).await, Ok(None));
+    assert_eq!(marks(&mut write, None).await, Ok(vec![ids[4]]));
+    assert_eq!(marks(&mut write, None).await, Ok(Vec::new()), "it is marked");
     let read = messages::some(&mut write, &ids, 0).await.expect("the messages");
     let marked: Vec<_> = read.iter().filter(|m| m.unprotected).map(|m| m.message).collect();
     assert_eq!(marked, [ids[4]]);
+}
+
+#[tokio::test]
+async fn what_came_plain_is_marked_from_further_back_each_time_the_chat_turns_out_to_be_encrypted_for_longer()
+{
+    let scene = scene().await;
+    let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
+    let put = async |write: &mut Write, encryption, seconds| {
+        let message = NewMessage {
+            encryption,
+            sent_at: at(seconds),
+            ..text("juliet@capulet.lit", "something", None)
+        };
+        let stored = add(write, chat, &message, true, at(90_001)).await;
+        stored.expect("stored").expect("new")
+    };
+    let plain = put(&mut write, Encryption::None, 100).await;
+    let ahead = put(&mut write, Encryption::None, 301).await;
+    put(&mut write, Encryption::Omemo2, 300).await;
+    let after = put(&mut write, Encryption::None, 90_000).await;
+    let found = async |write: &mut Write, since, formerly| {
+        let latched = Latched { formerly };
+        let told = chats::latch_since(write, chat, at(since)).await;
+        assert_eq!(told, Ok(Some(latched)));
+        let mut marked = chats::mark_unprotected(write, chat, latched)
+            .await
+            .expect("marked");
+        marked.sort_unstable();
+        marked
+    };
+    assert_eq!(found(&mut write, 300, None).await, [after]);
+
+    let first = put(&mut write, Encryption::Omemo2, 50).await;
+    sqlx::query("UPDATE message SET position = 1 WHERE id = ?")
+        .bind(first)
+        .execute(&mut *write)
+        .await
+        .expect("moved to the front");
+    let formerly = Some(at(300).as_millisecond());
+    assert_eq!(found(&mut write, 50, formerly).await, [plain, ahead]);
 }
 
 #[tokio::test]
@@ -140,8 +184,12 @@ async fn what_comes_plain_where_the_person_wants_it_so_is_not_marked_whatever_wa
         .await
         .expect("stored");
     hear(&mut write, chat, "plain", at(2)).await;
-    assert_eq!(chats::latch_since(&mut write, chat, at(1)).await, Ok(false));
-    assert_eq!(chats::mark_unprotected(&mut write, chat).await, Ok(Vec::new()));
+    assert_eq!(chats::latch_since(&mut write, chat, at(1)).await, Ok(None));
+    let latched = Latched { formerly: None };
+    assert_eq!(
+        chats::mark_unprotected(&mut write, chat, latched).await,
+        Ok(Vec::new())
+    );
 }
 
 #[tokio::test]
