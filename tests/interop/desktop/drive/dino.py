@@ -26,13 +26,17 @@ class Dino(Windowed):
             field = until("something is asked for", lambda: self.find("text", self.is_empty_and_focused))
             field.set_text_contents(text)
             self.press("Return")
+            until("the next page is there", lambda: not self.is_focused(field))
         until("the account is there", lambda: self.query(DATABASE, "SELECT id FROM account"))
         until("the end is told", lambda: self.find("label", lambda label: label.get_name() == "All set up!"))
         self.press("Return")
 
     @staticmethod
-    def is_empty_and_focused(field):
-        return field.get_state_set().contains(State.FOCUSED) and Atspi.Text.get_text(field, 0, -1) == ""
+    def is_focused(field):
+        return field.get_state_set().contains(State.FOCUSED)
+
+    def is_empty_and_focused(self, field):
+        return self.is_focused(field) and Atspi.Text.get_text(field, 0, -1) == ""
 
     def encrypts(self, address):
         text = ("SELECT encryption FROM conversation JOIN jid ON jid.id = jid_id WHERE active AND bare_jid = ?")
