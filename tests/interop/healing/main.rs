@@ -1,6 +1,8 @@
 //! Encryption after one side lost its state: databases that are gone or older than what the other side knows, sessions
 //! that broke, devices that came later; with another implementation of OMEMO on the other side, in both generations.
 
+mod older_copy;
+
 use std::fs;
 
 use serde_json::{Value, json};
@@ -306,69 +308,6 @@ async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_the_legacy_
 #[tokio::test]
 async fn the_other_side_lost_its_keys_and_is_read_as_a_new_device_in_omemo_2() {
     the_other_side_lost_its_keys("omemo2").await;
-}
-
-/// Bob is back on yesterday's disk, and has written to Alice since.
-async fn bob_on_an_older_copy(encryption: &'static str) -> (Prosody, Person, Peer) {
-    let (server, mut alice, mut bob) = scene(encryption).await;
-    talk(&mut alice, &mut bob, "at first", encryption).await;
-    bob.stop().await;
-    let copy = bob.state_file().with_extension("copy");
-    fs::copy(bob.state_file(), &copy).expect("a copy of Bob's keys");
-    bob.start_again().await;
-    to_alice(&mut alice, &mut bob, "with the next key", encryption).await;
-    talk(&mut alice, &mut bob, "later", encryption).await;
-    bob.stop().await;
-    fs::copy(&copy, bob.state_file()).expect("Bob's keys are there");
-    bob.start_again().await;
-    (server, alice, bob)
-}
-
-/// His disk comes back from yesterday, and his program does not notice: what he writes uses keys that Alice has used up.
-async fn the_other_side_puts_back_an_older_copy(encryption: &'static str) {
-    let (_server, mut alice, mut bob) = bob_on_an_older_copy(encryption).await;
-
-    bob.send(ALICE, "that cannot be read", encryption).await;
-    bob.event("Alice's empty message", |e| e["event"] == "empty")
-        .await;
-    let rows = unread_for(&mut alice, "key_reused").await;
-    assert_eq!(rows.len(), 1, "what was lost is one row");
-    assert_eq!(rows[0]["undecryptable"]["repaired"], true);
-    talk(&mut alice, &mut bob, "at last", encryption).await;
-}
-
-#[tokio::test]
-async fn the_other_side_put_back_an_older_copy_and_that_is_mended_at_once_in_the_legacy_namespace() {
-    the_other_side_puts_back_an_older_copy("omemo1").await;
-}
-
-#[tokio::test]
-async fn the_other_side_put_back_an_older_copy_and_that_is_mended_at_once_in_omemo_2() {
-    the_other_side_puts_back_an_older_copy("omemo2").await;
-}
-
-/// His program takes no notice of empty messages besides, and he writes on before Alice answers.
-async fn an_older_copy_writes_on_in_the_session_that_was_replaced(encryption: &'static str) {
-    let (_server, mut alice, mut bob) = bob_on_an_older_copy(encryption).await;
-    bob.ask("ignore_empty", json!({})).await;
-
-    bob.send(ALICE, "that cannot be read", encryption).await;
-    bob.event("Alice's empty message", |e| e["event"] == "ignored")
-        .await;
-    to_alice(&mut alice, &mut bob, "on the chain that he had left", encryption).await;
-    to_alice(&mut alice, &mut bob, "and once more", encryption).await;
-    to_bob(&mut alice, &mut bob, "in the new session", encryption).await;
-    talk(&mut alice, &mut bob, "at last", encryption).await;
-}
-
-#[tokio::test]
-async fn what_an_older_copy_writes_on_does_not_undo_the_repair_in_the_legacy_namespace() {
-    an_older_copy_writes_on_in_the_session_that_was_replaced("omemo1").await;
-}
-
-#[tokio::test]
-async fn what_an_older_copy_writes_on_does_not_undo_the_repair_in_omemo_2() {
-    an_older_copy_writes_on_in_the_session_that_was_replaced("omemo2").await;
 }
 
 async fn sessions_are_reset_while_something_is_under_way(encryption: &'static str) {
