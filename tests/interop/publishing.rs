@@ -153,6 +153,18 @@ async fn nodes_that_were_closed_meanwhile_are_opened_when_one_signs_in() {
     can_be_written_to(&mut carol, &mut alice, "afterwards").await;
 }
 
+/// Which of these devices of Alice's the server lists, in each generation.
+async fn listed<'a>(who: &mut Peer, devices: &[&'a Value]) -> Vec<Vec<&'a Value>> {
+    let mut lists = Vec::new();
+    for (node, _) in LISTS {
+        let list = who.ask("published", json!({ "of": ALICE, "node": node })).await;
+        let list = list.as_str().unwrap_or_default();
+        let is_on_it = |id: &&&Value| list.contains(&format!("id=\"{id}\""));
+        lists.push(devices.iter().filter(is_on_it).copied().collect());
+    }
+    lists
+}
+
 #[tokio::test]
 async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again() {
     let server = Prosody::start(&[ALICE, BOB]).await;
@@ -162,13 +174,8 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
     let mut alice = Person::sign_in(&server, ALICE).await;
     let own = own_device(&mut alice).await["device"].clone();
     // She is online, so she is on the lists; and her phone is still there.
-    for (node, _) in LISTS {
-        let list = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
-        let list = list.as_str().unwrap_or_default();
-        for id in [&hers, &own] {
-            assert!(list.contains(&format!("id=\"{id}\"")), "{id} is missing: {list}");
-        }
-    }
+    let both = [&hers, &own];
+    assert_eq!(listed(&mut bob, &both).await, [both, both]);
     let strange = json!(4711);
     let of_account = json!({ "account": alice.account.clone() });
     let console = json!({ "account": alice.account.clone(), "on": true });
@@ -190,17 +197,59 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
             assert!(list.contains(&format!("id='{id}'")), "{id} is missing: {list}");
         }
     }
+    let all = [&hers, &strange, &own];
     until("all three are listed", LONG, async || {
-        let mut ids = Vec::new();
-        for (node, _) in LISTS {
-            let list = bob.ask("published", json!({ "of": ALICE, "node": node })).await;
-            let list = list.as_str().unwrap_or_default().to_owned();
-            let all = [&hers, &strange, &own];
-            ids.push(all.iter().all(|id| list.contains(&format!("id=\"{id}\""))));
-        }
-        (ids == [true, true]).then_some(())
+        (listed(&mut bob, &all).await == [all, all]).then_some(())
     })
     .await;
+}
+
+/// Her other client does not know this one and takes it off whenever it comes back: neither goes on with that for ever.
+#[tokio::test]
+async fn whoever_takes_our_device_off_the_lists_again_and_again_is_left_to_it_and_the_device_is_shown_as_not_listed()
+ {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let hers = phone.devices(ALICE).await[0]["device"].clone();
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    let both = [&hers, &own];
+    for time in 1..=3 {
+        publish_list(&mut phone, LISTS[0], &[&hers]).await;
+        until(&format!("it is listed again for time {time}"), LONG, async || {
+            (listed(&mut bob, &both).await == [both, both]).then_some(())
+        })
+        .await;
+    }
+    for list in LISTS {
+        publish_list(&mut phone, list, &[&hers]).await;
+    }
+    let of_alice = json!({ "account": alice.account.clone(), "address": ALICE });
+    let off = |d: &Value| d["own"] == true && d["active"] == false && d["protocols"] == json!([]);
+    let shown = |list: &Value| items(list).iter().any(off);
+    alice
+        .until(
+            "her device is shown as not listed",
+            "list_devices",
+            of_alice,
+            shown,
+        )
+        .await;
+    // What she publishes goes out before what she writes.
+    let chat = alice.plain_chat_with(BOB).await;
+    alice.send(&chat, "afterwards").await;
+    bob.message("afterwards").await;
+    assert_eq!(listed(&mut bob, &both).await, [[&hers], [&hers]], "it goes on");
+
+    // The person can have it put there all the same.
+    let of_account = json!({ "account": alice.account.clone() });
+    alice.get("republish_keys", of_account).await;
+    until("it is listed once more", LONG, async || {
+        (listed(&mut bob, &both).await == [both, both]).then_some(())
+    })
+    .await;
+    can_be_written_to(&mut bob, &mut alice, "at last").await;
 }
 
 /// Deletes all that the server keeps of personal eventing.
