@@ -252,6 +252,78 @@ async fn whoever_takes_our_device_off_the_lists_again_and_again_is_left_to_it_an
     can_be_written_to(&mut bob, &mut alice, "at last").await;
 }
 
+/// The bundles of a device of Alice's in both generations: node, item, and what is in it.
+async fn bundles(who: &mut Peer, device: &Value) -> Vec<(String, String, String)> {
+    let legacy = format!("eu.siacs.conversations.axolotl.bundles:{device}");
+    let mut bundles = Vec::new();
+    for (node, item) in [
+        (legacy, "current".to_owned()),
+        (BUNDLES.to_owned(), device.to_string()),
+    ] {
+        let params = json!({ "of": ALICE, "node": node, "item": item });
+        let bundle = who.ask("published", params).await;
+        bundles.push((node, item, bundle.as_str().expect("XML").to_owned()));
+    }
+    bundles
+}
+
+/// The ids of their signed prekeys.
+fn signed_prekeys(bundles: &[(String, String, String)]) -> Vec<String> {
+    let names = [":signedPreKeyPublic signedPreKeyId=\"", ":spk id=\""];
+    let ids = bundles.iter().zip(names).map(|((_, _, bundle), name)| {
+        let id = bundle.split(name).nth(1).and_then(|rest| rest.split('"').next());
+        id.expect("a signed prekey").to_owned()
+    });
+    ids.collect()
+}
+
+#[tokio::test]
+async fn a_signed_prekey_is_replaced_on_the_server_after_a_week_and_who_has_not_noticed_can_write_for_a_month()
+ {
+    const CAROL: &str = "carol@waxwing.test";
+    let server = Prosody::start(&[ALICE, BOB, CAROL]).await;
+    let mut profile = Profile::trusting(&server);
+    profile.clock();
+    let mut alice = Person::sign_in_with(profile, ALICE, server.direct_tls_port, Tls::Direct).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    let at_first = bundles(&mut phone, &own).await;
+    let mut before = signed_prekeys(&at_first);
+    for (days, replaced) in [(6, false), (8, true), (36, true)] {
+        alice.profile.clock().set_days_ahead(days);
+        alice.restart().await;
+        let what = format!("after {days} days they were replaced, or were not");
+        before = until(&what, LONG, async || {
+            let now = signed_prekeys(&bundles(&mut phone, &own).await);
+            let all = now
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| (now != before) == replaced);
+            all.then_some(now)
+        })
+        .await;
+    }
+    // Bob sees what was on offer before it was replaced, 28 days ago.
+    for (node, item, bundle) in &at_first {
+        phone.publish(node, item, bundle).await;
+    }
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    assert_eq!(
+        bundles(&mut bob, &own).await,
+        at_first,
+        "the old ones are not there"
+    );
+    can_be_written_to(&mut bob, &mut alice, "with the first key").await;
+    // As soon as one-time keys were used, what there is by now is on offer again.
+    until("the newest ones are there", LONG, async || {
+        (signed_prekeys(&bundles(&mut phone, &own).await) == before).then_some(())
+    })
+    .await;
+    let mut carol = Peer::sign_in(&server, CAROL).await;
+    can_be_written_to(&mut carol, &mut alice, "with the newest key").await;
+    phone.stop().await;
+}
+
 /// Deletes all that the server keeps of personal eventing.
 fn forget_pep(folder: &Path) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
