@@ -503,3 +503,57 @@ async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server_i
 async fn whoever_uses_up_prekeys_does_not_have_each_of_them_told_to_the_server_in_omemo_2() {
     prekeys_are_used_up(OMEMO2).await;
 }
+
+/// Somebody else's keys lie under the number of Alice's device: another program has taken it, or her server served it so.
+async fn another_identity_lies_under_our_own_number(generation: Generation) {
+    let mut scene = Scene::set(generation).await;
+    scene.bob_says_alone("before").await;
+    let mut phone = Peer::sign_in_with(&scene.server, ALICE, generation.word).await;
+    let (own, hers) = (scene.own.clone(), scene.mallory.devices(MALLORY).await[0].clone());
+    let foreign = scene.published(MALLORY, &hers["device"]).await;
+    let of_alice = json!({ "account": scene.alice.account.clone(), "address": ALICE });
+    let this = |list: &Value| items(list).iter().find(|d| d["own"] == true).cloned();
+    let before = scene.alice.get("list_devices", of_alice.clone()).await;
+    let print = this(&before).expect("this device")["fingerprint"].clone();
+    scene.alice.stop().await;
+    let (node, item) = generation.bundle(&own);
+    phone.publish(&node, &item, &foreign).await;
+
+    scene.alice.start_again().await;
+    let copied = |list: &Value| items(list)[0]["renewed"] == "copied";
+    scene
+        .alice
+        .until("she is told", "list_accounts", json!({}), copied)
+        .await;
+    let after = scene.alice.get("list_devices", of_alice).await;
+    let now = this(&after).expect("this device");
+    assert_ne!(now["device"], own, "it goes on under the number");
+    assert_eq!(now["fingerprint"], print, "it is her key still");
+    // What lies there is whose it is.
+    assert_eq!(scene.published(ALICE, &own).await, foreign);
+    // Whoever wrote lately hears of the new number by himself, and finds it on the list.
+    let from_there = |e: &Value| e["event"] == "empty" && e["device"] == now["device"];
+    scene
+        .bob
+        .event("the empty message of the new device", from_there)
+        .await;
+    until("Bob knows the new device", LONG, async || {
+        let devices = scene.bob.devices(ALICE).await;
+        let listed = |d: &Value| d["device"] == now["device"] && d["active"] != json!([]);
+        devices.iter().any(listed).then_some(())
+    })
+    .await;
+    scene.bob_says_alone("to the new number").await;
+    scene.alice_says("from the new number").await;
+    phone.stop().await;
+}
+
+#[tokio::test]
+async fn another_identity_under_our_own_number_makes_another_device_of_this_one_in_the_legacy_namespace() {
+    another_identity_lies_under_our_own_number(LEGACY).await;
+}
+
+#[tokio::test]
+async fn another_identity_under_our_own_number_makes_another_device_of_this_one_in_omemo_2() {
+    another_identity_lies_under_our_own_number(OMEMO2).await;
+}
