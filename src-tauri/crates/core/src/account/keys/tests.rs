@@ -20,20 +20,34 @@ struct Juliet {
 
 impl Juliet {
     async fn begin(write: &mut Write, scene: &Scene) -> Self {
+        let identity = IdentityKeyPair::generate(&mut OsEntropy);
+        Self::begin_in(
+            Profile::Legacy,
+            (identity, DeviceId::random(&mut OsEntropy)),
+            write,
+            scene,
+        )
+        .await
+    }
+
+    async fn begin_in(
+        profile: Profile,
+        (identity, device): (IdentityKeyPair, DeviceId),
+        write: &mut Write,
+        scene: &Scene,
+    ) -> Self {
         ensure(write, scene.account, at(0)).await.expect("keys");
         let own = omemo::own(write, scene.account).await.expect("asked");
         let own = own.expect("a device");
         let signed = omemo::signed_prekeys(write, scene.account).await.expect("keys");
-        let prekeys = omemo::prekeys(write, scene.account, Profile::Legacy).await;
+        let prekeys = omemo::prekeys(write, scene.account, profile).await;
         let bundle = Bundle::of_own_keys(
-            Profile::Legacy,
+            profile,
             &own.identity,
             &signed[0],
             &prekeys.expect("keys"),
             &mut OsEntropy,
         );
-        let identity = IdentityKeyPair::generate(&mut OsEntropy);
-        let device = DeviceId::random(&mut OsEntropy);
         Self {
             record: Self::session(&identity, device, &bundle),
             identity,
@@ -54,15 +68,20 @@ impl Juliet {
     }
 
     fn writes(&mut self) -> Encrypted {
-        let sealed = seal_payload(Profile::Legacy, b"hello", &mut OsEntropy);
+        self.seals(b"hello")
+    }
+
+    fn seals(&mut self, content: &[u8]) -> Encrypted {
+        let profile = self.record.profile();
+        let sealed = seal_payload(profile, content, &mut OsEntropy);
         let sealed_key = encrypt_key(&self.record, &self.identity, &sealed.key_material);
         let (record, key) = sealed_key.expect("a key");
         self.record = record;
         Encrypted {
-            profile: Profile::Legacy,
+            profile,
             sender: self.device,
             keys: vec![xml::AddressedKey {
-                jid: None,
+                jid: (profile == Profile::Omemo2).then(|| "romeo@montague.lit".into()),
                 device: self.own,
                 key,
             }],
@@ -85,6 +104,16 @@ async fn tried(
     write: &mut Write,
     scene: &Scene,
     encrypted: Encrypted,
+    when: (Timestamp, bool),
+) -> (Opened, Wanted) {
+    tried_all(write, scene, &[encrypted], when).await
+}
+
+/// All of these are in one stanza.
+async fn tried_all(
+    write: &mut Write,
+    scene: &Scene,
+    encrypted: &[Encrypted],
     (sent_at, catching_up): (Timestamp, bool),
 ) -> (Opened, Wanted) {
     let (own, juliet) = (jid("romeo@montague.lit"), jid("juliet@capulet.lit"));
@@ -98,7 +127,7 @@ async fn tried(
         sent_at,
         catching_up,
     };
-    let opened = open(write, scene.account, &envelope, &[encrypted], arrival).await;
+    let opened = open(write, scene.account, &envelope, encrypted, arrival).await;
     opened.expect("tried")
 }
 
@@ -324,4 +353,47 @@ async fn whoever_writes_long_without_an_answer_gets_one_empty_message() {
         }
     }
     assert_eq!(answered, [0, HEARTBEAT_AFTER], "the new session, and then once");
+}
+
+#[tokio::test]
+async fn of_a_stanza_in_both_generations_the_first_that_opens_is_read_once_and_the_other_one_left_alone() {
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let write = &mut write;
+    let mut older = Juliet::begin(write, &scene).await;
+    let same = (older.identity.clone(), older.device);
+    let mut newer = Juliet::begin_in(Profile::Omemo2, same, write, &scene).await;
+    let body = "<body xmlns='jabber:client'>hello</body>".parse().expect("XML");
+    let (from, to) = ("juliet@capulet.lit", "romeo@montague.lit");
+    let inside = sce::build(vec![body], from, to, 0, &mut OsEntropy).expect("an envelope");
+    let address = jid(from);
+    let live = (at(1_000), false);
+    let both = [older.writes(), newer.seals(&inside)];
+    let (opened, wanted) = tried_all(write, &scene, &both, live).await;
+    assert!(
+        matches!(&opened, Opened::Content { encryption: Encryption::Omemo1, inside, .. } if inside.body() == Some("hello"))
+    );
+    assert_eq!(wanted.answer, Some((older.device, Profile::Legacy)));
+    assert_eq!(wanted.bundle_behind, Some(Profile::Legacy));
+    // As often as it comes, it came before.
+    for _ in 0..2 {
+        let (again, wanted) = tried_all(write, &scene, &both, live).await;
+        assert!(matches!(again, Opened::Duplicate));
+        assert_eq!((wanted.answer, wanted.bundle_behind), (None, None));
+        let session = omemo::session(write, scene.account, &address, older.device, Profile::Omemo2).await;
+        assert!(session.expect("asked").is_none(), "the other one began a session");
+    }
+    // Where the first one is for others alone or broken, the other one is read, and once as well.
+    let (mut for_others, mut broken) = (older.writes(), older.writes());
+    for_others.keys[0].device = DeviceId::random(&mut OsEntropy);
+    broken.payload.as_mut().expect("a payload")[0] ^= 1;
+    for first in [for_others, broken] {
+        let both = [first, newer.seals(&inside)];
+        let (opened, _) = tried_all(write, &scene, &both, live).await;
+        assert!(
+            matches!(&opened, Opened::Content { encryption: Encryption::Omemo2, inside, .. } if inside.body() == Some("hello"))
+        );
+        let (again, _) = tried_all(write, &scene, &both, live).await;
+        assert!(matches!(again, Opened::Duplicate));
+    }
 }

@@ -204,6 +204,28 @@ fn a_plain_body_beside_something_encrypted_is_never_shown() {
 }
 
 #[test]
+fn of_both_generations_the_older_one_is_opened_first_in_whatever_order_they_stand() {
+    let of = |profile: Profile, device: u32| {
+        let namespace = profile.namespace();
+        format!("<encrypted xmlns='{namespace}'><header sid='{device}'/><payload>AAAA</payload></encrypted>")
+    };
+    let [older, newer] = [of(Profile::Legacy, 1), of(Profile::Omemo2, 2)];
+    let second = of(Profile::Legacy, 3);
+    for both in
+        [[&older, &newer, &second], [&newer, &older, &second]].map(|all| all.map(String::as_str).concat())
+    {
+        let text = one_text(&format!(
+            "<message from='a@b.c'>{both}<body>fallback</body></message>"
+        ));
+        let Content::Encrypted(read) = &text.content else {
+            panic!("{:?}", text.content)
+        };
+        let read: Vec<_> = read.iter().map(|one| (one.profile, one.sender.get())).collect();
+        assert_eq!(read, [(Profile::Legacy, 1), (Profile::Omemo2, 2)], "{both}");
+    }
+}
+
+#[test]
 fn an_encrypted_element_that_cannot_be_read_is_a_row_and_not_its_fallback() {
     let text = one_text(
         "<message from='a@b.c'><encrypted xmlns='urn:xmpp:omemo:2'/><body>fallback</body></message>",
