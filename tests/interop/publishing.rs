@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Authority, Honest, Server};
-use waxwing_tests::{LONG, Peer, Person, Profile, Prosody, Tls, items, until};
+use waxwing_scripted::{Act, Authority, Honest, Point, Server};
+use waxwing_tests::{LONG, Peer, Person, Profile, Prosody, Scripted, Tls, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -395,5 +395,48 @@ async fn keys_that_the_server_does_not_open_to_everybody_are_told_so() {
             all,
         )
         .await;
+    }
+}
+
+/// What the program has published so far at a scripted server, in this order: the nodes.
+fn nodes_published(scene: &Scripted) -> Vec<String> {
+    let heard = scene.server.heard();
+    let told: String = heard.iter().map(|heard| heard.secure.replace('"', "'")).collect();
+    let nodes = told.split("<publish node='").skip(1);
+    nodes
+        .filter_map(|rest| rest.split('\'').next().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_keys_of_a_new_device_go_out_before_the_list_that_names_it_in_both_generations() {
+    let mut scene = Scripted::sign_in(|honest| honest).await;
+    let account = scene.account.clone();
+    scene.app.online(&account).await;
+    let nodes = nodes_published(&scene);
+    let place = |name: &str| nodes.iter().position(|node| node.starts_with(name));
+    for (bundle, (list, _)) in ["eu.siacs.conversations.axolotl.bundles:", BUNDLES]
+        .into_iter()
+        .zip(LISTS)
+    {
+        let (bundle, list) = (place(bundle), place(list));
+        assert!(bundle.is_some() && bundle < list, "{nodes:?}");
+    }
+}
+
+/// Whoever finds a device on a list, and no keys, cannot write to it.
+#[tokio::test]
+async fn a_device_whose_keys_the_server_does_not_take_is_put_on_no_list() {
+    let refusal = "<iq type='error' id='{id}'><error type='cancel'>\
+                   <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
+    let mut scene = Scripted::sign_in(|honest| honest.at(Point::Personal, Act::say(refusal))).await;
+    let account = scene.account.clone();
+    scene.app.online(&account).await;
+    let nodes = nodes_published(&scene);
+    for bundle in ["eu.siacs.conversations.axolotl.bundles:", BUNDLES] {
+        assert!(nodes.iter().any(|node| node.starts_with(bundle)), "{nodes:?}");
+    }
+    for (list, _) in LISTS {
+        assert!(!nodes.iter().any(|node| node == list), "{nodes:?}");
     }
 }
