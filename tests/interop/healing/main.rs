@@ -55,6 +55,14 @@ async fn unread_for(alice: &mut Person, reason: &str) -> Vec<Value> {
     rows.iter().filter(of_reason).cloned().collect()
 }
 
+/// What can be read in the chat with Bob.
+async fn texts(alice: &mut Person) -> Vec<String> {
+    let chat = alice.chat_with(BOB).await;
+    let rows = alice.messages(&chat).await;
+    let texts = rows.iter().filter_map(|row| row["body"].as_str());
+    texts.map(str::to_owned).collect()
+}
+
 async fn an_older_copy_is_restored(encryption: &'static str) {
     let (_server, mut alice, mut bob) = scene(encryption).await;
     talk(&mut alice, &mut bob, "at first", encryption).await;
@@ -319,6 +327,8 @@ async fn sessions_are_reset_while_something_is_under_way(encryption: &'static st
         .await;
     alice.start_again().await;
     let account = alice.account.clone();
+    let before = texts(&mut alice).await;
+    assert!(before.len() >= 6, "what was said at first: {before:?}");
     alice
         .get(
             "reset_session",
@@ -328,6 +338,10 @@ async fn sessions_are_reset_while_something_is_under_way(encryption: &'static st
     bob.event("Alice's empty message", |e| e["event"] == "empty")
         .await;
     talk(&mut alice, &mut bob, "afterwards", encryption).await;
+    // What was said before can be read as it could, also after a restart.
+    alice.restart().await;
+    let all = texts(&mut alice).await;
+    assert!(all.starts_with(&before), "{before:?} became {all:?}");
     // It came before or after the reset; if it could not be read, its row says so and that all is well again.
     for row in unread_for(&mut alice, "no_session").await {
         assert_eq!(row["undecryptable"]["repaired"], true, "{row}");
