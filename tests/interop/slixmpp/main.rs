@@ -35,8 +35,8 @@ async fn to_bob(alice: &mut Person, bob: &mut Peer, body: &str, encryption: &str
         _ => "urn:xmpp:omemo:2",
     };
     for (tag, says) in [
-        ("<encryption ", ["urn:xmpp:eme:0", namespace]),
-        ("<store ", ["urn:xmpp:hints"; 2]),
+        ("<encryption ", ["urn:xmpp:eme:0", namespace, "name=\"OMEMO\""]),
+        ("<store ", ["urn:xmpp:hints"; 3]),
     ] {
         let tags = xml.split(tag).skip(1).filter_map(|rest| rest.split('>').next());
         let found = tags
