@@ -11,6 +11,9 @@ mod entropy;
 mod error;
 mod file;
 mod fingerprint;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod identity;
 mod payload;
 mod prekey;
