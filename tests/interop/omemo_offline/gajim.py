@@ -116,7 +116,4 @@ class Theirs:
 
 
 def devices(_folder):
-    if KeyHelper is None:
-        print("omemo-dr: not installed, not checked")
-    else:
-        yield "omemo-dr", "legacy", Theirs
+    yield "omemo-dr", "legacy", Theirs if KeyHelper else None

@@ -66,8 +66,5 @@ class Theirs(Lines):
 def devices(folder):
     for library, (_, profiles) in LIBRARIES.items():
         program = compiled(library, folder)
-        if program is None:
-            print(f"{library}: not installed, not checked")
-            continue
         for profile in profiles:
-            yield library, profile, functools.partial(Theirs, program, profile)
+            yield library, profile, functools.partial(Theirs, program, profile) if program else None

@@ -3,8 +3,12 @@
 import asyncio
 import functools
 
-import oracle
 from talk import THEM, US
+
+try:
+    import oracle
+except ModuleNotFoundError:
+    oracle = None
 
 LIBRARIES = {"legacy": "oldmemo", "omemo2": "twomemo"}
 
@@ -49,4 +53,5 @@ class Theirs:
 def devices(_folder):
     for profile, library in LIBRARIES.items():
         for sign_bit in (0, 1):
-            yield f"{library} with sign bit {sign_bit}", profile, functools.partial(Theirs, profile, sign_bit)
+            make = functools.partial(Theirs, profile, sign_bit) if oracle else None
+            yield f"{library} with sign bit {sign_bit}", profile, make
