@@ -35,6 +35,10 @@ pub(crate) type Write = Transaction<'static, Sqlite>;
 /// over the indexes, and each that is not kept is read, checked and decrypted again.
 const CACHE: &str = "-8192";
 
+/// After so many pages of 4 KiB the write-ahead log goes into the database. Pages that are written again and again until then,
+/// as those of indexes are, go there once.
+const CHECKPOINT: &str = "4000";
+
 /// The profile's database.
 pub(crate) struct Store {
     writer: SqlitePool,
@@ -68,7 +72,12 @@ impl Store {
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .connect_with(options.clone().pragma("cache_size", CACHE))
+            .connect_with(
+                options
+                    .clone()
+                    .pragma("cache_size", CACHE)
+                    .pragma("wal_autocheckpoint", CHECKPOINT),
+            )
             .await
             .map_err(wrong_key)?;
         sqlx::migrate!("./migrations").run(&writer).await?;
