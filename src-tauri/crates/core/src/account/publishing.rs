@@ -20,7 +20,7 @@ use crate::xep::stanza_error;
 /// Other clients of ours may not know each other: after so many repairs of the list in one session we stop fighting.
 const REPAIRS: u32 = 3;
 
-/// A server that lists us still has what it took so short a time ago; after that we are online only when it has said so.
+/// A server that lists us still has what it took so short a time ago; after that it has to say so before we count on it.
 const RECENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// After a prekey was used the bundle goes out at most this often, unless others find only a few in it.
