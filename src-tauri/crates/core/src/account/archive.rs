@@ -607,6 +607,7 @@ impl Online<'_> {
             let between = (wanted, low, high);
             if let Some(position) = messages::move_between(&mut batch.write, chat, message, between).await? {
                 low = position;
+                batch.encrypted.insert(chat);
                 batch.changes.messages.insert(message);
             }
         }

@@ -1,6 +1,6 @@
 //! What a batch of stanzas does: one transaction, and after its commit what is to be sent and told.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use minidom::Element;
@@ -13,7 +13,6 @@ use crate::model::{AccountId, BareJid, ChatId, MessageId};
 use crate::notices::News;
 use crate::publish::Changes;
 use crate::store::archive::Place;
-use crate::store::chats::Latched;
 use crate::store::messages::Stored;
 use crate::store::sessions::DevicePresence;
 use crate::store::{Store, Write, chats, contacts, messages, reading};
@@ -52,8 +51,8 @@ pub(super) struct Batch {
     pub(super) caught_up: bool,
     /// What is new and unread.
     pub(super) news: News,
-    /// Chats of which it was found out that they are encrypted, or were earlier than it was known.
-    latched: BTreeMap<ChatId, Latched>,
+    /// Chats in which something encrypted was stored, or messages have changed places.
+    pub(super) encrypted: BTreeSet<ChatId>,
     /// Messages that were stored one by one, and what follows from them not yet.
     pub(super) fresh: Vec<Stored<'static>>,
 }
@@ -78,7 +77,7 @@ impl Batch {
             page: false,
             caught_up: false,
             news: News::new(),
-            latched: BTreeMap::new(),
+            encrypted: BTreeSet::new(),
             fresh: Vec::new(),
         })
     }
@@ -92,8 +91,8 @@ impl Batch {
     /// Marks what came plain in encrypted chats and was stored before that was known, as what lies in offline storage is
     /// that a new device gets before it reads the archive.
     pub(super) async fn mark_unprotected(&mut self) -> Result<()> {
-        for (chat, latched) in std::mem::take(&mut self.latched) {
-            let marked = chats::mark_unprotected(&mut self.write, chat, latched).await?;
+        for chat in std::mem::take(&mut self.encrypted) {
+            let marked = chats::mark_unprotected(&mut self.write, chat).await?;
             if !marked.is_empty() {
                 self.changes.chats.insert(chat);
                 self.changes.messages.extend(marked);
@@ -160,9 +159,8 @@ impl Batch {
     /// Encrypts a chat for good since a message of that time, unless the person chose otherwise.
     pub(super) async fn latch(&mut self, chat: ChatId, at: Timestamp) -> Result<()> {
         self.found.latched.remove(&chat);
-        if let Some(latched) = chats::latch_since(&mut self.write, chat, at).await? {
-            self.latched.entry(chat).or_insert(latched);
-        }
+        chats::latch_since(&mut self.write, chat, at).await?;
+        self.encrypted.insert(chat);
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use sqlx::types::Json;
 use waxwing_omemo::Profile;
 
 use super::accounts::Address;
-use super::messages::CLOCKS_APART;
 use super::{Connection, Write, messages, millis};
 use crate::error::{Error, Result};
 use crate::model::{AccountId, BareJid, Chat, ChatId, EncryptionMode, Lock, MessageId};
@@ -353,12 +352,23 @@ pub(crate) async fn latched_since(db: &mut Connection, chat: ChatId) -> Result<O
         .ok_or_else(|| Error::not_found("chat"))
 }
 
-/// Sets the mode as the person chose it. Errors: `not_found`.
+/// Where the first message of `chat` stands that is encrypted, or was meant to be.
+macro_rules! first_encrypted {
+    () => {
+        "(SELECT position FROM message INDEXED BY message_encrypted
+          WHERE message.chat = chat.id AND (encryption <> 'none' OR undecryptable = 'malformed')
+          ORDER BY position LIMIT 1)"
+    };
+}
+
+/// Sets the mode as the person chose it. What came plain while that was wanted is never marked. Errors: `not_found`.
 pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMode) -> Result<()> {
-    let done = sqlx::query(
-        "UPDATE chat SET latched_at = iif(?1 = 'omemo' AND mode IS NOT 'omemo', ?3, latched_at), mode = ?1
-         WHERE id = ?2",
-    )
+    let done = sqlx::query(concat!(
+        "UPDATE chat SET latched_at = iif(?1 = 'omemo' AND mode IS NOT 'omemo', ?3, latched_at), mode = ?1,
+             first_encrypted = ",
+        first_encrypted!(),
+        " WHERE id = ?2"
+    ))
     .bind(mode)
     .bind(chat)
     .bind(millis(Timestamp::now()))
@@ -373,66 +383,56 @@ pub(crate) async fn set_mode(write: &mut Write, chat: ChatId, mode: EncryptionMo
 
 /// Latches encryption unless the person chose otherwise.
 pub(crate) async fn latch(write: &mut Write, chat: ChatId) -> Result<()> {
-    latch_since(write, chat, Timestamp::now()).await?;
-    Ok(())
+    latch_since(write, chat, Timestamp::now()).await
 }
 
-/// A chat turned out to be encrypted earlier than was known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Latched {
-    /// Since when it was known to be, in milliseconds, if it was.
-    pub(crate) formerly: Option<i64>,
-}
-
-/// The same for a message of that time, which may be an older one than those that are known. None if the chat was known to be
-/// encrypted by then, or the person chose otherwise.
-pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<Option<Latched>> {
-    let formerly = latched_since(write, chat).await?;
-    if formerly.is_some_and(|since| since <= millis(at)) {
-        return Ok(None);
-    }
-    let done = sqlx::query(
-        "UPDATE chat SET latched_at = ?2, mode = 'omemo' WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo')",
+/// The same for a message of that time, which may be an older one than those that are known.
+pub(crate) async fn latch_since(write: &mut Write, chat: ChatId, at: Timestamp) -> Result<()> {
+    sqlx::query(
+        "UPDATE chat SET latched_at = min(?2, iif(mode IS NULL, ?2, coalesce(latched_at, 0))), mode = 'omemo'
+         WHERE id = ?1 AND (mode IS NULL OR mode = 'omemo' AND latched_at > ?2)",
     )
     .bind(chat)
     .bind(millis(at))
     .execute(&mut **write)
     .await?;
-    Ok((done.rows_affected() > 0).then_some(Latched { formerly }))
+    Ok(())
 }
 
-/// Marks what came plain although the chat was encrypted by then, and was here before that was known; gives it. It stands
-/// behind something encrypted, and came later: clocks differ, and servers tell times in whole seconds.
-pub(crate) async fn mark_unprotected(
-    write: &mut Write,
-    chat: ChatId,
-    latched: Latched,
-) -> Result<Vec<MessageId>> {
-    macro_rules! mark {
-        ($index:literal, $until:literal) => {
-            concat!(
-                "UPDATE message INDEXED BY ",
-                $index,
-                " SET unprotected = 1
-                  WHERE chat = ?1 AND direction = 'in' AND encryption = 'none' AND unprotected = 0 AND undecryptable IS NULL
-                      AND sent_at > (SELECT latched_at FROM chat WHERE id = ?1 AND mode = 'omemo')
-                      AND position > (SELECT position FROM message
-                          WHERE chat = ?1 AND (encryption <> 'none' OR undecryptable = 'malformed')
-                          ORDER BY position LIMIT 1)
-                      AND ",
-                $until,
-                " RETURNING id"
-            )
-        };
-    }
-    let query = match latched.formerly {
-        None => sqlx::query_scalar(mark!("message_by_position", "TRUE")).bind(chat),
-        // What came still later is marked already.
-        Some(formerly) => sqlx::query_scalar(mark!("message_unmarked", "sent_at <= ?2"))
-            .bind(chat)
-            .bind(formerly.saturating_add(CLOCKS_APART)),
+/// Marks what came plain behind the chat's first encrypted message and was here before that; gives it. Called when something
+/// encrypted was stored, or has changed places. Neither side's clock counts, nor what a message says of its time.
+pub(crate) async fn mark_unprotected(write: &mut Write, chat: ChatId) -> Result<Vec<MessageId>> {
+    let (mode, known, first): (Option<EncryptionMode>, Option<i64>, Option<i64>) = sqlx::query_as(concat!(
+        "SELECT mode, first_encrypted, ",
+        first_encrypted!(),
+        " FROM chat WHERE id = ?"
+    ))
+    .bind(chat)
+    .fetch_one(&mut **write)
+    .await?;
+    let until = known.unwrap_or(i64::MAX);
+    let (Some(mode), Some(first)) = (mode, first.filter(|first| *first < until)) else {
+        return Ok(Vec::new());
     };
-    Ok(query.fetch_all(&mut **write).await?)
+    sqlx::query("UPDATE chat SET first_encrypted = ? WHERE id = ?")
+        .bind(first)
+        .bind(chat)
+        .execute(&mut **write)
+        .await?;
+    if mode == EncryptionMode::None {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_scalar(
+        "UPDATE message INDEXED BY message_by_position SET unprotected = 1
+         WHERE chat = ? AND position > ? AND position < ? AND direction = 'in' AND encryption = 'none'
+             AND unprotected = 0 AND undecryptable IS NULL
+         RETURNING id",
+    )
+    .bind(chat)
+    .bind(first)
+    .bind(until)
+    .fetch_all(&mut **write)
+    .await?)
 }
 
 /// Everything in the chat has been seen. True if that changed something.

@@ -15,7 +15,6 @@ use sqlx::types::Json;
 pub(crate) use self::delivery::{
     advance_delivery, came_back, fail, received_as, seen_up_to, sent_as, wait_again, wait_for_another_try,
 };
-pub(in crate::store) use self::known::CLOCKS_APART;
 pub(crate) use self::known::{Known, Likeness, Sought, known};
 use super::chats::Added;
 use super::files::{self, NewFile};

@@ -38,7 +38,7 @@ pub(crate) struct Likeness<'a> {
 }
 
 /// The archive's clock and ours, which says when a live message came, are so many milliseconds apart at most.
-pub(in crate::store) const CLOCKS_APART: i64 = 600_000;
+const CLOCKS_APART: i64 = 600_000;
 
 /// Which of these messages are stored already, by their place in the list. They have their archive id from then on.
 pub(crate) async fn known(write: &mut Write, sought: &[Sought<'_>]) -> Result<HashMap<usize, Known>> {

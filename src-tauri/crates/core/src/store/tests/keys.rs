@@ -3,8 +3,7 @@
 use waxwing_omemo::{DeviceId, IdentityKey, IdentityKeyPair, OsEntropy, Profile, generate_prekeys, xml};
 
 use super::*;
-use crate::model::{BundleFault, Reach, Trust};
-use crate::store::chats::Latched;
+use crate::model::{BundleFault, Reach, Trust, UndecryptableReason};
 use crate::store::omemo::{Due, What};
 
 /// Takes in a device list of the older generation.
@@ -84,112 +83,111 @@ async fn a_latch_does_not_undo_a_choice() {
     );
 }
 
-#[tokio::test]
-async fn what_came_plain_behind_something_encrypted_is_marked_as_soon_as_that_is_known() {
-    let scene = scene().await;
-    let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
-    let juliet = "juliet@capulet.lit";
+/// Messages at the end of a chat, sent in these seconds.
+async fn put(write: &mut Write, chat: ChatId, messages: &[(Encryption, i64)]) -> Vec<MessageId> {
     let mut ids = Vec::new();
-    for (body, encryption, seconds) in [
-        ("ahead by a clock that was wrong", Encryption::None, 9),
-        ("before", Encryption::None, 1),
-        ("encrypted", Encryption::Omemo1, 2),
-        ("within the same second", Encryption::None, 2),
-        ("after", Encryption::None, 3),
-    ] {
+    for (encryption, seconds) in messages {
         let message = NewMessage {
-            encryption,
-            sent_at: at(seconds),
-            ..text(juliet, body, None)
+            encryption: *encryption,
+            sent_at: at(*seconds),
+            ..text("juliet@capulet.lit", "something", None)
         };
-        let stored = add(&mut write, chat, &message, true, at(10)).await;
+        let stored = add(write, chat, &message, true, at(10)).await;
         ids.push(stored.expect("stored").expect("new"));
     }
-    let ours = NewMessage {
-        sent_at: at(4),
-        ..outgoing("ours", "ours")
-    };
-    add(&mut write, chat, &ours, false, at(10)).await.expect("stored");
-    let marks = async |write: &mut Write, formerly: Option<i64>| {
-        chats::mark_unprotected(write, chat, Latched { formerly }).await
-    };
-    assert_eq!(
-        marks(&mut write, None).await,
-        Ok(Vec::new()),
-        "nothing is encrypted yet"
-    );
+    ids
+}
 
-    let first = chats::latch_since(&mut write, chat, at(2)).await;
-    assert_eq!(first, Ok(Some(Latched { formerly: None })));
-    assert_eq!(chats::latch_since(&mut write, chat, at(3)).await, Ok(None));
-    assert_eq!(marks(&mut write, None).await, Ok(vec![ids[4]]));
-    assert_eq!(marks(&mut write, None).await, Ok(Vec::new()), "it is marked");
-    let read = messages::some(&mut write, &ids, 0).await.expect("the messages");
-    let marked: Vec<_> = read.iter().filter(|m| m.unprotected).map(|m| m.message).collect();
-    assert_eq!(marked, [ids[4]]);
+/// What is marked now.
+async fn marks(write: &mut Write, chat: ChatId) -> Vec<MessageId> {
+    let marked = chats::mark_unprotected(write, chat).await;
+    let mut marked = marked.expect("marked");
+    marked.sort_unstable();
+    marked
+}
+
+async fn move_to(write: &mut Write, message: MessageId, position: i64) {
+    sqlx::query("UPDATE message SET position = ? WHERE id = ?")
+        .bind(position)
+        .bind(message)
+        .execute(&mut **write)
+        .await
+        .expect("moved");
 }
 
 #[tokio::test]
-async fn what_came_plain_is_marked_from_further_back_each_time_the_chat_turns_out_to_be_encrypted_for_longer()
-{
+async fn what_came_plain_behind_something_encrypted_is_marked_as_soon_as_that_is_known() {
+    use Encryption::{None, Omemo1, Omemo2};
     let scene = scene().await;
     let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
-    let put = async |write: &mut Write, encryption, seconds| {
-        let message = NewMessage {
-            encryption,
-            sent_at: at(seconds),
-            ..text("juliet@capulet.lit", "something", None)
-        };
-        let stored = add(write, chat, &message, true, at(90_001)).await;
-        stored.expect("stored").expect("new")
-    };
-    let plain = put(&mut write, Encryption::None, 100).await;
-    let ahead = put(&mut write, Encryption::None, 301).await;
-    put(&mut write, Encryption::Omemo2, 300).await;
-    let after = put(&mut write, Encryption::None, 90_000).await;
-    let found = async |write: &mut Write, since, formerly| {
-        let latched = Latched { formerly };
-        let told = chats::latch_since(write, chat, at(since)).await;
-        assert_eq!(told, Ok(Some(latched)));
-        let mut marked = chats::mark_unprotected(write, chat, latched)
-            .await
-            .expect("marked");
-        marked.sort_unstable();
-        marked
-    };
-    assert_eq!(found(&mut write, 300, None).await, [after]);
+    // Whatever times they claim.
+    let ids = put(
+        &mut write,
+        chat,
+        &[(None, 9), (None, 1), (Omemo1, 5), (None, 5), (None, 3)],
+    )
+    .await;
+    let ours = outgoing("ours", "ours");
+    add(&mut write, chat, &ours, false, at(10)).await.expect("stored");
+    assert_eq!(marks(&mut write, chat).await, [], "nothing is encrypted yet");
 
-    let first = put(&mut write, Encryption::Omemo2, 50).await;
-    sqlx::query("UPDATE message SET position = 1 WHERE id = ?")
-        .bind(first)
-        .execute(&mut *write)
+    chats::latch_since(&mut write, chat, at(5))
         .await
-        .expect("moved to the front");
-    let formerly = Some(at(300).as_millisecond());
-    assert_eq!(found(&mut write, 50, formerly).await, [plain, ahead]);
+        .expect("latched");
+    assert_eq!(marks(&mut write, chat).await, ids[3..]);
+    assert_eq!(marks(&mut write, chat).await, [], "they are marked");
+    let read = messages::some(&mut write, &ids, 0).await.expect("the messages");
+    let marked: Vec<_> = read.iter().filter(|m| m.unprotected).map(|m| m.message).collect();
+    assert_eq!(marked, ids[3..]);
+
+    // The archive tells of more that was encrypted, and where it belongs.
+    let earlier = put(&mut write, chat, &[(Omemo2, 1)]).await;
+    assert_eq!(marks(&mut write, chat).await, [], "it stands behind them");
+    move_to(&mut write, earlier[0], 1).await;
+    assert_eq!(marks(&mut write, chat).await, ids[..2]);
+}
+
+#[tokio::test]
+async fn a_message_that_was_meant_to_be_encrypted_counts_like_one() {
+    let scene = scene().await;
+    let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
+    let malformed = NewMessage {
+        body: None,
+        undecryptable: Some(UndecryptableReason::Malformed),
+        sent_at: at(0),
+        ..text("juliet@capulet.lit", "", None)
+    };
+    add(&mut write, chat, &malformed, true, at(1))
+        .await
+        .expect("stored");
+    let plain = put(&mut write, chat, &[(Encryption::None, 2)]).await;
+    chats::latch_since(&mut write, chat, at(0))
+        .await
+        .expect("latched");
+    assert_eq!(marks(&mut write, chat).await, plain);
 }
 
 #[tokio::test]
 async fn what_comes_plain_where_the_person_wants_it_so_is_not_marked_whatever_was_encrypted_before() {
+    use Encryption::{None, Omemo2};
     let scene = scene().await;
     let (mut write, chat) = (scene.store.write().await.expect("a write"), scene.chat);
-    let set = chats::set_mode(&mut write, chat, EncryptionMode::None).await;
-    assert_eq!(set, Ok(()));
-    let encrypted = NewMessage {
-        encryption: Encryption::Omemo2,
-        sent_at: at(1),
-        ..text("juliet@capulet.lit", "encrypted", None)
-    };
-    add(&mut write, chat, &encrypted, true, at(1))
-        .await
-        .expect("stored");
-    hear(&mut write, chat, "plain", at(2)).await;
-    assert_eq!(chats::latch_since(&mut write, chat, at(1)).await, Ok(None));
-    let latched = Latched { formerly: None };
-    assert_eq!(
-        chats::mark_unprotected(&mut write, chat, latched).await,
-        Ok(Vec::new())
-    );
+    let before = put(&mut write, chat, &[(None, 1)]).await;
+    for mode in [EncryptionMode::None, EncryptionMode::Omemo] {
+        let set = chats::set_mode(&mut write, chat, mode).await;
+        assert_eq!(set, Ok(()));
+        put(&mut write, chat, &[(Omemo2, 1)]).await;
+        chats::latch_since(&mut write, chat, at(1))
+            .await
+            .expect("latched");
+        assert_eq!(marks(&mut write, chat).await, [], "{mode:?}");
+        put(&mut write, chat, &[(None, 2)]).await;
+        assert_eq!(marks(&mut write, chat).await, [], "{mode:?}");
+    }
+    // But for what stands before that, if the archive tells of something encrypted still earlier.
+    let earliest = put(&mut write, chat, &[(Omemo2, 0)]).await;
+    move_to(&mut write, earliest[0], 1).await;
+    assert_eq!(marks(&mut write, chat).await, before);
 }
 
 #[tokio::test]
