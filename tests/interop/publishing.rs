@@ -52,6 +52,30 @@ async fn publish_list(who: &mut Peer, (node, list): (&str, &str), devices: &[&Va
     who.send_raw(&stanza).await;
 }
 
+/// Shows from now on what goes over Alice's wire.
+async fn watch(alice: &mut Person) {
+    let console = json!({ "account": alice.account.clone(), "on": true });
+    alice.get("set_console", console).await;
+}
+
+/// Alice publishes both lists with these devices on them, whatever those do themselves.
+async fn publishes(alice: &mut Person, wanted: &[&Value]) {
+    let of_account = json!({ "account": alice.account.clone() });
+    for (node, _) in LISTS {
+        let publication = format!("<publish node='{node}'");
+        let list = until("Alice publishes her list", LONG, async || {
+            let entries = alice.get("list_console", of_account.clone()).await;
+            let mut out = items(&entries).iter().filter(|entry| entry["way"] == "out");
+            let xml = |entry: &Value| entry["xml"].as_str().unwrap_or_default().replace('"', "'");
+            out.find_map(|entry| Some(xml(entry)).filter(|xml| xml.contains(&publication)))
+        })
+        .await;
+        for id in wanted {
+            assert!(list.contains(&format!("id='{id}'")), "{id} is missing: {list}");
+        }
+    }
+}
+
 /// Waits until somebody sees these devices of Alice's in both generations.
 async fn sees(who: &mut Peer, wanted: &[&Value]) {
     until(
@@ -177,29 +201,36 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
     let both = [&hers, &own];
     assert_eq!(listed(&mut bob, &both).await, [both, both]);
     let strange = json!(4711);
-    let of_account = json!({ "account": alice.account.clone() });
-    let console = json!({ "account": alice.account.clone(), "on": true });
-    alice.get("set_console", console).await;
+    let all = [&hers, &strange, &own];
+    watch(&mut alice).await;
     for list in LISTS {
         publish_list(&mut phone, list, &[&hers, &strange]).await;
     }
-    // What she publishes has the others on it, whatever those do themselves.
-    for (node, _) in LISTS {
-        let publication = format!("<publish node='{node}'");
-        let list = until("Alice publishes her list", LONG, async || {
-            let entries = alice.get("list_console", of_account.clone()).await;
-            let mut out = items(&entries).iter().filter(|entry| entry["way"] == "out");
-            let xml = |entry: &Value| entry["xml"].as_str().unwrap_or_default().replace('"', "'");
-            out.find_map(|entry| Some(xml(entry)).filter(|xml| xml.contains(&publication)))
-        })
-        .await;
-        for id in [&hers, &strange, &own] {
-            assert!(list.contains(&format!("id='{id}'")), "{id} is missing: {list}");
-        }
-    }
-    let all = [&hers, &strange, &own];
+    publishes(&mut alice, &all).await;
     until("all three are listed", LONG, async || {
         (listed(&mut bob, &all).await == [all, all]).then_some(())
+    })
+    .await;
+}
+
+/// A server has forgotten the lists, or somebody's client was careless with them.
+#[tokio::test]
+async fn empty_lists_of_ours_take_none_of_our_other_devices_off() {
+    let server = Prosody::start(&[ALICE, BOB]).await;
+    let mut phone = Peer::sign_in(&server, ALICE).await;
+    let hers = phone.devices(ALICE).await[0]["device"].clone();
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let own = own_device(&mut alice).await["device"].clone();
+    let both = [&hers, &own];
+    assert_eq!(listed(&mut bob, &both).await, [both, both]);
+    watch(&mut alice).await;
+    for list in LISTS {
+        publish_list(&mut phone, list, &[]).await;
+    }
+    publishes(&mut alice, &both).await;
+    until("both are listed", LONG, async || {
+        (listed(&mut bob, &both).await == [both, both]).then_some(())
     })
     .await;
 }

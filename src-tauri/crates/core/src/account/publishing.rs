@@ -256,18 +256,21 @@ impl Online<'_> {
         }))
     }
 
+    /// Our devices as they were listed last.
+    pub(super) async fn own_listed(&self, write: &mut Write, profile: Profile) -> Result<Vec<xml::Device>> {
+        let rows = omemo::devices(write, self.account, &self.own).await?;
+        let listed = rows.into_iter().filter(|row| row.listed(profile));
+        let devices = listed.map(|row| xml::Device {
+            id: row.device,
+            label: row.label,
+            label_signature: row.label_signature,
+        });
+        Ok(devices.collect())
+    }
+
     /// The list as it was read, with ourselves on it.
     async fn own_list(&self, write: &mut Write, profile: Profile, own: &omemo::Own) -> Result<Element> {
-        let mut devices: Vec<xml::Device> = omemo::devices(write, self.account, &self.own)
-            .await?
-            .into_iter()
-            .filter(|row| row.listed(profile))
-            .map(|row| xml::Device {
-                id: row.device,
-                label: row.label,
-                label_signature: row.label_signature,
-            })
-            .collect();
+        let mut devices = self.own_listed(write, profile).await?;
         let ours = xml::Device::labelled(own.device, label(), &own.identity, &mut OsEntropy);
         match devices.iter_mut().find(|device| device.id == own.device) {
             Some(listed) => *listed = ours,

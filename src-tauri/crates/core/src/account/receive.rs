@@ -134,13 +134,22 @@ impl Online<'_> {
         devices: &[waxwing_omemo::xml::Device],
         now: Timestamp,
     ) -> Result<()> {
-        let kept = if has_to_do_with(&mut batch.write, self.account, &self.own, of).await? {
+        let others;
+        let kept = if *of == self.own && devices.is_empty() {
+            // Nobody who has a device publishes that: the server has forgotten the list, or a client was careless with it.
+            // Our other devices may not be there to put themselves on it again.
+            let own = omemo::own(&mut batch.write, self.account).await?;
+            let mut listed = self.own_listed(&mut batch.write, profile).await?;
+            listed.retain(|device| own.as_ref().is_none_or(|own| device.id != own.device));
+            others = listed;
+            &others
+        } else if has_to_do_with(&mut batch.write, self.account, &self.own, of).await? {
             devices
         } else {
             devices.get(..STRANGERS_DEVICES).unwrap_or(devices)
         };
         omemo::put_list(&mut batch.write, self.account, of, profile, kept, now).await?;
-        let outcome = if devices.is_empty() {
+        let outcome = if kept.is_empty() {
             ListOutcome::Empty
         } else {
             ListOutcome::Devices
