@@ -2,8 +2,9 @@
 
 use std::ops::RangeBounds;
 
+use serde_json::json;
 use waxwing_scripted::{Act, Archive, Honest, Kept, Point, Question, refused};
-use waxwing_tests::Scripted;
+use waxwing_tests::{Scripted, items};
 
 /// What the friend says live and wants a receipt for.
 const SAID: &str = "<message from='{friend}/there' to='{bare}' type='chat' id='said'><body>said</body>\
@@ -11,6 +12,10 @@ const SAID: &str = "<message from='{friend}/there' to='{bare}' type='chat' id='s
 const ENABLED: &str = "<enabled xmlns='urn:xmpp:sm:3' id='brief' resume='true'/>";
 const FORGOTTEN: &str = "<failed xmlns='urn:xmpp:sm:3'>\
                          <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+
+/// As Prosody 0.12 says it of what came while it shut down, and was thrown away.
+const COUNTED: &str = "<failed xmlns='urn:xmpp:sm:3' h='{handled}'>\
+                       <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
 
 /// A server without stream management, so that each session is a new one.
 fn forgetful(honest: Honest) -> Honest {
@@ -257,4 +262,49 @@ async fn a_server_that_never_says_that_all_has_come_keeps_nothing_from_being_tol
         })
         .await;
     assert_eq!(scene.server.connections(), 1, "what this is about");
+}
+
+/// The server takes a message in, ends the session, and counts the message among those it had of it. How often it hears the
+/// message in the sessions after that.
+async fn counted_and_forgotten(archive: Option<Archive>) -> (Scripted, usize) {
+    let missed = archive.as_ref().map_or(0, |archive| archive.kept.len());
+    let mut scene = Scripted::sign_in(|honest| Honest {
+        archive,
+        ..honest
+            .on(0..=0, Point::Message, Act::Reset)
+            .at(Point::Resume, Act::say(COUNTED))
+    })
+    .await;
+    let friend = scene.friend.clone();
+    let chat = scene.app.open_plain_chat(&scene.account, &friend).await;
+    let page = json!({ "chat": chat, "limit": 10 });
+    scene
+        .app
+        .until("what was missed is there", "list_messages", page, |list| {
+            items(list).len() == missed
+        })
+        .await;
+    let message = scene.app.send(&chat, "hello").await;
+    scene.app.delivery(&message, "sent").await;
+    let heard = scene.server.heard();
+    let later = heard.iter().skip(1);
+    let times = later
+        .map(|heard| heard.secure.matches("<body>hello</body>").count())
+        .sum();
+    (scene, times)
+}
+
+#[tokio::test]
+async fn what_a_server_counted_and_its_archive_does_not_have_is_sent_again() {
+    // Nothing that comes while the server runs is kept.
+    let kept = vec![archived(0, "one")];
+    let archive = Archive::answering(kept, |question, kept| Act::say(question.honestly(&kept[..1])));
+    let (_scene, times) = counted_and_forgotten(Some(archive)).await;
+    assert_eq!(times, 1);
+}
+
+#[tokio::test]
+async fn what_a_server_without_an_archive_counted_is_not_sent_again() {
+    let (_scene, times) = counted_and_forgotten(None).await;
+    assert_eq!(times, 0);
 }

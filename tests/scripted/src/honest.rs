@@ -320,6 +320,7 @@ impl Honest {
                     "{address}",
                     &format!("{}/{}", self.bare(), crate::escape(&peer.resource)),
                 )
+                .replace("{handled}", &peer.handled.to_string())
                 .replace("{bare}", &self.bare())
                 .replace("{domain}", &self.domain)
                 .replace("{friend}", &self.friend())

@@ -43,6 +43,8 @@ pub struct Peer {
     pub number: usize,
     /// The resource that the client has, once it has one.
     pub resource: String,
+    /// How many stanzas of the session that the client wants to take up again were taken in.
+    pub(crate) handled: u32,
     io: Io,
     unread: Vec<u8>,
     record: Arc<Mutex<Record>>,
@@ -55,6 +57,7 @@ impl Peer {
         Self {
             number,
             resource: String::new(),
+            handled: 0,
             io: Io::Clear(io),
             unread: Vec::new(),
             record,

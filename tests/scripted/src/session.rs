@@ -35,6 +35,8 @@ pub(crate) struct Start {
     counts: bool,
     /// How many stanzas of it the client had before, if it is taken up again.
     got: Option<usize>,
+    /// How many stanzas of it were taken in, if it is taken up again.
+    handled: u32,
     /// The resource that the client has.
     pub(crate) resource: String,
 }
@@ -111,6 +113,7 @@ impl Sessions {
             session: Some(session),
             counts,
             got: None,
+            handled: 0,
             resource,
         }
     }
@@ -126,6 +129,7 @@ impl Sessions {
                 session: Some(session),
                 counts: true,
                 got: Some(got.min(found.sent.len())),
+                handled: h,
                 resource: found.resource.clone(),
             };
             (
@@ -299,6 +303,7 @@ impl Line<'_> {
             );
             return self.answer(Point::Resume, &failed, previous).await;
         };
+        self.peer.handled = start.handled;
         self.answer(Point::Resume, &resumed, previous).await?;
         // If a test wants it refused, this session is not the one that goes on.
         if self.honest.is_honest_at(Point::Resume, self.peer.number) {

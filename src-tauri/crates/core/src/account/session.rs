@@ -133,7 +133,7 @@ impl Online<'_> {
         } else {
             // Before anything of the new session is taken in, which stands behind what is missing.
             open_gap(self.core, self.account, Timestamp::now()).await?;
-            // The server may have had some of what was sent before the break, and says so first.
+            // The server may have had some of what was sent before the break, and may say so first.
             let drained = self.drain().await;
             let session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
             let before = std::mem::replace(&mut self.session, session);
@@ -168,12 +168,21 @@ impl Online<'_> {
 
     /// Takes in what the server says first of the session that is over: how much it had of it. Gives the first thing of
     /// the new session if that has come already; the old one has no say in it.
+    ///
+    /// Where there is an archive, that counts, and not what is said of a session that nobody can go on with: Prosody 0.12
+    /// counts what still came when it had begun to shut down, and throws that away.
     async fn drain(&mut self) -> std::result::Result<Option<Incoming>, Stop> {
+        let has_archive = archive::newest(&mut *self.core.store.read().await?, self.account)
+            .await?
+            .is_some();
         while let Some(incoming) = self.connection.try_next() {
             let acked = match incoming? {
                 acked @ Incoming::Acked { .. } => acked,
                 early => return Ok(Some(early)),
             };
+            if has_archive {
+                continue;
+            }
             let mut batch = Batch::begin(&self.core.store).await?;
             self.apply(&mut batch, acked, Timestamp::now()).await?;
             batch.write.commit().await.map_err(Error::from)?;
