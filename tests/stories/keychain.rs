@@ -85,6 +85,23 @@ async fn a_lost_keychain_is_told_and_never_taken_for_a_first_run() {
     assert!(found.status.success(), "{}", said(&found));
 }
 
+#[tokio::test]
+async fn a_database_that_the_right_key_does_not_open_is_damaged_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (entries, profile) = (folder.path().join("entries"), folder.path().join("profile"));
+    fs::create_dir(&entries).expect("a folder for the keychain");
+    let first = open_with_keychain(&entries, &profile).await;
+    assert!(first.status.success(), "{}", said(&first));
+    let database = profile.join("waxwing.db");
+    let mut bytes = fs::read(&database).expect("a database");
+    bytes.iter_mut().take(4096).for_each(|byte| *byte ^= 0x55);
+    fs::write(&database, &bytes).expect("written");
+    let damaged = open_with_keychain(&entries, &profile).await;
+    assert!(!damaged.status.success());
+    assert!(said(&damaged).contains("database_damaged"), "{}", said(&damaged));
+    assert_eq!(bytes, fs::read(&database).expect("still there"));
+}
+
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
 

@@ -185,9 +185,12 @@ describe("the passphrase", () => {
   });
 });
 
-test("messages that cannot be opened say why", async () => {
+test.each([
+  ["database_newer", /newer version of Waxwing/u],
+  ["database_damaged", /is damaged. Restore it from a backup/u],
+] as const)("messages that cannot be opened say why: %s", async (code, words) => {
   const core = new FakeCore();
-  core.opened = { state: "failed", fault: fault("database_newer") };
+  core.opened = { state: "failed", fault: fault(code) };
   await openWindow(core);
-  expect((await see("opening-error")).textContent).toContain("newer version of Waxwing");
+  expect((await see("opening-error")).textContent).toMatch(words);
 });

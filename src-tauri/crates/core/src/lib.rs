@@ -103,7 +103,13 @@ impl Core {
                 .into(),
             None => Arc::from([]),
         };
-        let store = Store::open(&profile.database(), key).await?;
+        let store = match Store::open(&profile.database(), key).await {
+            // Nobody has typed a passphrase, so none can be wrong.
+            Err(error) if error.code == Code::WrongPassphrase && profile.keychain()?.is_some() => {
+                return Err(Error::new(Code::DatabaseDamaged, error.text));
+            }
+            opened => opened?,
+        };
         let core = Arc::new(Self {
             store,
             events: broadcast::Sender::new(EVENTS),
