@@ -66,15 +66,7 @@ impl Online<'_> {
             &DeviceFailure { reason, at },
         )
         .await?;
-        // A session that was lost here, or there; anything else would be the same with a new one.
-        let helps = matches!(
-            reason,
-            UndecryptableReason::NoSession
-                | UndecryptableReason::KeyGone
-                | UndecryptableReason::KeyReused
-                | UndecryptableReason::TooFarAhead
-        );
-        if !live || !helps || self.is_too_early(batch, Some(reason)) {
+        if !live || !a_new_session_helps(reason) || self.is_too_early(batch, Some(reason)) {
             return Ok(());
         }
         let of_device = (device, omemo::profile(encryption)?);
@@ -200,6 +192,19 @@ impl Online<'_> {
         }
         Ok(())
     }
+}
+
+/// A session was lost, here or there; anything else would be the same with a new one ([`DecryptError::healing_helps`]).
+///
+/// [`DecryptError::healing_helps`]: waxwing_omemo::DecryptError::healing_helps
+pub(super) const fn a_new_session_helps(reason: UndecryptableReason) -> bool {
+    matches!(
+        reason,
+        UndecryptableReason::NoSession
+            | UndecryptableReason::KeyGone
+            | UndecryptableReason::KeyReused
+            | UndecryptableReason::TooFarAhead
+    )
 }
 
 /// Whether the session that a message could not be read in was replaced since, or too short a time ago to do so again.

@@ -3,6 +3,7 @@ use waxwing_omemo::{
 };
 
 use super::*;
+use crate::account::healing;
 use crate::store::tests::{Scene, at, say, scene};
 
 fn jid(text: &str) -> BareJid {
@@ -395,5 +396,31 @@ async fn of_a_stanza_in_both_generations_the_first_that_opens_is_read_once_and_t
         );
         let (again, _) = tried_all(write, &scene, &both, live).await;
         assert!(matches!(again, Opened::Duplicate));
+    }
+}
+
+#[test]
+fn a_new_session_is_begun_for_just_those_failures_that_it_helps_against() {
+    for error in [
+        DecryptError::Duplicate,
+        DecryptError::KeyReused,
+        DecryptError::LongAgo,
+        DecryptError::GivenUp,
+        DecryptError::NoSession,
+        DecryptError::UnknownPreKey,
+        DecryptError::UnknownSignedPreKey,
+        DecryptError::NoOneTimePreKey,
+        DecryptError::IdentityChanged,
+        DecryptError::Altered,
+        DecryptError::BadMac,
+        DecryptError::TooManySkipped,
+        DecryptError::UnsupportedVersion(9),
+        DecryptError::NotForThisDevice,
+    ] {
+        assert_eq!(
+            reason(error).is_some_and(healing::a_new_session_helps),
+            error.healing_helps(),
+            "{error:?}"
+        );
     }
 }
