@@ -189,8 +189,8 @@ async fn listed<'a>(who: &mut Peer, devices: &[&'a Value]) -> Vec<Vec<&'a Value>
     lists
 }
 
-#[tokio::test]
-async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again() {
+/// Alice, her phone with another client, Bob who looks, and her devices: the phone's and Waxwing's, each on both lists.
+async fn beside_her_phone() -> (Prosody, Peer, Person, Peer, [Value; 2]) {
     let server = Prosody::start(&[ALICE, BOB]).await;
     let mut phone = Peer::sign_in(&server, ALICE).await;
     let hers = phone.devices(ALICE).await[0]["device"].clone();
@@ -200,6 +200,12 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
     // She is online, so she is on the lists; and her phone is still there.
     let both = [&hers, &own];
     assert_eq!(listed(&mut bob, &both).await, [both, both]);
+    (server, phone, alice, bob, [hers, own])
+}
+
+#[tokio::test]
+async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again() {
+    let (_server, mut phone, mut alice, mut bob, [hers, own]) = beside_her_phone().await;
     let strange = json!(4711);
     let all = [&hers, &strange, &own];
     watch(&mut alice).await;
@@ -216,14 +222,8 @@ async fn whoever_takes_our_device_off_the_lists_finds_it_beside_the_others_again
 /// A server has forgotten the lists, or somebody's client was careless with them.
 #[tokio::test]
 async fn empty_lists_of_ours_take_none_of_our_other_devices_off() {
-    let server = Prosody::start(&[ALICE, BOB]).await;
-    let mut phone = Peer::sign_in(&server, ALICE).await;
-    let hers = phone.devices(ALICE).await[0]["device"].clone();
-    let mut bob = Peer::sign_in(&server, BOB).await;
-    let mut alice = Person::sign_in(&server, ALICE).await;
-    let own = own_device(&mut alice).await["device"].clone();
+    let (_server, mut phone, mut alice, mut bob, [hers, own]) = beside_her_phone().await;
     let both = [&hers, &own];
-    assert_eq!(listed(&mut bob, &both).await, [both, both]);
     watch(&mut alice).await;
     for list in LISTS {
         publish_list(&mut phone, list, &[]).await;
@@ -239,12 +239,7 @@ async fn empty_lists_of_ours_take_none_of_our_other_devices_off() {
 #[tokio::test]
 async fn whoever_takes_our_device_off_the_lists_again_and_again_is_left_to_it_and_the_device_is_shown_as_not_listed()
  {
-    let server = Prosody::start(&[ALICE, BOB]).await;
-    let mut phone = Peer::sign_in(&server, ALICE).await;
-    let hers = phone.devices(ALICE).await[0]["device"].clone();
-    let mut bob = Peer::sign_in(&server, BOB).await;
-    let mut alice = Person::sign_in(&server, ALICE).await;
-    let own = own_device(&mut alice).await["device"].clone();
+    let (_server, mut phone, mut alice, mut bob, [hers, own]) = beside_her_phone().await;
     let both = [&hers, &own];
     for time in 1..=3 {
         publish_list(&mut phone, LISTS[0], &[&hers]).await;
