@@ -1,6 +1,7 @@
 //! Sessions that break while something is owed: it is paid in the next one.
 
 use std::ops::RangeBounds;
+use std::time::Duration;
 
 use serde_json::json;
 use waxwing_scripted::{Act, Archive, Honest, Kept, Point, Question, refused};
@@ -160,6 +161,31 @@ async fn the_summary_of_what_was_missed_outlives_a_session_that_breaks_before_it
         .await;
     assert_eq!(told["notice"]["messages"], 2);
     assert_eq!(scene.server.connections(), 3, "what this is about");
+}
+
+/// The answer says that there is an archive, which is asked when the connection is gone already.
+#[tokio::test]
+async fn what_is_asked_when_the_connection_has_just_broken_is_asked_when_the_session_goes_on() {
+    let mut scene = Scripted::sign_in(|honest| {
+        let archive = Archive::answering(vec![archived(0, "one")], |question, kept| {
+            Act::say(question.honestly(kept))
+        });
+        Honest {
+            archive: Some(archive),
+            ..honest
+        }
+        .on(0..=0, Point::Disco, Act::BreakBehind)
+    })
+    .await;
+    let caught_up = scene
+        .app
+        .event("the archive has been read", |event| event["type"] == "caught_up");
+    // A question that nobody answers is given up after half a minute, and the archive asked again later still.
+    tokio::time::timeout(Duration::from_secs(20), caught_up)
+        .await
+        .expect("the archive is asked at once");
+    let heard = scene.server.heard();
+    assert!(heard[1].secure.contains("<resume "), "what this is about");
 }
 
 /// A server at which the connection breaks when it has archived what is written first, before anybody could confirm it;

@@ -90,6 +90,8 @@ pub enum Act {
     Close,
     /// Breaks the connection.
     Reset,
+    /// Is honest, and breaks the connection right behind it.
+    BreakBehind,
     /// Says nothing more and listens until the client leaves.
     Silence,
     /// Says the first once and the second until the client leaves.
@@ -275,7 +277,7 @@ impl Honest {
     ) -> Played<Vec<u8>> {
         let honest = honest.as_bytes();
         let said = match act {
-            None => self.filled(peer, honest, id),
+            None | Some(Act::BreakBehind) => self.filled(peer, honest, id),
             Some(Act::Late(time)) => {
                 tokio::time::sleep(*time).await;
                 self.filled(peer, honest, id)
@@ -288,13 +290,16 @@ impl Honest {
             }
         };
         peer.say(&said).await?;
+        if matches!(act, Some(Act::BreakBehind)) {
+            peer.reset();
+        }
         Ok(said)
     }
 
     /// Does what leaves nothing more to say.
     async fn part(&self, peer: &mut Peer, act: &Act, id: &str) -> Played {
         match act {
-            Act::Say(_) | Act::Add(_) | Act::Late(_) => {}
+            Act::Say(_) | Act::Add(_) | Act::Late(_) | Act::BreakBehind => {}
             Act::End(text) => {
                 peer.say(self.filled(peer, text, id)).await?;
                 peer.close().await;

@@ -271,8 +271,9 @@ impl Connection {
 
     /// Queues a message, presence or iq and starts to write it. It waits only while more than 64 KiB are
     /// queued. An `Err` means that it was not queued; once queued it is `Ok`, even if the connection dies, and
-    /// with stream management it is then in [`Connection::into_resumption`]. If the future is dropped while it
-    /// waits, the stanza stays queued.
+    /// with stream management it is then in [`Connection::into_resumption`]. A session that can be resumed takes it
+    /// also when the connection is known to have broken: it goes out when the session goes on. If the future is dropped
+    /// while it waits, the stanza stays queued.
     pub async fn send(&mut self, stanza: &Element) -> Result<StanzaNumber, Disconnected> {
         self.send_raw(String::from(stanza).into()).await
     }
@@ -285,6 +286,10 @@ impl Connection {
     /// Like [`Connection::send`], with a stanza that is serialised already, one well-formed element that says
     /// `xmlns='jabber:client'` itself.
     pub async fn send_raw(&mut self, xml: Arc<str>) -> Result<StanzaNumber, Disconnected> {
+        let broke = matches!(self.dead, Some(Disconnected::Io(_) | Disconnected::Silent));
+        if broke && self.opened.session.is_some() {
+            return Ok(self.ledger.send(xml));
+        }
         self.alive()?;
         if self.ledger.managed() {
             self.link.expect_answer();

@@ -190,6 +190,34 @@ async fn a_resumed_session_sends_again_only_what_the_server_has_not_got() {
     server.check();
 }
 
+#[tokio::test]
+async fn what_is_sent_when_the_connection_is_known_to_have_broken_goes_out_with_the_session() {
+    let (server, mut login) = session(WITH_SM, |number, mut peer| async move {
+        if number == 0 {
+            peer.enable().await;
+            return;
+        }
+        peer.hear("previd='session'/>").await;
+        peer.say(&format!("<resumed xmlns='{SM}' h='0' previd='session'/>"))
+            .await;
+        let late = peer.hear(R).await;
+        assert_eq!(late, format!("{}{R}", String::from(&message("b@c", "late"))));
+        peer.say(&format!("<a xmlns='{SM}' h='1'/>")).await;
+        peer.hear_out().await;
+    })
+    .await;
+    let mut connection = connect(&login).await.unwrap();
+    assert!(matches!(over(&mut connection).await, Disconnected::Io(_)));
+    assert_eq!(
+        connection.send(&message("b@c", "late")).await,
+        Ok(StanzaNumber(1))
+    );
+    login.resume = connection.into_resumption();
+    let mut connection = connect(&login).await.unwrap();
+    assert_eq!(next(&mut connection).await, Ok(sent(1)));
+    server.check();
+}
+
 /// Sends three stanzas, loses the connection and the session, and returns the connection after that.
 async fn after_a_lost_session(failed: &'static str) -> (Server, Connection) {
     let (server, mut login) = session(WITH_SM, move |number, mut peer| async move {
