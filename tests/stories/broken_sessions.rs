@@ -139,9 +139,9 @@ async fn what_was_missed_is_acknowledged_though_the_program_was_killed_in_the_mi
     both_are_acknowledged(&scene).await;
 }
 
-#[tokio::test]
-async fn the_summary_of_what_was_missed_outlives_a_session_that_breaks_before_it_can_be_told() {
-    let mut scene = Scripted::sign_in(|honest| {
+/// Two were missed, and are stored; then this, instead of word of what other devices have read.
+async fn missed_two(instead: Act) -> Scripted {
+    Scripted::sign_in(|honest| {
         let kept = vec![archived(0, "one"), archived(1, "two"), archived(2, "three")];
         let archive = Archive::answering(kept, |question, kept| match question.connection {
             0 => Act::end(question.page(&kept[..1], true)),
@@ -151,16 +151,41 @@ async fn the_summary_of_what_was_missed_outlives_a_session_that_breaks_before_it
             archive: Some(archive),
             ..forgetful(honest)
         };
-        // Before it is known what other devices have read.
-        honest.on(1..=1, Point::Displayed, Act::Reset)
+        honest.on(1..=1, Point::Displayed, instead)
     })
-    .await;
+    .await
+}
+
+/// Waits for the summary of what was missed.
+async fn both_are_summed_up(scene: &mut Scripted) {
     let told = scene
         .app
         .event("what was missed is told", |event| event["type"] == "notify")
         .await;
     assert_eq!(told["notice"]["messages"], 2);
+}
+
+#[tokio::test]
+async fn the_summary_of_what_was_missed_outlives_a_session_that_breaks_before_it_can_be_told() {
+    let mut scene = missed_two(Act::Reset).await;
+    both_are_summed_up(&mut scene).await;
     assert_eq!(scene.server.connections(), 3, "what this is about");
+}
+
+#[tokio::test]
+async fn the_summary_of_what_was_missed_outlives_a_program_that_is_killed_before_it_can_be_told() {
+    let scene = missed_two(Act::Silence).await;
+    scene
+        .server
+        .until("it asks what other devices have read", |server| {
+            let heard = server.heard();
+            heard
+                .get(1)
+                .is_some_and(|heard| heard.secure.contains("<items node='urn:xmpp:mds:displayed:0'"))
+        })
+        .await;
+    let mut scene = scene.kill().await;
+    both_are_summed_up(&mut scene).await;
 }
 
 /// The answer says that there is an archive, which is asked when the connection is gone already.

@@ -454,6 +454,7 @@ impl Online<'_> {
             }
         }
         let send = self.keep_messages(&mut write, send).await?;
+        self.keep_missed(&mut write, &news).await?;
         let received = handled > 0 && !(changes.messages.is_empty() && changes.shown.is_empty());
         fail::when(Point::AckRead, || !confirmed.is_empty());
         fail::when(Point::ReceiveRead, || received);

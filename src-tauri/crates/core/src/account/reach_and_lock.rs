@@ -3,12 +3,15 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
 use waxwing_omemo::xml::Device;
 use waxwing_omemo::{DeviceId, IdentityKeyPair, OsEntropy, Profile};
 
+use super::devices::{ListOutcome, Listed, Lists};
+use super::encryption::{Outgoing, Prepared, prepare};
 use super::reach::{Decision, Route, next, survey};
 use crate::error::Code;
-use crate::model::{BareJid, EncryptionMode, ListFault, Lock, Trust};
+use crate::model::{BareJid, Encryption, EncryptionMode, ListFault, Lock, Trust};
 use crate::store::omemo::{self, Decided};
 use crate::store::outbox::Encrypt;
 use crate::store::tests::{Scene, at, scene};
@@ -198,4 +201,76 @@ async fn the_lock_shows_what_becomes_of_a_message_whatever_is_known_of_both_side
         wrong.get(..12).unwrap_or(&wrong)
     );
     assert_eq!(seen.len(), 6, "{seen:?}");
+}
+
+/// What came of asking for somebody's lists, in both generations; none if nobody asked.
+fn asked(of: &BareJid, outcomes: [Option<ListOutcome>; 2]) -> Lists {
+    let now = Instant::now();
+    let outcomes = Profile::ALL.into_iter().zip(outcomes);
+    outcomes
+        .filter_map(|(profile, outcome)| {
+            let listed = Listed {
+                outcome: outcome?,
+                at: now,
+                told: true,
+            };
+            Some(((of.clone(), profile), listed))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_plain_comes_of_what_was_ever_encrypted_whatever_is_known_and_whatever_failed() {
+    let scene = scene().await;
+    let own = jid("romeo@montague.lit");
+    let to = jid("juliet@capulet.lit");
+    let failed = |fault| Some(ListOutcome::Failed(fault));
+    let outcomes = [
+        [None, None],
+        [Some(ListOutcome::Devices); 2],
+        [Some(ListOutcome::Empty); 2],
+        [failed(ListFault::Unreachable); 2],
+        [failed(ListFault::ServerNotFound); 2],
+        [failed(ListFault::Forbidden), Some(ListOutcome::Empty)],
+        [Some(ListOutcome::Devices), failed(ListFault::Forbidden)],
+    ];
+    let (mut plain, mut all) = (Vec::new(), 0);
+    for theirs in all_known() {
+        let had = theirs.iter().any(|(_, key)| *key != Key::Unseen);
+        for read in [&[] as &[Profile], BOTH] {
+            let mut write = scene.store.write().await.expect("a write");
+            know(&mut write, &scene, &to, &theirs, read).await;
+            for outcome in outcomes {
+                let mut lists = asked(&to, outcome);
+                lists.extend(asked(&own, [Some(ListOutcome::Devices); 2]));
+                for encrypt in [Encrypt::Must, Encrypt::May] {
+                    if encrypt == Encrypt::May && !had {
+                        continue;
+                    }
+                    let outgoing = Outgoing {
+                        own: &own,
+                        to: &to,
+                        id: "once",
+                        body: "for her only",
+                        encrypt,
+                    };
+                    all += 1;
+                    // Without a device of its own nothing can be encrypted, which is a failure like any other.
+                    let prepared = prepare(&mut write, scene.account, &outgoing, &lists, at(0)).await;
+                    if let Ok(Prepared::Ready { stanza, encryption }) = prepared
+                        && (encryption == Encryption::None || String::from(&stanza).contains(outgoing.body))
+                    {
+                        plain.push(format!("{theirs:?} read in {read:?}, {outcome:?}, {encrypt:?}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(all > 1_000, "{all}");
+    assert!(
+        plain.is_empty(),
+        "{} are plain: {:#?}",
+        plain.len(),
+        plain.first()
+    );
 }

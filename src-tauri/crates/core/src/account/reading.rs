@@ -15,8 +15,8 @@ use super::publishing::Attempt;
 use crate::error::Result;
 use crate::model::BareJid;
 use crate::notices::{self, News};
-use crate::store::chats;
 use crate::store::reading::{self, ToSync};
+use crate::store::{Write, chats};
 use crate::xep::pubsub::{self, Access, MaxItems, Shape};
 use crate::xep::{displayed, ns, stanza_error};
 
@@ -35,8 +35,8 @@ pub(super) struct Reading {
     publishing: Option<ToSync>,
     attempt: Attempt,
     publish_at: Option<Instant>,
-    /// What came while it was not known yet what other devices have read.
-    missed: News,
+    /// What was missed has been told.
+    summed_up: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -50,11 +50,6 @@ enum Node {
 }
 
 impl Reading {
-    /// A new session follows the one that this was known in: what was missed and not told yet is told in it.
-    pub(super) fn go_on_after(&mut self, before: Self) {
-        self.missed = before.missed;
-    }
-
     /// When there is something to be published.
     pub(super) fn publish_at(&self) -> Option<Instant> {
         self.publish_at.filter(|_| self.publishing.is_none())
@@ -75,17 +70,27 @@ impl Online<'_> {
     }
 
     /// New messages are told at once, but for what was missed: that is summed up when it is known what other devices have
-    /// read of it.
-    pub(super) async fn tell_news(&mut self, news: News) -> Result<()> {
-        if self.session.reading.node == Node::Unknown {
-            for (chat, count) in news {
-                *self.session.reading.missed.entry(chat).or_default() += count;
-            }
+    /// read of it. Until then it stands in the database, so that nothing that happens meanwhile keeps it from the person.
+    pub(super) async fn keep_missed(&self, write: &mut Write, news: &News) -> Result<()> {
+        if news.is_empty() || self.session.reading.node != Node::Unknown {
             return Ok(());
         }
-        let missed = std::mem::take(&mut self.session.reading.missed);
-        if !missed.is_empty() {
-            notices::sum_up(self.core, self.account, missed).await?;
+        reading::miss(write, news).await
+    }
+
+    /// Tells of what has just been stored, and of what was missed.
+    pub(super) async fn tell_news(&mut self, news: News) -> Result<()> {
+        if self.session.reading.node == Node::Unknown {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut self.session.reading.summed_up, true) {
+            let missed = reading::missed(&mut *self.core.store.read().await?, self.account).await?;
+            if !missed.is_empty() {
+                notices::sum_up(self.core, self.account, missed).await?;
+                let mut write = self.core.store.write().await?;
+                reading::summed_up(&mut write, self.account).await?;
+                write.commit().await?;
+            }
         }
         if !news.is_empty() {
             notices::tell(self.core, self.account, news).await?;

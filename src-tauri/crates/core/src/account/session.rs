@@ -137,7 +137,6 @@ impl Online<'_> {
             let drained = self.drain().await;
             let session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
             let before = std::mem::replace(&mut self.session, session);
-            self.session.reading.go_on_after(before.reading);
             self.session.too_early = before.too_early;
             if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
                 live.presences.clear();

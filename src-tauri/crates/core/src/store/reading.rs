@@ -1,5 +1,7 @@
 //! How far the person has read, on this device and on others, and who may learn of it.
 
+use std::collections::BTreeMap;
+
 use sqlx::FromRow;
 
 use super::accounts::Address;
@@ -334,4 +336,37 @@ pub(crate) async fn displayed_here(
         .into_iter()
         .map(|(chat, message, position, _)| (chat, message, position))
         .collect())
+}
+
+/// So much more was missed, and is to be summed up.
+pub(crate) async fn miss(write: &mut Write, messages: &BTreeMap<ChatId, u32>) -> Result<()> {
+    let pairs: Vec<(ChatId, u32)> = messages.iter().map(|(chat, count)| (*chat, *count)).collect();
+    sqlx::query(
+        "INSERT INTO missed (chat, messages) SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
+         ON CONFLICT (chat) DO UPDATE SET messages = missed.messages + excluded.messages",
+    )
+    .bind(sqlx::types::Json(pairs))
+    .execute(&mut **write)
+    .await?;
+    Ok(())
+}
+
+/// What was missed and is not summed up yet.
+pub(crate) async fn missed(db: &mut Connection, account: AccountId) -> Result<BTreeMap<ChatId, u32>> {
+    let rows: Vec<(ChatId, u32)> = sqlx::query_as(
+        "SELECT missed.chat, missed.messages FROM missed JOIN chat ON chat.id = missed.chat WHERE chat.account = ?",
+    )
+    .bind(account)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The person was told of it.
+pub(crate) async fn summed_up(write: &mut Write, account: AccountId) -> Result<()> {
+    sqlx::query("DELETE FROM missed WHERE chat IN (SELECT id FROM chat WHERE account = ?)")
+        .bind(account)
+        .execute(&mut **write)
+        .await?;
+    Ok(())
 }
