@@ -488,9 +488,24 @@ async fn a_key_that_is_not_trusted_gets_nothing() {
     }
 }
 
-/// More stands before it than is skipped at once, and the archive brings all of that after it.
+/// What breaks off the reading of what was missed.
+enum Breaks {
+    Session,
+    Program,
+}
+
 #[tokio::test]
 async fn what_comes_live_before_a_thousand_missed_messages_were_read_is_opened_once_they_are() {
+    comes_too_early(Breaks::Session).await;
+}
+
+#[tokio::test]
+async fn what_came_live_before_a_thousand_missed_messages_were_read_is_opened_after_a_kill_too() {
+    comes_too_early(Breaks::Program).await;
+}
+
+/// More stands before it than is skipped at once, and the archive brings all of that after it.
+async fn comes_too_early(breaks: Breaks) {
     let (mut server, mut alice, mut bob) = scene("omemo1").await;
     to_alice(&mut alice, &mut bob, "at first", "omemo1").await;
     to_bob(&mut alice, &mut bob, "and back", "omemo1").await;
@@ -526,10 +541,18 @@ async fn what_comes_live_before_a_thousand_missed_messages_were_read_is_opened_o
         })
         .await;
     // They are read in another session than the one that it came in.
-    server.stop().await;
-    server.start_again().await;
-    phone.restart().await;
-    bob.restart().await;
+    match breaks {
+        Breaks::Session => {
+            server.stop().await;
+            server.start_again().await;
+            phone.restart().await;
+            bob.restart().await;
+        }
+        Breaks::Program => {
+            alice.kill().await;
+            alice.start_again().await;
+        }
+    }
     let heard = alice.hears("while she reads").await;
     assert_eq!(
         (&heard["encryption"], &heard["undecryptable"]),

@@ -32,8 +32,6 @@ const RETURNS: [SignedDuration; 5] = [
     SignedDuration::from_mins(5),
     LONGEST_PAUSE,
 ];
-/// So many messages that came too early are kept in mind.
-const TOO_EARLY: usize = 200;
 pub(super) const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A file as it is stored.
@@ -72,7 +70,7 @@ impl Online<'_> {
                     if let Some((id, _)) = stored {
                         self.session.archive.came(id);
                         if early {
-                            self.session.too_early.push((chat, id, text.clone()));
+                            self.keep_too_early(batch, id, &text).await?;
                         }
                     }
                     stored
@@ -96,40 +94,6 @@ impl Online<'_> {
             }
         }
         self.acknowledge(batch, chat, &text).await
-    }
-
-    /// Whether a live message lies too far ahead only since the archive has not told yet of what stands before it.
-    ///
-    /// What comes live is opened at once, also while the archive is still being read, and not held back until then: that
-    /// would hold back the server's acknowledgement of all that follows, for minutes. It does no harm:
-    ///
-    /// - A key exchange opens whichever of its messages comes first. The one-time prekey that it used is hidden, and kept
-    ///   until the archive has been read (`Arrival::catching_up`), and the others find the session by its base key.
-    /// - What is skipped in a chain keeps its keys, 1,000 of them in one step ([`waxwing_omemo::MAX_SKIP`]), with which
-    ///   the archive's messages are opened afterwards. If more are missing the live message alone cannot be opened, the
-    ///   session stays as it is, and the message is tried again when all has been read.
-    /// - Nothing is opened twice: what came live is known by its ids when the archive tells of it, and its place is
-    ///   given by the archive (`put_early_before`).
-    pub(super) fn is_too_early(&self, batch: &Batch, reason: Option<UndecryptableReason>) -> bool {
-        let reading = !self.session.caught_up && !batch.caught_up;
-        let has_room = self.session.too_early.len() < TOO_EARLY;
-        reading && has_room && reason == Some(UndecryptableReason::TooFarAhead)
-    }
-
-    /// All that was missed has been read: what came before that and was too far ahead can be opened now.
-    pub(super) async fn open_too_early(&mut self, batch: &mut Batch, now: Timestamp) -> Result<()> {
-        for (chat, id, mut text) in std::mem::take(&mut self.session.too_early) {
-            let message = self.read_content(batch, chat, (&mut text, true), now).await?;
-            if let Some(message) = message.filter(|message| message.undecryptable.is_none()) {
-                messages::opened_later(&mut batch.write, id, &message).await?;
-                batch.changes.messages.insert(id);
-                batch.changes.chats.insert(chat);
-            }
-            for inbound in std::mem::take(&mut batch.said_inside) {
-                self.said_of_message(batch, inbound, false).await?;
-            }
-        }
-        Ok(())
     }
 
     /// All of the archive up to the last message that came live is known, but for the gaps.

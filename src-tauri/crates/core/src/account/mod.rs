@@ -30,6 +30,7 @@ mod renewal;
 mod report;
 mod roster;
 mod session;
+mod too_early;
 mod untold;
 mod vouching;
 

@@ -22,14 +22,15 @@ use super::untold::Untold;
 use super::{Command, ErrorChange, keys, publishing, renewal, session, set_state};
 use crate::error::{Code, Error, Fault, Result};
 use crate::fail::{self, Point};
-use crate::inbound::{self, Context, Inbound, Sender, Text};
-use crate::model::{AccountId, BareJid, ChatId, ConnectionState, MessageId, Renewed};
+use crate::inbound::{self, Context, Inbound, Sender};
+use crate::model::{AccountId, BareJid, ConnectionState, Renewed};
 use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::chats;
 use crate::store::omemo;
 use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
+use crate::store::too_early;
 use crate::xep::ns;
 use crate::{Core, log_failure};
 
@@ -129,8 +130,8 @@ pub(super) struct Session {
     pub(super) publish_again: Option<Instant>,
     /// Everything that the server held for us has been read in this session.
     pub(super) caught_up: bool,
-    /// What came live before that and could not be opened, since too much of its sender's was still missing before it.
-    pub(super) too_early: Vec<(ChatId, MessageId, Text)>,
+    /// So many that came live before that wait, since too much of their senders was still missing before them.
+    pub(super) too_early: u32,
     /// Why this device is to begin anew, and the highest ids of prekeys that others know of it.
     pub(super) renewal: Option<(Renewed, (PreKeyId, PreKeyId))>,
     /// It did in this session.
@@ -160,6 +161,7 @@ impl Session {
         Ok(Self {
             stanza_ids: archive::stanza_ids(db, account).await?,
             renewal: why.map(|why| (why, (PreKeyId(0), PreKeyId(0)))),
+            too_early: too_early::count(db, account).await?,
             suspects_copy: renewal::suspects_copy(db, account, Timestamp::now()).await?,
             ..Self::default()
         })

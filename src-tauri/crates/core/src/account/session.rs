@@ -136,8 +136,7 @@ impl Online<'_> {
             // The server may have had some of what was sent before the break, and may say so first.
             let drained = self.drain().await;
             let session = Session::begin(&mut *self.core.store.read().await?, self.account).await?;
-            let before = std::mem::replace(&mut self.session, session);
-            self.session.too_early = before.too_early;
+            self.session = session;
             if let Some(live) = self.core.live.write().await.get_mut(&self.account) {
                 live.presences.clear();
             }

@@ -13,6 +13,7 @@ pub(crate) mod reading;
 pub(crate) mod receipts;
 pub(crate) mod search;
 pub(crate) mod sessions;
+pub(crate) mod too_early;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
