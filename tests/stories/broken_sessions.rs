@@ -270,6 +270,48 @@ async fn an_archive_that_always_fails_keeps_nothing_from_being_sent() {
     assert_eq!(heard[1].secure.matches("queryid=").count(), 4);
 }
 
+/// Whoever tells of the message while the archive fails, which would have it sent again.
+async fn is_told_of(tells: fn(&Question, &[Kept]) -> Act, stage: &str) {
+    let (mut scene, message) = wrote_and_broke_off(Some(tells)).await;
+    scene.app.delivery(&message, stage).await;
+    // It is not sent again when the archive is given up either, and no time before: what waits would wait with it.
+    let last = scene.app.send(&message["chat"], "the last line").await;
+    scene.app.delivery(&last, "sent").await;
+    assert_eq!(scene.server.count(ONCE), 1);
+    let chat = message["chat"].clone();
+    let rows = scene.app.messages(&chat).await;
+    let rows = rows.iter().filter(|row| row["body"] == "once").count();
+    assert_eq!(rows, 1, "rows with what came back");
+}
+
+#[tokio::test]
+async fn a_copy_of_what_nobody_confirmed_says_that_the_server_has_it() {
+    let tells = |_: &Question, kept: &[Kept]| {
+        let written = kept.last().expect("what was written is archived");
+        let copy = format!(
+            "<message from='{{bare}}' to='{{address}}' type='chat'><sent xmlns='urn:xmpp:carbons:2'>\
+             <forwarded xmlns='urn:xmpp:forward:0'>{}</forwarded></sent></message>",
+            written.stanza
+        );
+        Act::say(copy + &refused("internal-server-error"))
+    };
+    is_told_of(tells, "sent").await;
+}
+
+#[tokio::test]
+async fn a_receipt_for_what_nobody_confirmed_says_that_it_has_come() {
+    let tells = |_: &Question, kept: &[Kept]| {
+        let written = &kept.last().expect("what was written is archived").stanza;
+        let id = waxwing_scripted::id_of(written);
+        let received = format!(
+            "<message from='{{friend}}/there' to='{{bare}}' type='chat'>\
+             <received xmlns='urn:xmpp:receipts' id='{id}'/></message>"
+        );
+        Act::say(received + &refused("internal-server-error"))
+    };
+    is_told_of(tells, "delivered").await;
+}
+
 #[tokio::test]
 async fn where_there_is_no_archive_what_may_have_been_lost_is_sent_again_at_once() {
     let (scene, _) = wrote_and_broke_off(None).await;

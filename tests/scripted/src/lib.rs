@@ -60,3 +60,10 @@ pub fn escape(text: &str) -> String {
         .replace('>', "&gt;")
         .replace('\'', "&apos;")
 }
+
+/// The id of a stanza; empty if it has none.
+pub fn id_of(stanza: &str) -> String {
+    let stanza: Option<minidom::Element> = stanza.parse().ok();
+    let id = stanza.as_ref().and_then(|stanza| stanza.attr("id"));
+    id.unwrap_or_default().to_owned()
+}
