@@ -212,6 +212,18 @@ async fn messages_sent_while_the_reader_was_away_are_there_in_order_when_they_ar
     archived_once(&mut server, &BOTH, &mut alice, &chat).await;
 }
 
+/// What was heard goes back to whom it came from, with an error.
+async fn sends_back(who: &mut Peer, heard: &Value, kind: &str, condition: &str, because: &str) {
+    let (id, from) = (heard["id"].as_str(), heard["from"].as_str());
+    let (id, from) = (id.expect("an id"), from.expect("a sender"));
+    let namespace = "urn:ietf:params:xml:ns:xmpp-stanzas";
+    who.send_raw(&format!(
+        "<message xmlns='jabber:client' type='error' id='{id}' to='{from}'><error type='{kind}'>\
+         <{condition} xmlns='{namespace}'/><text xmlns='{namespace}'>{because}</text></error></message>"
+    ))
+    .await;
+}
+
 /// Bob sends the first message back, with an error that passes.
 async fn came_back() -> (Prosody, Person, Peer, Value, String) {
     let server = Prosody::for_long_talks(false, &[ALICE, BOB]).await;
@@ -222,13 +234,8 @@ async fn came_back() -> (Prosody, Person, Peer, Value, String) {
     let message = alice.send(&chat, "first").await;
     let heard = bob.message("first").await;
     let id = heard["id"].as_str().expect("an id").to_owned();
-    let device = heard["from"].as_str().expect("a sender").to_owned();
     alice.delivery(&message, "sent").await;
-    bob.send_raw(&format!(
-        "<message xmlns='jabber:client' type='error' id='{id}' to='{device}'><error type='wait'>\
-         <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
-    ))
-    .await;
+    sends_back(&mut bob, &heard, "wait", "resource-constraint", "").await;
     let told = |list: &Value| items(list)[0]["delivery"] == "waiting";
     let params = json!({ "chat": chat, "limit": 1000 });
     alice
@@ -263,6 +270,81 @@ async fn a_message_that_came_back_and_has_come_nevertheless_is_not_sent_again() 
     assert_eq!(bob.next_message().await["body"], json!("second"));
     alice.delivery(&second, "sent").await;
     archived_once(&mut server, &BOTH, &mut alice, &message["chat"]).await;
+}
+
+/// Writes a message that comes back and has failed, and is tried again by the person. Gives it as Bob heard it both times.
+async fn tried_again(mut alice: Person, mut bob: Peer, chat: &Value, encryption: &str) -> [Value; 2] {
+    bob.ask("receipts", json!({ "automatic": false })).await;
+    let message = alice.send(chat, "try again").await;
+    let first = bob.message("try again").await;
+    alice.delivery(&message, "sent").await;
+    sends_back(&mut bob, &first, "cancel", "not-acceptable", "no room").await;
+    let params = json!({ "chat": chat, "limit": 1000 });
+    let failed = |list: &Value| items(list)[0]["delivery"] == "failed";
+    let list = alice
+        .until("it has failed", "list_messages", params, failed)
+        .await;
+    assert_eq!(
+        items(&list)[0]["error"],
+        json!({ "code": "rejected", "text": "not-acceptable: no room" })
+    );
+    // A restart changes nothing: it is for the person to say.
+    alice.restart().await;
+    let next = alice.send(chat, "not in its place").await;
+    bob.message("not in its place").await;
+    alice.delivery(&next, "sent").await;
+    let of_message = json!({ "message": message["message"] });
+    let waits = alice.get("retry_message", of_message.clone()).await;
+    assert_eq!(
+        (&waits["delivery"], &waits["error"]),
+        (&json!("waiting"), &Value::Null)
+    );
+    let again = bob.next_message().await;
+    for heard in [&first, &again] {
+        assert_eq!(
+            (&heard["body"], &heard["id"], &heard["encryption"]),
+            (&json!("try again"), &message["origin_id"], &json!(encryption))
+        );
+    }
+    let sent = alice.delivery(&message, "sent").await;
+    assert_eq!(sent["error"], Value::Null);
+    let acknowledged = json!({ "to": again["from"], "message": again["id"] });
+    bob.ask("acknowledge", acknowledged).await;
+    alice.delivery(&message, "delivered").await;
+    assert_eq!(
+        bodies(&alice.messages(chat).await),
+        ["try again", "not in its place"],
+        "it is one message, where it was written"
+    );
+    let refused = alice.call("retry_message", of_message).await;
+    assert_eq!(
+        refused.expect_err("it has come").code,
+        "invalid_params",
+        "what has come is not sent again"
+    );
+    [first, again]
+}
+
+#[tokio::test]
+async fn a_plain_message_that_came_back_goes_out_again_when_the_person_says_so() {
+    let server = Prosody::for_long_talks(false, &[ALICE, BOB]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let bob = Peer::sign_in(&server, BOB).await;
+    let chat = alice.plain_chat_with(BOB).await;
+    tried_again(alice, bob, &chat, "none").await;
+}
+
+#[tokio::test]
+async fn an_encrypted_message_that_came_back_goes_out_again_under_another_key_when_the_person_says_so() {
+    for encryption in ["omemo1", "omemo2"] {
+        let server = Prosody::for_long_talks(false, &[ALICE, BOB]).await;
+        let mut alice = Person::sign_in(&server, ALICE).await;
+        let bob = Peer::sign_in_with(&server, BOB, encryption).await;
+        let chat = alice.chat_with(BOB).await;
+        let [first, again] = tried_again(alice, bob, &chat, encryption).await;
+        assert!(first["step"].is_array(), "{first}");
+        assert_ne!(first["step"], again["step"], "a message key is used once");
+    }
 }
 
 #[tokio::test]

@@ -258,7 +258,7 @@ class Person(ClientXMPP):
                   "carbon": carbon})
         namespaces = self.plugin["xep_0384"].is_encrypted(stanza)
         outer = stanza["body"] or None
-        body, encryption, device, to_affix = outer, "none", None, None
+        body, encryption, device, to_affix, step = outer, "none", None, None, None
         error = None
         if namespaces and self.ignores_empty and self.is_empty(stanza, namespaces):
             emit({"event": "ignored", "from": str(stanza["from"])})
@@ -266,7 +266,7 @@ class Person(ClientXMPP):
         if namespaces:
             body = None
             try:
-                body, encryption, device, to_affix = await self.open(stanza)
+                body, encryption, device, to_affix, step = await self.open(stanza)
             except Exception as why:
                 encryption, error = "/".join(sorted(WORDS[n] for n in namespaces)), repr(why)
             if body is None and error is None:
@@ -278,7 +278,7 @@ class Person(ClientXMPP):
         emit({"event": "message", "from": str(stanza["from"]), "to": str(stanza["to"]), "type": stanza["type"],
               "id": stanza["id"], "body": body, "outer_body": outer, "encryption": encryption, "error": error,
               "namespaces": sorted(WORDS[n] for n in namespaces), "device": device, "to_affix": to_affix,
-              "carbon": carbon, "wants_receipt": wants_receipt, "xml": str(stanza)[:100_000]})
+              "step": step, "carbon": carbon, "wants_receipt": wants_receipt, "xml": str(stanza)[:100_000]})
         if wants_receipt and self.auto_receipts and carbon is None and error is None and stanza["id"]:
             self.acknowledge(stanza["from"], stanza["id"])
 
@@ -288,7 +288,7 @@ class Person(ClientXMPP):
         return all(e is None or e.find("{*}payload") is None for e in elements)
 
     async def open(self, stanza):
-        """Body, namespace and device of an encrypted stanza; the body is None for an empty message."""
+        """Body, namespace, device and ratchet step of an encrypted stanza; the body is None for an empty message."""
         session_manager = await self.plugin["xep_0384"].get_session_manager()
         sender = stanza["from"].bare
         refusal = ValueError("in a generation that this program does not speak")
@@ -309,14 +309,23 @@ class Person(ClientXMPP):
         else:
             raise refusal
         word = WORDS[message.namespace]
+        step = self.step_of(message, (await session_manager.get_own_device_information())[0].device_id)
         if plaintext is None:
-            return None, word, device.device_id, None
+            return None, word, device.device_id, None, step
         if message.namespace == LEGACY:
-            return plaintext.decode("utf-8"), word, device.device_id, None
+            return plaintext.decode("utf-8"), word, device.device_id, None, step
         body, from_affix, to_affix = open_envelope(plaintext)
         if from_affix != sender:
             raise ValueError(f"the envelope says it is from {from_affix}")
-        return body, word, device.device_id, to_affix
+        return body, word, device.device_id, to_affix, step
+
+    def step_of(self, message, own):
+        """The chain and the place in it of the message key that our own device needs: never the same twice."""
+        for key, _ in message.keys:
+            if (key.bare_jid, key.device_id) == (self.boundjid.bare, own):
+                header = key.encrypted_message.header
+                return [header.ratchet_pub.hex(), header.sending_chain_length]
+        return None
 
     def acknowledge(self, to, message_id):
         receipt = self.make_message(mto=to, mtype="chat")
