@@ -473,6 +473,86 @@ async fn what_is_claimed_without_the_right_to_changes_nothing_that_the_person_se
     );
 }
 
+/// A time that a live message claims, and who is said to vouch for it.
+const CLAIMED: [(&str, &str); 6] = [
+    ("1999-01-02T03:04:05Z", "from='waxwing.test'"),
+    ("2001-09-09T01:46:40Z", "from='alice@waxwing.test'"),
+    ("2020-02-29T12:00:00Z", ""),
+    ("2099-12-31T23:59:59Z", "from='waxwing.test'"),
+    ("2099-12-31T23:59:59Z", "from='alice@waxwing.test'"),
+    ("9999-12-31T23:59:59Z", ""),
+];
+
+#[tokio::test]
+async fn a_time_that_a_live_message_claims_neither_moves_it_nor_hides_it() {
+    let server = Prosody::start_with_friends(&[ALICE, MALLORY]).await;
+    server.add_user(EVE, waxwing_tests::PASSWORD);
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let mut peers = [
+        Peer::sign_in(&server, MALLORY).await,
+        Peer::sign_in(&server, EVE).await,
+    ];
+    let mut expected = Vec::new();
+    for peer in &mut peers {
+        let from = peer.address.clone();
+        peer.send(ALICE, &format!("honest words of {from}"), "none").await;
+        let first = alice.hears(&format!("honest words of {from}")).await;
+        let chat = first["chat"].clone();
+        let mut bodies = vec![first["body"].clone()];
+        for (number, (stamp, by)) in CLAIMED.iter().enumerate() {
+            let body = format!("{number} of {from}");
+            let delay = format!("<delay xmlns='urn:xmpp:delay' {by} stamp='{stamp}'/>");
+            let content = format!("<body>{body}</body>{delay}");
+            let stanza = message(ALICE, &content).replace("{id}", &body);
+            peer.send_raw(&stanza).await;
+            let heard = alice.hears(&body).await;
+            bodies.push(json!(body));
+            let shown: Vec<Value> = alice.messages(&chat).await;
+            let shown: Vec<Value> = shown.iter().map(|m| m["body"].clone()).collect();
+            assert_eq!(shown, bodies, "in the order in which they came: {stamp} {by}");
+            let chats = alice.get("list_chats", json!({})).await;
+            let listed = &items(&chats)[0];
+            assert_eq!(
+                (&listed["chat"], &listed["last"]["body"], &listed["unread"]),
+                (&chat, &json!(body), &json!(bodies.len())),
+                "first in the list, last in the chat, and unread: {stamp} {by}"
+            );
+            let year = heard["sent_at"].as_str().and_then(|at| at.split('-').next());
+            assert!(year < Some("2090"), "it is never of the future: {heard}");
+        }
+        expected.push((chat, bodies));
+    }
+    // Neither does the archive, which has the server's own time.
+    alice.restart().await;
+    alice
+        .event("the archive has been read", |e| e["type"] == "caught_up")
+        .await;
+    for (chat, bodies) in expected {
+        let shown: Vec<Value> = alice.messages(&chat).await;
+        let shown: Vec<Value> = shown.iter().map(|m| m["body"].clone()).collect();
+        assert_eq!(shown, bodies);
+        let chats = alice.get("list_chats", json!({})).await;
+        let listed = items(&chats).iter().find(|c| c["chat"] == chat);
+        assert_eq!(listed.map(|c| &c["unread"]), Some(&json!(bodies.len())));
+        // What was read stays read, and what comes next does not hide behind it.
+        alice.get("mark_read", json!({ "chat": chat })).await;
+        let chats = alice.get("list_chats", json!({})).await;
+        let listed = items(&chats).iter().find(|c| c["chat"] == chat);
+        assert_eq!(listed.map(|c| &c["unread"]), Some(&json!(0)));
+    }
+    for peer in &mut peers {
+        let body = format!("unread of {}", peer.address);
+        let past = "<delay xmlns='urn:xmpp:delay' from='waxwing.test' stamp='1999-01-02T03:04:05Z'/>";
+        let content = format!("<body>{body}</body>{past}");
+        let stanza = message(ALICE, &content).replace("{id}", "behind what was read");
+        peer.send_raw(&stanza).await;
+        let chat = alice.hears(&body).await["chat"].clone();
+        let chats = alice.get("list_chats", json!({})).await;
+        let listed = items(&chats).iter().find(|c| c["chat"] == chat);
+        assert_eq!(listed.map(|c| &c["unread"]), Some(&json!(1)), "{body}");
+    }
+}
+
 /// What the person sees once nothing moves any more.
 async fn settled(scene: &mut Scene) -> Value {
     let begun = tokio::time::Instant::now();
