@@ -1,7 +1,10 @@
 //! A contact, a stranger or a server that means harm changes nothing but its own row.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
-use waxwing_tests::{Peer, Person, Prosody, Proxy, SHORT, Tls, items, until};
+use waxwing_scripted::{Archive, Honest};
+use waxwing_tests::{Peer, Person, Prosody, Proxy, SHORT, Scripted, Tls, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
 const BOB: &str = "bob@waxwing.test";
@@ -324,5 +327,48 @@ async fn nothing_of_an_odd_message_but_its_text_is_believed() {
             .attack(&id, &message(&id, &format!("<body>odd {number}</body>{oddity}")))
             .await;
         scene.life_goes_on(&format!("after {number}")).await;
+    }
+}
+
+/// What stands in a text between each of these beginnings and the next quotation mark.
+fn named<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
+    let parts = text.split(begin).skip(1);
+    parts.filter_map(|part| part.split('\'').next()).collect()
+}
+
+#[tokio::test]
+async fn nothing_that_an_answer_is_known_by_can_be_guessed() {
+    let mut scene = Scripted::sign_in(|honest| Honest {
+        archive: Some(Archive::honest(Vec::new())),
+        acknowledges: false,
+        ..honest
+    })
+    .await;
+    for session in 0..3 {
+        if session > 0 {
+            scene = scene.restart().await;
+        }
+        scene
+            .app
+            .event("the archive has been read", |e| e["type"] == "caught_up")
+            .await;
+    }
+    let (mut ids, mut queries) = (Vec::new(), Vec::new());
+    for heard in scene.server.heard() {
+        queries.extend(named(&heard.secure, "queryid='").into_iter().map(str::to_owned));
+        // What is asked before the session is bound is asked while nobody else can be heard.
+        let (_, bound) = heard.secure.split_once("</bind></iq>").expect("a session");
+        let questions = bound.split("<iq ").skip(1).filter_map(|iq| iq.split('>').next());
+        ids.extend(questions.flat_map(|iq| named(iq, "id='")).map(str::to_owned));
+    }
+    assert!(ids.len() >= 15 && queries.len() >= 3, "{ids:?} {queries:?}");
+    ids.extend(queries);
+    for part in [0..16, 16..32] {
+        let parts: BTreeSet<&str> = ids.iter().filter_map(|id| id.get(part.clone())).collect();
+        assert_eq!(
+            parts.len(),
+            ids.len(),
+            "they have 128 bits, and none is like another: {ids:?}"
+        );
     }
 }
