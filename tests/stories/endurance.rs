@@ -128,6 +128,54 @@ async fn what_is_too_large_for_the_server_fails_alone_and_what_follows_goes_out(
     assert_eq!(items(&accounts)[0]["state"], "online");
 }
 
+#[tokio::test]
+async fn what_is_too_large_only_once_it_is_encrypted_fails_alone_and_what_follows_can_be_read() {
+    const LIMIT: usize = 60_000;
+    for encryption in ["omemo1", "omemo2"] {
+        let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+        server.announce_largest_stanza(LIMIT);
+        let mut alice = Person::sign_in(&server, ALICE).await;
+        let mut bob = Peer::sign_in_with(&server, BOB, encryption).await;
+        let chat = alice.chat_with(BOB).await;
+        // It fits as it is, and not in base64.
+        let large = "large ".repeat(LIMIT / 7);
+        let mut steps = Vec::new();
+        // As the first message of a session and in the midst of it.
+        for next in ["the first", "the second", "the third"] {
+            let refused = alice.send(&chat, &large).await;
+            let sent = alice.send(&chat, next).await;
+            let heard = bob.next_message().await;
+            assert_eq!(
+                (&heard["body"], &heard["encryption"]),
+                (&json!(next), &json!(encryption)),
+                "{}",
+                heard["error"]
+            );
+            steps.push((heard["step"][0].clone(), heard["step"][1].as_u64()));
+            alice.delivery(&sent, "delivered").await;
+            let messages = alice.messages(&chat).await;
+            let refused = messages.iter().find(|m| m["message"] == refused["message"]);
+            let refused = refused.expect("a failed message does not disappear");
+            assert_eq!(
+                (&refused["delivery"], &refused["error"]["code"]),
+                (&json!("failed"), &json!("too_large"))
+            );
+            // The person may try as often as they like.
+            let again = json!({ "message": refused["message"] });
+            alice.get("retry_message", again).await;
+        }
+        for pair in steps.windows(2) {
+            let ((chain, step), (next_chain, next_step)) = (&pair[0], &pair[1]);
+            assert!(
+                step.is_some() && (chain != next_chain || step < next_step),
+                "a step of the ratchet comes again: {steps:?}"
+            );
+        }
+        let accounts = alice.get("list_accounts", json!({})).await;
+        assert_eq!(items(&accounts)[0]["state"], "online");
+    }
+}
+
 /// The resources of Alice that Bob's client sees.
 fn there(bob: &Peer) -> BTreeSet<String> {
     let mut there = BTreeSet::new();

@@ -30,6 +30,9 @@ const CRASH: &str = include_str!("prosody/mod_waxwing_crash.lua");
 /// Lets the server end all sessions as an administrator would.
 const KICK: &str = include_str!("prosody/mod_waxwing_kick.lua");
 
+/// Lets the server announce a limit.
+const LIMIT: &str = include_str!("prosody/mod_waxwing_limit.lua");
+
 /// How one signs in at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Login {
@@ -278,6 +281,12 @@ impl Prosody {
         fs::write(file, text).expect("a file of the server's storage");
     }
 
+    /// From the next login on the server says that it takes no stanza of more bytes (XEP-0478).
+    pub fn announce_largest_stanza(&self, bytes: usize) {
+        let file = self.directory.path().join("largest_stanza");
+        fs::write(file, bytes.to_string()).expect("the limit's file");
+    }
+
     /// Ends the server in good order; sessions get a stream error.
     pub async fn stop(&mut self) {
         if let Some(child) = self.child.take() {
@@ -398,6 +407,7 @@ impl Prosody {
         fs::write(directory.join("mod_waxwing_sasl2_shim.lua"), SHIM).expect("the shim's file");
         fs::write(directory.join("mod_waxwing_crash.lua"), CRASH).expect("the module's file");
         fs::write(directory.join("mod_waxwing_kick.lua"), KICK).expect("the module's file");
+        fs::write(directory.join("mod_waxwing_limit.lua"), LIMIT).expect("the module's file");
         fs::write(directory.join("prosody.cfg.lua"), text).expect("the server's configuration");
         fs::create_dir_all(directory.join("data")).expect("the server's storage");
     }
@@ -456,6 +466,7 @@ log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{directory}/p
 modules_enabled = {{
   "roster"; "saslauth"; "tls"; "disco"; "carbons"; "pep"; "smacks"; "mam"; "blocklist"; "ping"; "csi_simple";
   "vcard4"; "vcard_legacy"; "offline"; "private"; "register"; "time"; "version"; "waxwing_crash"; "waxwing_kick";
+  "waxwing_limit";
   {login}
 }}
 modules_disabled = {{ "s2s"; "limits" }}
