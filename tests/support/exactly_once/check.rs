@@ -142,6 +142,31 @@ pub fn check(wanted: &[usize], history: &[Row]) -> Findings {
     findings
 }
 
+/// What an archive holds, by the ids that the writers gave their messages. One that nobody's history names is strange.
+pub fn archived(ids: &[String], named: &HashMap<String, usize>) -> Vec<Row> {
+    let row = |id: &String| match named.get(id) {
+        Some(number) => Row::Message(*number),
+        None => Row::Strange(format!("{id} stands in the archive and nowhere else")),
+    };
+    ids.iter().map(row).collect()
+}
+
+/// Holds the order of a history, of all messages that `are_meant`, against that of an archive. What else may be wrong with
+/// either is not looked at.
+pub fn check_order(archive: &[Row], history: &[Row], are_meant: impl Fn(usize) -> bool) -> Findings {
+    let mut seen = HashSet::new();
+    let numbers = archive.iter().filter_map(Row::number);
+    let order: Vec<usize> = numbers
+        .filter(|number| are_meant(*number) && seen.insert(*number))
+        .collect();
+    let findings = check(&order, history);
+    Findings {
+        wanted: findings.wanted,
+        out_of_order: findings.out_of_order,
+        ..Findings::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,5 +235,34 @@ mod tests {
     #[test]
     fn nothing_at_all_is_everything_lost() {
         assert_eq!(check(&WRITTEN, &[]).lost, WRITTEN);
+    }
+
+    #[test]
+    fn what_an_archive_holds_and_no_history_names_is_strange_each_time() {
+        let ids = ["a", "b", "x", "a", "x"].map(str::to_owned);
+        let named = [("a", 2), ("b", 3)].map(|(id, number)| (id.to_owned(), number));
+        let rows = archived(&ids, &named.into());
+        assert_eq!(
+            rows.iter().map(Row::number).collect::<Vec<_>>(),
+            [Some(2), Some(3), None, Some(2), None]
+        );
+        let findings = check(&[2, 3], &rows);
+        assert_eq!((findings.strange.len(), &findings.doubled), (2, &vec![2]));
+    }
+
+    #[test]
+    fn an_order_is_that_of_the_archive_and_not_that_of_the_writing() {
+        let archive = history(&[3, 2, 5, 8, 13]);
+        assert!(check_order(&archive, &archive, |_| true).is_clean());
+        let written = check_order(&archive, &history(&WRITTEN), |_| true);
+        assert_eq!((&written.out_of_order, written.wanted), (&vec![3], 5));
+        // Of some of them nothing is said.
+        let others = check_order(&archive, &history(&WRITTEN), |number| number != 2);
+        assert!(others.is_clean(), "{others:?}");
+        // What came twice stands where it came first, and what is missing is for others to see.
+        let archive = history(&[2, 3, 5, 2]);
+        assert!(check_order(&archive, &history(&[2, 5, 5]), |_| true).is_clean());
+        let swapped = check_order(&archive, &history(&[3, 5, 2]), |_| true);
+        assert_eq!(swapped.out_of_order, [2]);
     }
 }

@@ -1,10 +1,10 @@
 //! What the programs and the server hold at the end, held against what was written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::check::{Findings, Row, check};
+use super::check::{Row, archived, check, check_order};
 use super::crew::{Member, row};
 use super::outcome::View;
 use super::plan::{Plan, Whom};
@@ -65,52 +65,54 @@ impl<'a> Histories<'a> {
         views.to_vec()
     }
 
-    /// The server's archives, and whether the third device, which wrote nothing itself, shows each talk in the order
-    /// of Alice's archive. The server must not run.
+    /// The server's archives, and whether everybody shows each talk in the order of their own: what each of them wrote,
+    /// and on the third device, which wrote nothing itself, all of it. The server must not run.
     pub(super) fn archives(&self, server: &Prosody) -> Vec<View> {
         let mut archives = View::named("the server's archives");
-        let mut third = View::named("the third device's, by archive");
+        let mut orders = [
+            "the writer's own, by archive",
+            "the reader's, by archive",
+            "the third device's, by archive",
+        ]
+        .map(View::named);
         let mine = self.archive_of(server, ALICE);
+        // Strange rows count once, and not with each of the talks.
+        archives.findings.add(&check(&[], &mine));
         for (talk, friend) in FRIENDS.iter().take(self.encrypted.len()).enumerate() {
             let theirs = self.archive_of(server, friend);
+            archives.findings.add(&check(&[], &theirs));
             for writer in [Whom::Alice, Whom::Bob] {
                 let wanted = self.plan.written(writer, talk);
-                archives.findings.add(&check(&wanted, &mine));
-                archives.findings.add(&check(&wanted, &theirs));
+                for archive in [&mine, &theirs] {
+                    let known: Vec<Row> = archive
+                        .iter()
+                        .filter(|row| row.number().is_some())
+                        .cloned()
+                        .collect();
+                    archives.findings.add(&check(&wanted, &known));
+                }
+                for (holder, archive) in [(Whom::Alice, &mine), (Whom::Bob, &theirs)] {
+                    let rows = self.rows(holder, talk, Some(writer));
+                    let order = check_order(archive, &rows, |number| wanted.contains(&number));
+                    orders[usize::from(holder != writer)].findings.add(&order);
+                }
             }
-            let order = self.order_of(&mine, talk);
-            let findings = check(&order, &self.rows(Whom::Third, talk, None));
-            // What is wrong besides the order stands in the other views.
-            third.findings.add(&Findings {
-                wanted: findings.wanted,
-                out_of_order: findings.out_of_order,
-                ..Findings::default()
-            });
+            let rows = self.rows(Whom::Third, talk, None);
+            let order = check_order(&mine, &rows, |number| self.plan.lines[number].talk == talk);
+            orders[2].findings.add(&order);
         }
-        vec![archives, third]
-    }
-
-    /// The messages of a talk in an archive's order, each where it stands first.
-    fn order_of(&self, archive: &[Row], talk: usize) -> Vec<usize> {
-        let mut seen = HashSet::new();
-        let numbers = archive.iter().filter_map(Row::number);
-        numbers
-            .filter(|number| self.plan.lines[*number].talk == talk && seen.insert(*number))
-            .collect()
+        std::iter::once(archives).chain(orders).collect()
     }
 
     /// The messages in the archive of an account, known by the ids that their writers gave them.
     fn archive_of(&self, server: &Prosody, address: &str) -> Vec<Row> {
-        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let mut numbers = HashMap::new();
         for message in self.shown.iter().flatten().flatten() {
             let number = message["body"].as_str().and_then(|body| self.plan.number(body));
             if let (Some(id), Some(number)) = (message["origin_id"].as_str(), number) {
-                numbers.insert(id, number);
+                numbers.insert(id.to_owned(), number);
             }
         }
-        let ids = server.archived_origin_ids(address);
-        ids.iter()
-            .filter_map(|id| numbers.get(id.as_str()).copied().map(Row::Message))
-            .collect()
+        archived(&server.archived_origin_ids(address), &numbers)
     }
 }

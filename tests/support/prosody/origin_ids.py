@@ -1,5 +1,5 @@
-"""Prints the origin ids (XEP-0359) of an account's archive in a database of Prosody's mod_storage_sql, in its order:
-origin_ids.py DATABASE HOST USER
+"""Prints the origin ids (XEP-0359) of an account's archive in a database of Prosody's mod_storage_sql, in its order, and
+of texts without one the stanza's id in brackets: origin_ids.py DATABASE HOST USER
 """
 
 import sqlite3
@@ -14,8 +14,12 @@ def main(database, host, user):
             (host, user),
         )
         for (stanza,) in stanzas:
-            for origin in xml.fromstring(stanza).iter("{urn:xmpp:sid:0}origin-id"):
-                print(origin.get("id"))
+            stanza = xml.fromstring(stanza)
+            origins = [origin.get("id") for origin in stanza.iter("{urn:xmpp:sid:0}origin-id")]
+            if not origins and any(child.tag.rpartition("}")[2] == "body" for child in stanza):
+                origins = [f"[{stanza.get('id')}]"]
+            for origin in origins:
+                print(origin)
 
 
 main(*sys.argv[1:])
