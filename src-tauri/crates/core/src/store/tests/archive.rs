@@ -259,6 +259,128 @@ async fn copies_that_are_alike_on_one_page_take_a_row_each() {
     assert_eq!(found, [row]);
 }
 
+/// What somebody sent who gives all of it the same id: live, and nobody else gave it one.
+async fn flood(write: &mut Write, chat: ChatId, count: usize, body: impl Fn(usize) -> String) {
+    for number in 0..count {
+        let message = NewMessage {
+            stanza_id: Some("1".to_owned()),
+            sent_at: at(1),
+            ..text("juliet@capulet.lit", &body(number), None)
+        };
+        messages::insert_row(write, chat, &message, Stand::End(at(1).as_microsecond()))
+            .await
+            .expect("stored");
+    }
+}
+
+/// Looks for the archive's copies of so many of a flood, from a place on. Gives the row of each.
+async fn copies_of(
+    write: &mut Write,
+    chat: ChatId,
+    from: usize,
+    bodies: &[String],
+) -> Vec<Option<MessageId>> {
+    let juliet = jid("juliet@capulet.lit");
+    let ids: Vec<String> = (from..).take(bodies.len()).map(|n| format!("a{n}")).collect();
+    let sought: Vec<_> = ids
+        .iter()
+        .zip(bodies)
+        .map(|(id, body)| messages::Sought {
+            chat,
+            sender: &juliet,
+            origin_id: None,
+            archive_id: Some(id),
+            likeness: Some(messages::Likeness {
+                stanza_id: "1",
+                sent_at: at(1),
+                plain: Some(body),
+            }),
+        })
+        .collect();
+    let found = messages::known(write, &sought).await.expect("asked");
+    (0..bodies.len())
+        .map(|place| found.get(&place).map(|known| known.message))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_flood_under_one_id_is_known_row_by_row_and_sooner_than_it_was_stored() {
+    const FLOOD: usize = 4_000;
+    const PAGE: usize = 250;
+    for is_same in [true, false] {
+        let scene = scene().await;
+        let mut write = scene.store.write().await.expect("a write");
+        let body = |number: usize| {
+            if is_same {
+                "yes".to_owned()
+            } else {
+                format!("yes {number}")
+            }
+        };
+        let begun = std::time::Instant::now();
+        flood(&mut write, scene.chat, FLOOD, body).await;
+        let (stored, begun) = (begun.elapsed(), std::time::Instant::now());
+        let mut found = Vec::new();
+        for from in (0..4 * PAGE).step_by(PAGE) {
+            let bodies: Vec<String> = (from..from + PAGE).map(body).collect();
+            found.extend(copies_of(&mut write, scene.chat, from, &bodies).await);
+        }
+        let known = begun.elapsed();
+        assert!(found.iter().all(Option::is_some), "{found:?}");
+        assert!(found.is_sorted() && found.windows(2).all(|pair| pair[0] != pair[1]));
+        assert!(known < stored, "{known:?} for {} and {stored:?}", found.len());
+    }
+}
+
+#[tokio::test]
+async fn copies_of_what_is_alike_take_the_row_of_their_own_time() {
+    const MINUTES: [i64; 6] = [0, 5, 12, 30, 31, 60];
+    let scene = scene().await;
+    let mut write = scene.store.write().await.expect("a write");
+    let mut rows = Vec::new();
+    for minute in MINUTES {
+        let message = NewMessage {
+            stanza_id: Some("1".to_owned()),
+            sent_at: at(minute * 60),
+            ..text("juliet@capulet.lit", "yes", None)
+        };
+        let row = add(&mut write, scene.chat, &message, true, at(minute * 60)).await;
+        rows.push(row.expect("stored").expect("new"));
+    }
+    let juliet = jid("juliet@capulet.lit");
+    // The archive's clock is a minute ahead, and it has one in between, and one behind, that never came.
+    let copies = [
+        (1, Some(0)),
+        (6, Some(1)),
+        (13, Some(2)),
+        (45, None),
+        (31, Some(3)),
+        (32, Some(4)),
+        (75, None),
+    ];
+    let ids: Vec<String> = (0..copies.len()).map(|n| format!("a{n}")).collect();
+    let sought: Vec<_> = ids
+        .iter()
+        .zip(copies)
+        .map(|(id, (minute, _))| messages::Sought {
+            chat: scene.chat,
+            sender: &juliet,
+            origin_id: None,
+            archive_id: Some(id),
+            likeness: Some(messages::Likeness {
+                stanza_id: "1",
+                sent_at: at(minute * 60),
+                plain: Some("yes"),
+            }),
+        })
+        .collect();
+    let found = messages::known(&mut write, &sought).await.expect("asked");
+    for (place, (minute, row)) in copies.into_iter().enumerate() {
+        let found = found.get(&place).map(|known| known.message);
+        assert_eq!(found, row.map(|row: usize| rows[row]), "{minute}");
+    }
+}
+
 #[tokio::test]
 async fn reading_elsewhere_moves_the_line_and_leaves_what_came_later_unread() {
     let scene = scene().await;
