@@ -192,6 +192,30 @@ async fn an_encrypted_history_that_cannot_be_read_locks_the_chat_too() {
     assert!(!server.has_stored(SECRET), "the server got it in plain text");
 }
 
+#[tokio::test]
+async fn a_plain_correction_of_what_came_encrypted_corrects_nothing_and_is_marked() {
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let (mut alice, mut bob, chat) = latched(&server).await;
+    let id = bob.send(ALICE, "pay Carol", "omemo1").await;
+    let original = alice.hears("pay Carol").await;
+    // As whoever stands between can say it in Bob's name.
+    bob.send_raw(&format!(
+        "<message type='chat' to='{ALICE}' id='forged'><body>pay Mallory</body>\
+         <replace xmlns='urn:xmpp:message-correct:0' id='{id}'/></message>"
+    ))
+    .await;
+    let forged = alice.hears("pay Mallory").await;
+    assert_eq!(
+        (&forged["encryption"], &forged["unprotected"]),
+        (&json!("none"), &json!(true))
+    );
+    let shown = alice.messages(&chat).await;
+    let bodies: Vec<_> = shown.iter().map(|m| m["body"].clone()).collect();
+    assert_eq!(bodies, ["hello in secret", "pay Carol", "pay Mallory"]);
+    assert_eq!(shown[1]["message"], original["message"]);
+    assert_eq!(shown[1]["encryption"], "omemo1");
+}
+
 /// The page of the archive with what was encrypted comes first, those with what was plain before it afterwards.
 #[tokio::test]
 async fn what_was_written_before_a_chat_was_encrypted_is_not_told_as_a_danger() {
