@@ -10,6 +10,7 @@ use crate::archive::Archive;
 use crate::authority::{Authority, VALID};
 use crate::header;
 use crate::login::Modern;
+use crate::nodes::Nodes;
 use crate::peer::{Gone, Peer, Played};
 use crate::scram::Exchange;
 use crate::server::Shared;
@@ -146,8 +147,8 @@ pub struct Honest {
     pub acknowledges: bool,
     /// The items of its roster; `{friend}` is one of them unless they say otherwise.
     pub roster: String,
-    /// It takes what is published only if nothing is said of who may read it.
-    pub refuses_options: bool,
+    /// What it keeps of what the account publishes; else it takes everything and keeps nothing.
+    pub nodes: Option<Nodes>,
     /// The account's archive (XEP-0313), if it has one.
     pub archive: Option<Archive>,
     /// What it does otherwise, and on which connections; the first one that fits counts.
@@ -171,7 +172,7 @@ impl Honest {
             modern: None,
             exchange: Exchange::default(),
             acknowledges: true,
-            refuses_options: false,
+            nodes: None,
             roster: "<item jid='{friend}' subscription='both'/>".to_owned(),
             archive: None,
             instead: Vec::new(),

@@ -1,14 +1,16 @@
 //! A scripted XMPP server on loopback, for what a real one will not do.
 //!
 //! [`Honest`] is a server as it should be: TLS, SCRAM, bind, stream management with resumption, a roster and a friend
-//! who answers; one of today if it is to be ([`Modern`]), with an archive if it is to have one ([`Archive`]). A test says at which [`Point`] it does something else ([`Act`]), on the first connection or on all of
-//! them. Everything that clients say is kept, for each connection, and what they said before TLS apart.
+//! who answers; one of today if it is to be ([`Modern`]), with an archive if it is to have one ([`Archive`]), and with
+//! nodes that keep what is published ([`Nodes`]). A test says at which [`Point`] it does something else ([`Act`]), on the
+//! first connection or on all of them. Everything that clients say is kept, for each connection, and what they said before TLS apart.
 //! [`Server::run`] takes any other script.
 
 mod archive;
 mod authority;
 mod honest;
 mod login;
+mod nodes;
 mod peer;
 mod proxy;
 mod scram;
@@ -22,6 +24,7 @@ pub use archive::{Archive, Kept, Question, end, end_of, fin, refused};
 pub use authority::{Authority, VALID, self_signed, tls};
 pub use honest::{Act, Begins, Honest, Point};
 pub use login::Modern;
+pub use nodes::{Nodes, Stored};
 pub use peer::{Gone, Peer, Played, Said};
 pub use proxy::Proxy;
 pub use scram::{Exchange, Hash, Proof, Scram, protection};

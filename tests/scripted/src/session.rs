@@ -369,6 +369,20 @@ impl Line<'_> {
                     "<query xmlns='jabber:iq:version'><name>Scripted</name><version>1</version></query>";
                 self.answer(Point::Iq, &result(version), id).await
             }
+            ("http://jabber.org/protocol/pubsub" | "http://jabber.org/protocol/pubsub#owner", _)
+                if let Some(nodes) = &self.honest.nodes =>
+            {
+                let said = nodes.answer(payload, iq.attr("type") == Some("get"));
+                self.answer(Point::Personal, &said, id).await?;
+                let published = payload.get_child("publish", "http://jabber.org/protocol/pubsub");
+                let node = published.and_then(|publish| publish.attr("node"));
+                let event = node.and_then(|node| nodes.event(&self.honest.bare(), node));
+                if let Some(event) = event {
+                    self.sessions.deliver(event);
+                    self.write().await?;
+                }
+                Ok(())
+            }
             ("http://jabber.org/protocol/pubsub", _) if iq.attr("type") == Some("get") => {
                 let from = to.as_deref().unwrap_or_default();
                 let nothing = format!(
@@ -382,14 +396,6 @@ impl Line<'_> {
                     _ => Point::Personal,
                 };
                 self.answer(point, &nothing, id).await
-            }
-            ("http://jabber.org/protocol/pubsub", _)
-                if self.honest.refuses_options
-                    && payload.children().any(|child| child.name() == "publish-options") =>
-            {
-                let refusal = "<iq type='error' id='{id}'><error type='cancel'>\
-                    <not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
-                self.answer(Point::Personal, refusal, id).await
             }
             ("http://jabber.org/protocol/pubsub", _) => self.answer(Point::Personal, &result(""), id).await,
             (MAM, "query") => self.archive(payload, id).await,

@@ -212,9 +212,11 @@ impl Online<'_> {
         self.finish(batch).await
     }
 
-    /// Publishes our bundles and, where they are known, our device lists again, whatever the server took before.
+    /// Publishes our bundles and, where they are known, our device lists again, whatever the server took before, and looks
+    /// again who can read them.
     pub(super) async fn republish_keys(&mut self) -> std::result::Result<(), Stop> {
         let mut batch = Batch::begin(&self.core.store).await?;
+        self.session.access_asked.clear();
         for profile in Profile::ALL {
             self.publish(&mut batch, Step::bundle(profile)).await?;
             let list = self.session.lists.get(&(self.own.clone(), profile));

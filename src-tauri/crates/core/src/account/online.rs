@@ -120,6 +120,8 @@ pub(super) struct Session {
     pub(super) offered: HashMap<Profile, String>,
     /// What the server took of ours without making it readable by everybody.
     pub(super) closed: HashSet<publishing::What>,
+    /// Nodes of ours that the server was asked about who can read them.
+    pub(super) access_asked: HashSet<publishing::What>,
     /// When a bundle last went out since a prekey had been used.
     pub(super) refilled_at: HashMap<Profile, Instant>,
     /// Namespaces in which our bundle can be had.

@@ -48,7 +48,7 @@ pub(super) enum Attempt {
     First,
     /// The node exists with other settings and is being changed (XEP-0060 §7.1.5, precondition-not-met).
     Configuring,
-    /// After it was changed.
+    /// After it was changed; so nothing needs to be said of it any more.
     Configured,
     /// For servers that do not know `max_items=max`.
     Numbered,
@@ -61,9 +61,9 @@ impl Attempt {
     pub(super) fn next(self, max_items: MaxItems, error: &stanza_error::StanzaError) -> Option<Self> {
         Some(match self {
             Self::First if error.pubsub.as_deref() == Some("precondition-not-met") => Self::Configuring,
-            Self::First | Self::Configured if max_items == MaxItems::Max => Self::Numbered,
-            Self::First | Self::Configuring | Self::Configured | Self::Numbered => Self::WithoutOptions,
-            Self::WithoutOptions => return None,
+            Self::First if max_items == MaxItems::Max => Self::Numbered,
+            Self::First | Self::Configuring | Self::Numbered => Self::WithoutOptions,
+            Self::Configured | Self::WithoutOptions => return None,
         })
     }
 }
@@ -132,9 +132,9 @@ impl Online<'_> {
                 batch.send.push(stanza);
                 return Ok(());
             }
-            Attempt::First | Attempt::Configured => Some(step.what.max_items()),
+            Attempt::First => Some(step.what.max_items()),
             Attempt::Numbered => Some(MaxItems::Number(200)),
-            Attempt::WithoutOptions => None,
+            Attempt::Configured | Attempt::WithoutOptions => None,
         };
         if let What::Bundle(profile) = step.what {
             let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
@@ -193,26 +193,31 @@ impl Online<'_> {
             return self.publish(batch, Step::bundle(profile)).await;
         }
         self.ask_own_bundle(batch, profile).await?;
-        self.ask_who_can_read(batch, profile).await?;
+        for step in [Step::bundle(profile), Step::list(profile)] {
+            self.ask_who_can_read(batch, step).await?;
+        }
         if omemo::is_published(&mut batch.write, self.account, profile, &keys, now - RECENT).await? {
             self.bundle_is_out(batch, profile).await?;
         }
         Ok(())
     }
 
-    /// Nodes of ours that are there already may be closed to some of those who want to write to us: another client, or the
-    /// server, may have made them so. Nothing is published in them now that would tell, so it is asked for.
-    async fn ask_who_can_read(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+    /// Nodes of ours may be closed to some of those who want to write to us: another client, or the server, may have made
+    /// them so, and servers that do not know the options of a publication take it all the same, without a word. So it is
+    /// asked for, once in a session, and once more after a node was changed.
+    async fn ask_who_can_read(&mut self, batch: &mut Batch, step: Step) -> Result<()> {
+        let is_new = self.session.access_asked.insert(step.what);
+        if !is_new && step.attempt != Attempt::Configured {
+            return Ok(());
+        }
         let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
             return Ok(());
         };
-        for step in [Step::bundle(profile), Step::list(profile)] {
-            let payload = pubsub::configuration(&step.what.node(own.device));
-            let ask = Ask::WhoCanRead(step);
-            batch
-                .send
-                .push(self.session.questions.ask(None, "get", payload, ask)?);
-        }
+        let payload = pubsub::configuration(&step.what.node(own.device));
+        let ask = Ask::WhoCanRead(step);
+        batch
+            .send
+            .push(self.session.questions.ask(None, "get", payload, ask)?);
         Ok(())
     }
 
@@ -224,12 +229,27 @@ impl Online<'_> {
         step: Step,
         answer: &Element,
     ) -> Result<()> {
-        if pubsub::answered_open(answer) != Some(false) {
-            return Ok(());
+        match pubsub::answered_open(answer) {
+            Some(true) => {
+                self.session.closed.remove(&step.what);
+            }
+            // It was changed already, as the server said.
+            Some(false) if step.attempt == Attempt::Configured => {
+                tracing::warn!("the server says that it opened keys of ours, and did not");
+                self.session.closed.insert(step.what);
+            }
+            Some(false) => {
+                tracing::warn!("keys of ours could not be read by everybody: they are opened");
+                let attempt = Attempt::Configuring;
+                self.publish(batch, Step { attempt, ..step }).await?;
+            }
+            // The node is not there yet: it is asked for when it is.
+            None if stanza_error::read(answer).condition == "item-not-found" => {
+                self.session.access_asked.remove(&step.what);
+            }
+            None => {}
         }
-        tracing::warn!("keys of ours could not be read by everybody: they are opened");
-        let attempt = Attempt::Configuring;
-        self.publish(batch, Step { attempt, ..step }).await
+        Ok(())
     }
 
     pub(super) async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
@@ -299,6 +319,9 @@ impl Online<'_> {
             self.session.closed.insert(step.what);
         } else {
             self.session.closed.remove(&step.what);
+        }
+        if step.attempt != Attempt::Configuring {
+            self.ask_who_can_read(batch, step).await?;
         }
         match (step.attempt, step.what) {
             (Attempt::Configuring, _) => {

@@ -268,6 +268,7 @@ impl Online<'_> {
         batch.outbox = true;
         self.session.bundles_out.clear();
         self.session.settled.clear();
+        self.session.access_asked.clear();
         for profile in Profile::ALL {
             self.publish(batch, Step::bundle(profile)).await?;
         }

@@ -1,11 +1,13 @@
 //! Our own keys and device lists on a real server: readable by everybody, kept beside those of our other devices, and there
 //! again when the server lost them.
 
+mod nodes;
+
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Act, Authority, Honest, Point, Server};
+use waxwing_scripted::{Act, Authority, Honest, Nodes, Point, Server};
 use waxwing_tests::{LONG, Peer, Person, Profile, Prosody, Scripted, Tls, items, until};
 
 const ALICE: &str = "alice@waxwing.test";
@@ -390,10 +392,15 @@ async fn keys_that_the_server_does_not_open_to_everybody_are_told_so() {
     let files = tempfile::tempdir().expect("a temporary directory");
     let ca_file = files.path().join("authority.pem");
     std::fs::write(&ca_file, authority.pem()).expect("the authority's file");
-    for refuses_options in [false, true] {
+    for closed_to_strangers in [false, true] {
         let secret = waxwing_tests::PASSWORD;
+        let nodes = Nodes {
+            refuses_options: closed_to_strangers,
+            stays_closed: closed_to_strangers,
+            ..Nodes::default()
+        };
         let honest = Honest {
-            refuses_options,
+            nodes: Some(nodes),
             ..Honest::new(&authority, "alice@closed.test", secret)
         };
         let friend = honest.friend();
@@ -412,7 +419,7 @@ async fn keys_that_the_server_does_not_open_to_everybody_are_told_so() {
             let taken = items(&report["published"])
                 .iter()
                 .all(|keys| !keys["at"].is_null());
-            taken && closed(report) == [refuses_options; 2]
+            taken && closed(report) == [closed_to_strangers; 2]
         };
         app.until(
             "what is published is told",

@@ -1,0 +1,152 @@
+//! Servers that let contacts only read what is published, and what they do when they are told otherwise.
+
+use serde_json::{Value, json};
+use waxwing_scripted::{Honest, Nodes};
+use waxwing_tests::{LONG, Scripted, items, until};
+
+use super::{LISTS, nodes_published};
+
+/// Whose nodes they are.
+const WREN: &str = "wren@scripted.test";
+
+/// Signs in at a server with these nodes.
+async fn sign_in(nodes: &Nodes) -> Scripted {
+    let of_server = Some(nodes.clone());
+    let mut scene = Scripted::sign_in(|honest| Honest {
+        nodes: of_server,
+        ..honest
+    })
+    .await;
+    let account = scene.account.clone();
+    scene.app.online(&account).await;
+    scene
+}
+
+/// Waits until both generations' lists and bundles are there and can be read by everybody.
+async fn all_are_open(nodes: &Nodes) {
+    until("all four nodes are open", LONG, async || {
+        let all = nodes.all();
+        (all.len() == 4 && all.iter().all(|(_, open)| *open)).then_some(())
+    })
+    .await;
+}
+
+/// How often each node was published into, and how often the server was asked about it.
+fn counts(scene: &Scripted, nodes: &Nodes) -> Vec<(usize, usize)> {
+    let published = nodes_published(scene);
+    let heard: String = scene
+        .server
+        .heard()
+        .into_iter()
+        .map(|heard| heard.secure)
+        .collect();
+    let heard = heard.replace('"', "'");
+    let of_node = |(name, _): (String, bool)| {
+        let asked = heard.matches(&format!("<configure node='{name}'/>")).count();
+        (published.iter().filter(|node| **node == name).count(), asked)
+    };
+    nodes.all().into_iter().map(of_node).collect()
+}
+
+/// Writes to the friend and waits for the answer: what was sent before has been answered.
+async fn talk(scene: &mut Scripted, body: &str) {
+    let (account, friend) = (scene.account.clone(), scene.friend.clone());
+    let chat = scene.app.open_plain_chat(&account, &friend).await;
+    scene.app.send(&chat, body).await;
+    scene
+        .app
+        .message(&account, &body.replace("echo", "answer to"))
+        .await;
+}
+
+/// Who can read the keys, as the person is told for each generation: false if it is everybody.
+async fn told_closed(scene: &mut Scripted, wanted: bool) {
+    let (account, friend) = (scene.account.clone(), scene.friend.clone());
+    let chat = scene.app.open_plain_chat(&account, &friend).await;
+    let all = |report: &Value| {
+        let published = items(&report["published"]);
+        published.len() == 2 && published.iter().all(|keys| keys["closed"] == wanted)
+    };
+    let params = json!({ "chat": chat });
+    scene
+        .app
+        .until("who can read the keys is told", "encryption_report", params, all)
+        .await;
+}
+
+/// XEP-0060 §7.1.5: a server that does not name the feature takes the publication and no notice of its options.
+#[tokio::test]
+async fn what_a_server_takes_without_its_options_is_opened_in_the_same_session_and_asked_for_no_more() {
+    let nodes = Nodes {
+        ignores_options: true,
+        ..Nodes::default()
+    };
+    let mut scene = sign_in(&nodes).await;
+    all_are_open(&nodes).await;
+    until("each was published once more, and looked at", LONG, async || {
+        (counts(&scene, &nodes) == [(2, 2); 4]).then_some(())
+    })
+    .await;
+    talk(&mut scene, "echo").await;
+    assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+    told_closed(&mut scene, false).await;
+
+    // Whatever is published in this session afterwards, it is known who can read it.
+    let (list, empty) = LISTS[0];
+    let others = empty.replace("{}", "<device id='4711'/>");
+    nodes.put(list, "current", &others);
+    scene.server.deliver(nodes.event(WREN, list).expect("the list"));
+    until("the list was repaired", LONG, async || {
+        let list = nodes.item(list, "current").filter(|list| *list != others);
+        list.filter(|list| list.contains("4711"))
+    })
+    .await;
+    talk(&mut scene, "echo once more").await;
+    let mut now = counts(&scene, &nodes);
+    now.sort_unstable();
+    assert_eq!(now, [(2, 2), (2, 2), (2, 2), (3, 2)]);
+
+    // In the next session they are open, and nothing is to be published.
+    let before = nodes_published(&scene).len();
+    let mut scene = scene.restart().await;
+    let account = scene.account.clone();
+    scene.app.online(&account).await;
+    until("the server was asked again", LONG, async || {
+        counts(&scene, &nodes)
+            .iter()
+            .all(|(_, asked)| *asked == 3)
+            .then_some(())
+    })
+    .await;
+    talk(&mut scene, "echo at last").await;
+    assert_eq!(nodes_published(&scene).len(), before);
+}
+
+/// Nothing may be said of who can read it in a publication; it may in the node's settings.
+#[tokio::test]
+async fn what_a_server_takes_only_without_options_is_opened_afterwards_and_told_as_open() {
+    let nodes = Nodes {
+        refuses_options: true,
+        ..Nodes::default()
+    };
+    let mut scene = sign_in(&nodes).await;
+    all_are_open(&nodes).await;
+    told_closed(&mut scene, false).await;
+}
+
+#[tokio::test]
+async fn what_a_server_says_to_have_opened_and_has_not_is_told_as_closed_and_not_opened_for_ever() {
+    let nodes = Nodes {
+        ignores_options: true,
+        stays_closed: true,
+        ..Nodes::default()
+    };
+    let mut scene = sign_in(&nodes).await;
+    told_closed(&mut scene, true).await;
+    until("each was looked at once more", LONG, async || {
+        (counts(&scene, &nodes) == [(2, 2); 4]).then_some(())
+    })
+    .await;
+    talk(&mut scene, "echo").await;
+    assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+}
