@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use waxwing_scripted::{Honest, Nodes};
 use waxwing_tests::{LONG, Scripted, items, until};
 
-use super::{LISTS, nodes_published};
+use super::{BUNDLES, LISTS, nodes_published};
 
 /// Whose nodes they are.
 const WREN: &str = "wren@scripted.test";
@@ -149,4 +149,24 @@ async fn what_a_server_says_to_have_opened_and_has_not_is_told_as_closed_and_not
     .await;
     talk(&mut scene, "echo").await;
     assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+}
+
+/// Another client has closed the node that all bundles share, and the server does not know how many `max` is.
+#[tokio::test]
+async fn a_closed_node_of_many_bundles_is_opened_with_a_number_where_the_server_does_not_know_max() {
+    for ignores_options in [false, true] {
+        let nodes = Nodes {
+            ignores_options,
+            without_max: true,
+            ..Nodes::default()
+        };
+        nodes.put(BUNDLES, "4711", "<bundle xmlns='urn:xmpp:omemo:2'/>");
+        let mut scene = sign_in(&nodes).await;
+        all_are_open(&nodes).await;
+        told_closed(&mut scene, false).await;
+        assert!(
+            nodes.item(BUNDLES, "4711").is_some(),
+            "another device's bundle is gone"
+        );
+    }
 }

@@ -27,6 +27,9 @@ const RECENT: SignedDuration = SignedDuration::from_hours(24);
 const REFILL_AFTER: Duration = Duration::from_secs(20);
 const FEW: usize = 25;
 
+/// So many items a node keeps where the server does not understand `max`.
+const MANY: MaxItems = MaxItems::Number(200);
+
 /// One publication under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
@@ -48,6 +51,8 @@ pub(super) enum Attempt {
     First,
     /// The node exists with other settings and is being changed (XEP-0060 §7.1.5, precondition-not-met).
     Configuring,
+    /// The same for servers that do not know `max_items=max`.
+    ConfiguringNumbered,
     /// After it was changed; so nothing needs to be said of it any more.
     Configured,
     /// For servers that do not know `max_items=max`.
@@ -59,10 +64,15 @@ pub(super) enum Attempt {
 impl Attempt {
     /// What to try after the server refused this one, for a node that shall keep so many items.
     pub(super) fn next(self, max_items: MaxItems, error: &stanza_error::StanzaError) -> Option<Self> {
+        let is_otherwise = error.pubsub.as_deref() == Some("precondition-not-met");
         Some(match self {
-            Self::First if error.pubsub.as_deref() == Some("precondition-not-met") => Self::Configuring,
+            Self::First if is_otherwise => Self::Configuring,
+            Self::Numbered if is_otherwise => Self::ConfiguringNumbered,
             Self::First if max_items == MaxItems::Max => Self::Numbered,
-            Self::First | Self::Configuring | Self::Numbered => Self::WithoutOptions,
+            Self::Configuring if max_items == MaxItems::Max => Self::ConfiguringNumbered,
+            Self::First | Self::Configuring | Self::ConfiguringNumbered | Self::Numbered => {
+                Self::WithoutOptions
+            }
             Self::Configured | Self::WithoutOptions => return None,
         })
     }
@@ -122,9 +132,12 @@ impl Online<'_> {
             return Ok(());
         };
         let node = step.what.node(own.device);
+        let max_items = step.what.max_items();
         let options = match step.attempt {
-            Attempt::Configuring => {
-                let payload = pubsub::configure(&node, open(step.what.max_items()));
+            Attempt::Configuring | Attempt::ConfiguringNumbered => {
+                let numbered = step.attempt == Attempt::ConfiguringNumbered;
+                let shape = open(if numbered { MANY } else { max_items });
+                let payload = pubsub::configure(&node, shape);
                 let stanza = self
                     .session
                     .questions
@@ -132,8 +145,8 @@ impl Online<'_> {
                 batch.send.push(stanza);
                 return Ok(());
             }
-            Attempt::First => Some(step.what.max_items()),
-            Attempt::Numbered => Some(MaxItems::Number(200)),
+            Attempt::First => Some(max_items),
+            Attempt::Numbered => Some(MANY),
             Attempt::Configured | Attempt::WithoutOptions => None,
         };
         if let What::Bundle(profile) = step.what {
@@ -320,11 +333,12 @@ impl Online<'_> {
         } else {
             self.session.closed.remove(&step.what);
         }
-        if step.attempt != Attempt::Configuring {
+        let configured = matches!(step.attempt, Attempt::Configuring | Attempt::ConfiguringNumbered);
+        if !configured {
             self.ask_who_can_read(batch, step).await?;
         }
-        match (step.attempt, step.what) {
-            (Attempt::Configuring, _) => {
+        match (configured, step.what) {
+            (true, _) => {
                 self.publish(
                     batch,
                     Step {
@@ -334,14 +348,14 @@ impl Online<'_> {
                 )
                 .await
             }
-            (_, What::Bundle(profile)) => {
+            (false, What::Bundle(profile)) => {
                 if let Some(keys) = self.session.publishing.remove(&profile) {
                     let now = Timestamp::now();
                     omemo::set_published(&mut batch.write, self.account, profile, &keys, now).await?;
                 }
                 self.bundle_is_out(batch, profile).await
             }
-            (_, What::List(profile)) => {
+            (false, What::List(profile)) => {
                 self.session.settled.insert(profile);
                 omemo::listed(&mut batch.write, self.account, Timestamp::now()).await?;
                 self.list_is_out(profile);
@@ -430,10 +444,53 @@ mod tests {
     }
 
     #[test]
+    fn a_node_for_many_items_with_other_settings_is_changed_with_a_number_where_max_is_not_known() {
+        let (max, otherwise) = (refused(None), refused(Some("precondition-not-met")));
+        let first = Step::bundle(Profile::Omemo2);
+        // The word is refused before the settings are looked at, or behind it.
+        for (errors, wanted) in [
+            (
+                [&max, &otherwise, &max],
+                [
+                    Attempt::Numbered,
+                    Attempt::ConfiguringNumbered,
+                    Attempt::WithoutOptions,
+                ],
+            ),
+            (
+                [&otherwise, &max, &max],
+                [
+                    Attempt::Configuring,
+                    Attempt::ConfiguringNumbered,
+                    Attempt::WithoutOptions,
+                ],
+            ),
+        ] {
+            let mut step = Some(first);
+            for (error, wanted) in errors.into_iter().zip(wanted) {
+                step = step.and_then(|step| step.next(error));
+                assert_eq!(step.map(|step| step.attempt), Some(wanted));
+            }
+        }
+    }
+
+    #[test]
     fn a_server_that_does_not_know_the_word_max_gets_a_number() {
         assert_eq!(
             attempts(Step::bundle(Profile::Omemo2), &refused(None)),
             [Attempt::First, Attempt::Numbered, Attempt::WithoutOptions]
+        );
+        let opened = Step {
+            attempt: Attempt::Configuring,
+            ..Step::bundle(Profile::Omemo2)
+        };
+        assert_eq!(
+            attempts(opened, &refused(None)),
+            [
+                Attempt::Configuring,
+                Attempt::ConfiguringNumbered,
+                Attempt::WithoutOptions
+            ]
         );
         assert_eq!(
             attempts(Step::bundle(Profile::Legacy), &refused(None)),
