@@ -170,3 +170,32 @@ async fn a_closed_node_of_many_bundles_is_opened_with_a_number_where_the_server_
         );
     }
 }
+
+/// What comes of a list when a connection has broken, or is slow, may be older than what is there.
+#[tokio::test]
+async fn a_list_that_is_sent_without_our_device_is_read_again_before_it_is_published_with_it() {
+    let nodes = Nodes::default();
+    let mut scene = sign_in(&nodes).await;
+    let params = json!({ "account": scene.account.clone(), "address": WREN });
+    let devices = scene.app.get("list_devices", params).await;
+    let own = items(&devices).iter().find(|device| device["own"] == true);
+    let own = own.expect("her own")["device"].to_string();
+    for (list, empty) in LISTS {
+        let listing = |ids: &[&str]| {
+            let devices: Vec<String> = ids.iter().map(|id| format!("<device id='{id}'/>")).collect();
+            empty.replace("{}", &devices.concat())
+        };
+        let newest = listing(&["4711", "4712"]);
+        nodes.put(list, "current", &listing(&["4711"]));
+        let older = nodes.event(WREN, list).expect("the older list");
+        nodes.put(list, "current", &newest);
+        scene.server.deliver(older);
+        let repaired = until("the list names the device again", LONG, async || {
+            nodes.item(list, "current").filter(|list| *list != newest)
+        })
+        .await;
+        for id in ["4711", "4712", &own] {
+            assert!(repaired.contains(id), "{id} is missing: {repaired}");
+        }
+    }
+}

@@ -77,6 +77,12 @@ impl Online<'_> {
                 Ok(())
             }
             Ask::Fence { rows } => self.confirm(batch, rows).await,
+            Ask::OwnList(profile) => {
+                let own = self.own.clone();
+                let read = self.listed_devices(batch, &own, profile, answer).await?;
+                self.own_list_read(batch, profile, read.ok().as_deref(), now)
+                    .await
+            }
             Ask::Publish(step) => self.published(batch, step, answer).await,
             Ask::WhoCanRead(step) => self.who_can_read(batch, step, answer).await,
             Ask::ForReport(part) => {
@@ -118,6 +124,7 @@ impl Online<'_> {
             Ok(devices) => {
                 self.device_list(batch, of, profile, &devices, now).await?;
                 if *of == self.own {
+                    self.repair_list(batch, profile).await?;
                     let own = omemo::own(&mut batch.write, self.account).await?;
                     let listed = own.is_some_and(|own| devices.iter().any(|device| device.id == own.device));
                     self.offer_bundle(batch, profile, listed, now).await?;
@@ -261,6 +268,9 @@ impl Online<'_> {
             Ask::OwnBundle(profile) => {
                 self.own_bundle_read(batch, profile, None, Timestamp::now())
                     .await?;
+            }
+            Ask::OwnList(profile) => {
+                self.own_list_read(batch, profile, None, Timestamp::now()).await?;
             }
             Ask::Publish(step) => {
                 tracing::warn!("the server left a publication without an answer");

@@ -42,6 +42,8 @@ pub(super) enum Ask {
         device: DeviceId,
         profile: Profile,
     },
+    /// Our own list, which we are to be put on.
+    OwnList(Profile),
     Publish(super::publishing::Step),
     /// Who can read a node of ours.
     WhoCanRead(super::publishing::Step),

@@ -128,6 +128,8 @@ pub(super) struct Session {
     pub(super) bundles_out: HashSet<Profile>,
     /// Namespaces in which our device is on the list, or cannot be put there.
     pub(super) settled: HashSet<Profile>,
+    /// Lists of ours that are being read anew, so that we may be put on them.
+    pub(super) reading_own: HashSet<Profile>,
     /// When to try again to put our device on the list.
     pub(super) publish_again: Option<Instant>,
     /// Everything that the server held for us has been read in this session.

@@ -366,31 +366,71 @@ impl Online<'_> {
 
     /// Puts ourselves on our own list if we are not, once our bundle can be had.
     pub(super) async fn repair_list(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
-        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+        if !self.is_to_be_listed(batch, profile).await? {
             return Ok(());
+        }
+        // The first time is no repair.
+        if self.session.settled.contains(&profile) {
+            self.session.repairs += 1;
+        }
+        self.publish(batch, Step::list(profile)).await
+    }
+
+    /// The server sent a list of ours. It was the newest one when that was sent (XEP-0060 §7.1.2.1): a queue of them comes
+    /// at once when a connection broke, and who published the first with ourselves on it would take off whom the last one
+    /// names. So it is read anew before it is repaired. Whoever publishes in between sends us that too, and the other way
+    /// round, so that of two who repair it at once each puts itself on again.
+    pub(super) async fn own_list_sent(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
+        if self.is_to_be_listed(batch, profile).await? && self.session.reading_own.insert(profile) {
+            let payload = pubsub::newest(profile.device_list_node());
+            let ask = Ask::OwnList(profile);
+            let own = self.own.clone();
+            batch
+                .send
+                .push(self.session.questions.ask(Some(&own), "get", payload, ask)?);
+        }
+        Ok(())
+    }
+
+    /// Our list was read anew, so that we may be put on it; none if that could not be.
+    pub(super) async fn own_list_read(
+        &mut self,
+        batch: &mut Batch,
+        profile: Profile,
+        devices: Option<&[xml::Device]>,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.session.reading_own.remove(&profile);
+        if let Some(devices) = devices {
+            let own = self.own.clone();
+            self.device_list(batch, &own, profile, devices, now).await?;
+        }
+        self.repair_list(batch, profile).await
+    }
+
+    /// Whether we are not on our own list, and may put ourselves there.
+    async fn is_to_be_listed(&mut self, batch: &mut Batch, profile: Profile) -> Result<bool> {
+        let Some(own) = omemo::own(&mut batch.write, self.account).await? else {
+            return Ok(false);
         };
         let read = self.session.lists.get(&(self.own.clone(), profile));
         if read.is_none_or(|listed| listed.outcome.fault().is_some())
             || !self.session.bundles_out.contains(&profile)
         {
-            return Ok(());
+            return Ok(false);
         }
         let ours = omemo::device(&mut batch.write, self.account, &self.own, own.device).await?;
         let labelled =
             |row: &omemo::DeviceRow| profile == Profile::Legacy || row.label.as_deref() == Some(label());
         if ours.is_some_and(|row| row.listed(profile) && labelled(&row)) {
             self.session.settled.insert(profile);
-            return Ok(());
+            return Ok(false);
         }
-        // The first time is no repair.
-        if self.session.settled.contains(&profile) {
-            if self.session.repairs >= REPAIRS {
-                tracing::warn!("another client keeps removing this device from the list");
-                return Ok(());
-            }
-            self.session.repairs += 1;
+        if self.session.settled.contains(&profile) && self.session.repairs >= REPAIRS {
+            tracing::warn!("another client keeps removing this device from the list");
+            return Ok(false);
         }
-        self.publish(batch, Step::list(profile)).await
+        Ok(true)
     }
 }
 

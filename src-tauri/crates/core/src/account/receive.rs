@@ -51,6 +51,9 @@ impl Online<'_> {
                 if of == self.own || self.is_known(batch, &of).await? {
                     self.device_list(batch, &of, profile, &devices, now).await?;
                 }
+                if of == self.own {
+                    self.own_list_sent(batch, profile).await?;
+                }
                 Ok(())
             }
             Inbound::Presence {
@@ -165,7 +168,6 @@ impl Online<'_> {
         };
         if *of == self.own {
             batch.changes.account = true;
-            self.repair_list(batch, profile).await?;
         }
         Ok(())
     }
