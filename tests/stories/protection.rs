@@ -589,3 +589,38 @@ async fn ask(app: &mut waxwing_tests::process::Lines, method: &str, params: Valu
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].take()
 }
+
+/// It is sealed for her other devices; without any it is for nobody, and stays here.
+#[tokio::test]
+async fn a_note_to_oneself_is_encrypted_also_where_there_is_no_other_device() {
+    let server = Prosody::start(&[ALICE]).await;
+    let mut alice = Person::sign_in(&server, ALICE).await;
+    let chat = alice.chat_with(ALICE).await;
+    let note = alice.send(&chat, SECRET).await;
+    let sent = alice.delivery(&note, "sent").await;
+    assert_eq!(
+        (&sent["body"], &sent["encryption"]),
+        (&json!(SECRET), &json!("omemo1"))
+    );
+    // The server gives it back, live and out of the archive: it is the one that is here.
+    alice.restart().await;
+    until("the archive was read", LONG, async || {
+        let of_account = json!({ "account": alice.account.clone() });
+        let gaps = alice.get("list_accounts", of_account).await;
+        items(&items(&gaps)[0]["gaps"]).is_empty().then_some(())
+    })
+    .await;
+    let rows = alice.messages(&chat).await;
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["body"], &row["undecryptable"]))
+        .collect();
+    assert_eq!(shown, [(&json!(SECRET), &Value::Null)]);
+    assert!(
+        server.has_stored("This message is encrypted with OMEMO"),
+        "it never came there"
+    );
+    assert!(!server.has_stored(SECRET), "the server has it in the open");
+    let chats = alice.get("list_chats", json!({})).await;
+    assert_eq!(items(&chats)[0]["encryption"], "omemo", "the chat is locked");
+}
