@@ -3,3 +3,4 @@
 mod bundles;
 mod messages;
 mod scene;
+mod used_prekeys;
