@@ -302,9 +302,12 @@ impl Online<'_> {
                 }
                 match opened {
                     Opened::Nothing | Opened::Duplicate => return Ok(None),
-                    // What devices tell each other is for some of them only, and nothing for people.
+                    // In the older generation a payload is somebody's words, also if nothing says so in the open. In
+                    // version 2 it may as well be what devices tell each other (XEP-0450), for some of them only and with
+                    // nothing in it for people; what is for people says so there (XEP-0380).
                     Opened::Undecryptable {
                         reason: UndecryptableReason::NotForThisDevice,
+                        encryption: Encryption::Omemo2,
                         ..
                     } if !text.announced => return Ok(None),
                     Opened::Content {
