@@ -62,6 +62,16 @@ pub(super) enum Attempt {
 }
 
 impl Attempt {
+    /// Whether the node's settings are changed, and nothing is published.
+    pub(super) const fn configures(self) -> bool {
+        matches!(self, Self::Configuring | Self::ConfiguringNumbered)
+    }
+
+    /// Whether the server is told a number of items instead of `max`.
+    pub(super) const fn is_numbered(self) -> bool {
+        matches!(self, Self::ConfiguringNumbered | Self::Numbered)
+    }
+
     /// What to try after the server refused this one, for a node that shall keep so many items.
     pub(super) fn next(self, max_items: MaxItems, error: &stanza_error::StanzaError) -> Option<Self> {
         let is_otherwise = error.pubsub.as_deref() == Some("precondition-not-met");
@@ -133,21 +143,20 @@ impl Online<'_> {
         };
         let node = step.what.node(own.device);
         let max_items = step.what.max_items();
+        if step.attempt.configures() {
+            let numbered = step.attempt.is_numbered();
+            let payload = pubsub::configure(&node, open(if numbered { MANY } else { max_items }));
+            let stanza = self
+                .session
+                .questions
+                .ask(None, "set", payload, Ask::Publish(step))?;
+            batch.send.push(stanza);
+            return Ok(());
+        }
         let options = match step.attempt {
-            Attempt::Configuring | Attempt::ConfiguringNumbered => {
-                let numbered = step.attempt == Attempt::ConfiguringNumbered;
-                let shape = open(if numbered { MANY } else { max_items });
-                let payload = pubsub::configure(&node, shape);
-                let stanza = self
-                    .session
-                    .questions
-                    .ask(None, "set", payload, Ask::Publish(step))?;
-                batch.send.push(stanza);
-                return Ok(());
-            }
             Attempt::First => Some(max_items),
             Attempt::Numbered => Some(MANY),
-            Attempt::Configured | Attempt::WithoutOptions => None,
+            _ => None,
         };
         if let What::Bundle(profile) = step.what {
             let keys = omemo::key_ids(&mut batch.write, self.account, profile).await?;
@@ -333,7 +342,7 @@ impl Online<'_> {
         } else {
             self.session.closed.remove(&step.what);
         }
-        let configured = matches!(step.attempt, Attempt::Configuring | Attempt::ConfiguringNumbered);
+        let configured = step.attempt.configures();
         if !configured {
             self.ask_who_can_read(batch, step).await?;
         }

@@ -34,6 +34,8 @@ pub(super) struct Reading {
     /// What is being published.
     publishing: Option<ToSync>,
     attempt: Attempt,
+    /// The server wants a number, and does not know `max_items=max`.
+    numbered: bool,
     publish_at: Option<Instant>,
     /// What was missed has been told.
     summed_up: bool,
@@ -195,12 +197,13 @@ impl Online<'_> {
             access: Access::Own,
             max_items,
         };
-        let options = match self.session.reading.attempt {
-            Attempt::Numbered => shape(MaxItems::Number(CHATS)),
-            _ => shape(MaxItems::Max),
-        };
+        let options = shape(if self.session.reading.numbered {
+            MaxItems::Number(CHATS)
+        } else {
+            MaxItems::Max
+        });
         let payload = match self.session.reading.attempt {
-            Attempt::Configuring => pubsub::configure(ns::DISPLAYED, options),
+            attempt if attempt.configures() => pubsub::configure(ns::DISPLAYED, options),
             _ => {
                 let displayed = displayed::write(&self.own, &read.archive_id);
                 pubsub::publish(ns::DISPLAYED, read.address.as_str(), displayed, Some(options))
@@ -229,10 +232,11 @@ impl Online<'_> {
                 self.session.reading.node = Node::Absent;
                 return Ok(());
             };
+            self.session.reading.numbered |= next.is_numbered();
             self.session.reading.attempt = next;
             return self.publish_read(batch, read);
         }
-        if self.session.reading.attempt == Attempt::Configuring {
+        if self.session.reading.attempt.configures() {
             self.session.reading.attempt = Attempt::Configured;
             return self.publish_read(batch, read);
         }
