@@ -1,7 +1,7 @@
 //! Servers that let contacts only read what is published, and what they do when they are told otherwise.
 
 use serde_json::{Value, json};
-use waxwing_scripted::{Honest, Nodes};
+use waxwing_scripted::{Act, Archive, Honest, Kept, Nodes};
 use waxwing_tests::{LONG, Scripted, items, until};
 
 use super::{BUNDLES, LISTS, nodes_published};
@@ -149,6 +149,22 @@ async fn what_a_server_says_to_have_opened_and_has_not_is_told_as_closed_and_not
     .await;
     talk(&mut scene, "echo").await;
     assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+
+    // What is published afterwards says nothing else.
+    let (list, empty) = LISTS[0];
+    nodes.put(list, "current", &empty.replace("{}", "<device id='4711'/>"));
+    scene.server.deliver(nodes.event(WREN, list).expect("the list"));
+    until("the list was repaired", LONG, async || {
+        (nodes_published(&scene)
+            .iter()
+            .filter(|node| *node == list)
+            .count()
+            == 3)
+            .then_some(())
+    })
+    .await;
+    talk(&mut scene, "echo once more").await;
+    told_closed(&mut scene, true).await;
 }
 
 /// Another client has closed the node that all bundles share, and the server does not know how many `max` is.
@@ -198,4 +214,53 @@ async fn a_list_that_is_sent_without_our_device_is_read_again_before_it_is_publi
             assert!(repaired.contains(id), "{id} is missing: {repaired}");
         }
     }
+}
+
+/// Reads what the friend wrote, comes back to the server, and writes: whatever there is to be published has been. Gives
+/// the nodes that are there.
+async fn after_reading(nodes: &Nodes) -> Vec<(String, bool)> {
+    let of_server = Some(nodes.clone());
+    let mut scene = Scripted::sign_in(|honest| {
+        let kept = Kept::message("one", "2026-01-01T00:00:00Z", ("{friend}/there", "{bare}"), "one");
+        let archive = Archive::answering(vec![kept], |question, kept| Act::say(question.honestly(kept)));
+        Honest {
+            nodes: of_server,
+            archive: Some(archive),
+            ..honest
+        }
+    })
+    .await;
+    let account = scene.account.clone();
+    scene.app.online(&account).await;
+    let chats = scene
+        .app
+        .until("the message is there", "list_chats", json!({}), |chats| {
+            items(chats).iter().any(|chat| chat["last"]["body"] == "one")
+        })
+        .await;
+    let chat = items(&chats)[0]["chat"].clone();
+    scene.app.get("mark_read", json!({ "chat": chat })).await;
+    let mut scene = scene.restart().await;
+    scene.app.online(&account).await;
+    scene
+        .app
+        .event("the archive has been read", |event| event["type"] == "caught_up")
+        .await;
+    talk(&mut scene, "echo").await;
+    nodes.all()
+}
+
+/// XEP-0490 §3.1: with whom we talk is for our own devices.
+#[tokio::test]
+async fn what_was_read_is_published_only_where_the_server_heeds_who_may_read_it() {
+    let is_there =
+        |nodes: &[(String, bool)]| nodes.iter().any(|(name, _)| name == "urn:xmpp:mds:displayed:0");
+    let heeds = after_reading(&Nodes::default()).await;
+    assert!(is_there(&heeds), "{heeds:?}");
+    let ignores = after_reading(&Nodes {
+        ignores_options: true,
+        ..Nodes::default()
+    })
+    .await;
+    assert!(!is_there(&ignores), "{ignores:?}");
 }

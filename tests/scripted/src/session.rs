@@ -348,11 +348,15 @@ impl Line<'_> {
                     Some(archive) if archive.of_server == of_server => "<feature var='urn:xmpp:mam:2'/>",
                     _ => "",
                 };
-                let features = "<feature var='urn:xmpp:sid:0'/>\
-                                <feature var='http://jabber.org/protocol/pubsub#publish-options'/>";
+                let nodes = self.honest.nodes.as_ref();
+                let options = if nodes.is_some_and(|nodes| nodes.ignores_options) {
+                    ""
+                } else {
+                    "<feature var='http://jabber.org/protocol/pubsub#publish-options'/>"
+                };
                 let info = format!(
                     "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='pubsub' type='pep'/>\
-                     {features}{archive}</query>"
+                     <feature var='urn:xmpp:sid:0'/>{options}{archive}</query>"
                 );
                 self.answer(Point::Disco, &result(&info), id).await
             }

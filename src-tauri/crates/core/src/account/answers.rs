@@ -52,6 +52,7 @@ impl Online<'_> {
             Ask::OwnFeatures => {
                 let stanza_ids = !failed && disco::has_feature(answer, ns::SID);
                 self.session.stanza_ids = stanza_ids;
+                self.session.publish_options = !failed && disco::has_feature(answer, ns::PUBLISH_OPTIONS);
                 archive::set_stanza_ids(&mut batch.write, self.account, stanza_ids).await?;
                 self.greet(batch).await?;
                 let archive = !failed && disco::has_feature(answer, ns::MAM);
@@ -261,7 +262,8 @@ impl Online<'_> {
                 tracing::warn!("the server does not say whether it copies what goes to other devices");
                 self.session.archive.no_copies_come();
             }
-            Ask::Roster | Ask::Withdrawal | Ask::WhoCanRead(_) | Ask::Fence { .. } => {
+            Ask::WhoCanRead(step) => self.access_unknown(step),
+            Ask::Roster | Ask::Withdrawal | Ask::Fence { .. } => {
                 tracing::warn!("the server left a question without an answer");
             }
             Ask::ForReport(part) => self.reported(part, None),

@@ -155,19 +155,28 @@ pub(super) async fn open(
                 device,
                 reason,
             } => {
-                // Of two failures the one that says more is kept.
-                if failed.is_none() || reason != UndecryptableReason::NotForThisDevice {
-                    failed = Some(Opened::Undecryptable {
-                        encryption,
-                        device,
-                        reason,
-                    });
+                // Of two failures the one that says more is kept; what is for other devices is words in the older
+                // generation, and may be nothing for people in version 2.
+                let says = |reason, encryption| {
+                    let here = reason != UndecryptableReason::NotForThisDevice;
+                    (here, encryption == Encryption::Omemo1)
+                };
+                let kept = failed.map(|(_, reason, encryption)| says(reason, encryption));
+                if kept.is_none_or(|kept| kept < says(reason, encryption)) {
+                    failed = Some((device, reason, encryption));
                 }
             }
             opened => return Ok((opened, wanted)),
         }
     }
-    Ok((failed.unwrap_or(Opened::Nothing), wanted))
+    let failed = failed.map_or(Opened::Nothing, |(device, reason, encryption)| {
+        Opened::Undecryptable {
+            encryption,
+            device,
+            reason,
+        }
+    });
+    Ok((failed, wanted))
 }
 
 async fn open_one(

@@ -101,6 +101,8 @@ pub(super) struct Session {
     pub(super) untold: Untold,
     /// Whether archive ids can be believed.
     pub(super) stanza_ids: bool,
+    /// Whether the server heeds what a publication says of who may read it.
+    pub(super) publish_options: bool,
     /// Device lists that were asked for.
     pub(super) lists: Lists,
     /// Devices that wrote although they were on no list, and when the lists were read again for it.
@@ -412,7 +414,7 @@ impl Online<'_> {
     /// Commits, acknowledges, sends and tells, in this order. The session's counts are part of the transaction.
     async fn finish_handled(&mut self, mut batch: Batch, handled: u32) -> std::result::Result<(), Stop> {
         batch.follow().await?;
-        if batch.caught_up {
+        if batch.caught_up || batch.receipts_due {
             self.open_too_early(&mut batch, Timestamp::now()).await?;
         }
         self.reached(&mut batch).await?;
@@ -540,7 +542,7 @@ impl Online<'_> {
         if self.session.publish_again.is_some_and(|at| at <= now) {
             self.session.publish_again = None;
             let own = self.own.clone();
-            self.forget_uncertain_lists(&own, Duration::ZERO);
+            self.session.lists.retain(|(of, _), _| *of != own);
             let wants = lists_wanted(&self.session.lists, [&own], now);
             self.ask_for(wants).await?;
         }

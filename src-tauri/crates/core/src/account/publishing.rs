@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use waxwing_omemo::{Bundle, DEVICE_LIST_ITEM, OsEntropy, Profile, xml};
 
 use super::batch::Batch;
+use super::devices::ListOutcome;
 use super::iq::Ask;
 use super::online::Online;
 use crate::error::{Code, Error, Result};
 use crate::fail::{self, Point};
+use crate::model::ListFault;
 use crate::store::{Write, omemo};
 use crate::xep::pubsub::{self, Access, MaxItems, Shape};
 use crate::xep::stanza_error;
@@ -53,7 +55,7 @@ pub(super) enum Attempt {
     Configuring,
     /// The same for servers that do not know `max_items=max`.
     ConfiguringNumbered,
-    /// After it was changed; so nothing needs to be said of it any more.
+    /// After it was changed: what is for everybody needs no options any more.
     Configured,
     /// For servers that do not know `max_items=max`.
     Numbered,
@@ -265,13 +267,15 @@ impl Online<'_> {
                 let attempt = Attempt::Configuring;
                 self.publish(batch, Step { attempt, ..step }).await?;
             }
-            // The node is not there yet: it is asked for when it is.
-            None if stanza_error::read(answer).condition == "item-not-found" => {
-                self.session.access_asked.remove(&step.what);
-            }
-            None => {}
+            // The node is not there yet, or the server does not say: it is asked when something is published in it.
+            None => self.access_unknown(step),
         }
         Ok(())
+    }
+
+    /// Who can read a node was not found out.
+    pub(super) fn access_unknown(&mut self, step: Step) {
+        self.session.access_asked.remove(&step.what);
     }
 
     pub(super) async fn bundle_is_out(&mut self, batch: &mut Batch, profile: Profile) -> Result<()> {
@@ -339,8 +343,6 @@ impl Online<'_> {
         if step.attempt == Attempt::WithoutOptions {
             tracing::warn!("keys of ours may not be readable by everybody");
             self.session.closed.insert(step.what);
-        } else {
-            self.session.closed.remove(&step.what);
         }
         let configured = step.attempt.configures();
         if !configured {
@@ -410,11 +412,19 @@ impl Online<'_> {
         now: Timestamp,
     ) -> Result<()> {
         self.session.reading_own.remove(&profile);
-        if let Some(devices) = devices {
-            let own = self.own.clone();
-            self.device_list(batch, &own, profile, devices, now).await?;
+        let own = self.own.clone();
+        match devices {
+            Some(devices) => {
+                self.device_list(batch, &own, profile, devices, now).await?;
+                self.repair_list(batch, profile).await
+            }
+            // What was sent may be older than what is there: nobody is taken off for it. It is asked for again later.
+            None => {
+                let failed = ListOutcome::Failed(ListFault::Unreachable);
+                self.list_read(&own, profile, failed, false);
+                Ok(())
+            }
         }
-        self.repair_list(batch, profile).await
     }
 
     /// Whether we are not on our own list, and may put ourselves there.

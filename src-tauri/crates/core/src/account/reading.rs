@@ -133,7 +133,7 @@ impl Online<'_> {
 
     /// What the node holds.
     pub(super) async fn displayed_known(&mut self, batch: &mut Batch, answer: &Element) -> Result<()> {
-        self.session.reading.node = Node::Known;
+        self.session.reading.node = self.node_if_private();
         if answer.attr("type") == Some("error") {
             let condition = stanza_error::read(answer).condition;
             if condition != "item-not-found" {
@@ -202,12 +202,11 @@ impl Online<'_> {
         } else {
             MaxItems::Max
         });
-        let payload = match self.session.reading.attempt {
-            attempt if attempt.configures() => pubsub::configure(ns::DISPLAYED, options),
-            _ => {
-                let displayed = displayed::write(&self.own, &read.archive_id);
-                pubsub::publish(ns::DISPLAYED, read.address.as_str(), displayed, Some(options))
-            }
+        let payload = if self.session.reading.attempt.configures() {
+            pubsub::configure(ns::DISPLAYED, options)
+        } else {
+            let displayed = displayed::write(&self.own, &read.archive_id);
+            pubsub::publish(ns::DISPLAYED, read.address.as_str(), displayed, Some(options))
         };
         self.session.reading.publishing = Some(read);
         let question = self
@@ -240,6 +239,7 @@ impl Online<'_> {
             self.session.reading.attempt = Attempt::Configured;
             return self.publish_read(batch, read);
         }
+        self.session.reading.attempt = Attempt::First;
         reading::synced(&mut batch.write, read.chat, read.seen).await?;
         if let Some(next) = reading::to_sync(&mut batch.write, self.account).await? {
             return self.publish_read(batch, next);
@@ -252,6 +252,16 @@ impl Online<'_> {
         tracing::warn!("the server did not say what was read");
         self.session.reading.publishing = None;
         self.session.reading.publish_at = Some(Instant::now() + AGAIN);
-        self.session.reading.node = Node::Known;
+        self.session.reading.node = self.node_if_private();
+    }
+
+    /// A server that takes no notice of who may read a publication would let everybody who sees our presence read with whom
+    /// we talk.
+    fn node_if_private(&self) -> Node {
+        if self.session.publish_options {
+            Node::Known
+        } else {
+            Node::Absent
+        }
     }
 }

@@ -85,12 +85,17 @@ impl Online<'_> {
 
     /// Used prekeys are of no use once all that was missed has been read.
     pub(super) async fn delete_used_keys(&self, batch: &mut Batch, now: Timestamp) -> Result<()> {
-        let gaps = archive::gaps(&mut batch.write, self.account).await?;
-        if self.session.caught_up && gaps.iter().all(|gap| gap.after.is_none()) {
+        if self.session.caught_up && !self.is_something_missed(batch).await? {
             let before = now + SignedDuration::from_secs(1);
             omemo::delete_used_prekeys(&mut batch.write, self.account, before).await?;
         }
         Ok(())
+    }
+
+    /// Whether the archive holds what came while we were away and has not been read yet.
+    pub(super) async fn is_something_missed(&self, batch: &mut Batch) -> Result<bool> {
+        let gaps = archive::gaps(&mut batch.write, self.account).await?;
+        Ok(gaps.iter().any(|gap| gap.after.is_some()))
     }
 
     /// Asks for what the server has of ours, to compare it with what it should have.

@@ -52,9 +52,10 @@ impl Online<'_> {
 
     /// All that was missed has been read: what came before that and was too far ahead can be opened now.
     pub(super) async fn open_too_early(&mut self, batch: &mut Batch, now: Timestamp) -> Result<()> {
-        if std::mem::take(&mut self.session.too_early) == 0 {
+        if self.session.too_early == 0 || self.is_something_missed(batch).await? {
             return Ok(());
         }
+        self.session.too_early = 0;
         for early in too_early::take(&mut batch.write, self.account).await? {
             let (chat, id) = (early.chat, early.message);
             let mut text = self.as_it_came(early);
@@ -89,7 +90,7 @@ impl Online<'_> {
             ),
             announced: true,
             sent_at: early.sent_at,
-            stanza_id: None,
+            stanza_id: early.stanza_id,
             origin_id: None,
             archive_id: None,
             markable: early.markable,

