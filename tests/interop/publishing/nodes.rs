@@ -149,22 +149,6 @@ async fn what_a_server_says_to_have_opened_and_has_not_is_told_as_closed_and_not
     .await;
     talk(&mut scene, "echo").await;
     assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
-
-    // What is published afterwards says nothing else.
-    let (list, empty) = LISTS[0];
-    nodes.put(list, "current", &empty.replace("{}", "<device id='4711'/>"));
-    scene.server.deliver(nodes.event(WREN, list).expect("the list"));
-    until("the list was repaired", LONG, async || {
-        (nodes_published(&scene)
-            .iter()
-            .filter(|node| *node == list)
-            .count()
-            == 3)
-            .then_some(())
-    })
-    .await;
-    talk(&mut scene, "echo once more").await;
-    told_closed(&mut scene, true).await;
 }
 
 /// Another client has closed the node that all bundles share, and the server does not know how many `max` is.
