@@ -42,6 +42,30 @@ fn lines(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| format!("line {number}")).collect()
 }
 
+/// Some messengers send again what nobody confirmed when they start anew, and have no id for it but the stanza's.
+#[tokio::test]
+async fn what_is_sent_again_under_an_id_made_by_chance_is_one_message_on_every_device() {
+    const WANTED: [&str; 4] = ["once", "counted", "counted", "last"];
+    let server = Prosody::start_with_friends(&[ALICE, BOB]).await;
+    let mut desk = Person::sign_in(&server, ALICE).await;
+    let mut bob = Peer::sign_in(&server, BOB).await;
+    for (id, body) in [
+        ("0d4fb4b1-6f2b-4c55-9d5e-1f3c2a9be0aa", "once"),
+        // One that began to count anew says the same again.
+        ("client_1", "counted"),
+    ] {
+        let stanza = format!("<message type='chat' to='{ALICE}' id='{id}'><body>{body}</body></message>");
+        bob.send_raw(&stanza).await;
+        bob.send_raw(&stanza).await;
+    }
+    bob.send(ALICE, "last", "none").await;
+    desk.hears("last").await;
+    assert_eq!(bodies(&mut desk, BOB).await, WANTED);
+    let mut laptop = Person::sign_in(&server, ALICE).await;
+    caught_up(&mut laptop).await;
+    assert_eq!(bodies(&mut laptop, BOB).await, WANTED);
+}
+
 #[tokio::test]
 async fn a_new_device_sees_the_newest_page_and_a_device_that_was_away_everything() {
     let server = Prosody::start_with_friends(&[ALICE, BOB]).await;

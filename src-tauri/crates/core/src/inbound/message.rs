@@ -203,11 +203,24 @@ pub(super) fn sent_at(stanza: &Element, context: &Context<'_>) -> Timestamp {
         .map_or(context.now, |stamp: Timestamp| stamp.min(context.now))
 }
 
+/// What a message keeps on whatever way it takes (XEP-0359 §3). Where its sender does not say so, a stanza id that is made
+/// by chance is as good: some send a message again under it that nobody confirmed. Others count, and begin anew.
 pub(super) fn origin_id(stanza: &Element) -> Option<String> {
     stanza
         .get_child("origin-id", ns::SID)
         .and_then(|id| attribute(id, "id"))
+        .or_else(|| attribute(stanza, "id").filter(|id| is_random_uuid(id)))
         .map(str::to_owned)
+}
+
+/// A UUID of version 4 or 7 in its usual form (RFC 9562 §4).
+fn is_random_uuid(id: &str) -> bool {
+    id.len() == 36
+        && id.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            14 => matches!(byte, b'4' | b'7'),
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 /// XEP-0359 §6: only what our own account gave, and only if the server says that it removes forged ones.
