@@ -111,7 +111,9 @@ async fn alike(
 ) -> Result<Vec<(usize, Known)>> {
     let (mut kinds, mut numbers, mut wanted) = (Vec::<Alike<'_>>::new(), HashMap::new(), Vec::new());
     for (place, sought) in sought.iter().enumerate() {
-        let Some(like) = sought.likeness.filter(|_| !known.contains_key(&place)) else {
+        // What has an origin id had it when it came live.
+        let nameless = sought.origin_id.is_none() && !known.contains_key(&place);
+        let Some(like) = sought.likeness.filter(|_| nameless) else {
             continue;
         };
         let (sender, at) = (sought.sender.as_str(), millis(like.sent_at));
