@@ -59,6 +59,16 @@ async fn talk(scene: &mut Scripted, body: &str) {
         .await;
 }
 
+/// Waits until each node was published into once more and looked at again, and makes sure that this is all.
+async fn each_was_opened_once(scene: &mut Scripted, nodes: &Nodes) {
+    until("each was published once more, and looked at", LONG, async || {
+        (counts(scene, nodes) == [(2, 2); 4]).then_some(())
+    })
+    .await;
+    talk(scene, "echo").await;
+    assert_eq!(counts(scene, nodes), [(2, 2); 4]);
+}
+
 /// Who can read the keys, as the person is told for each generation: false if it is everybody.
 async fn told_closed(scene: &mut Scripted, wanted: bool) {
     let (account, friend) = (scene.account.clone(), scene.friend.clone());
@@ -83,12 +93,7 @@ async fn what_a_server_takes_without_its_options_is_opened_in_the_same_session_a
     };
     let mut scene = sign_in(&nodes).await;
     all_are_open(&nodes).await;
-    until("each was published once more, and looked at", LONG, async || {
-        (counts(&scene, &nodes) == [(2, 2); 4]).then_some(())
-    })
-    .await;
-    talk(&mut scene, "echo").await;
-    assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+    each_was_opened_once(&mut scene, &nodes).await;
     told_closed(&mut scene, false).await;
 
     // Whatever is published in this session afterwards, it is known who can read it.
@@ -143,12 +148,7 @@ async fn what_a_server_says_to_have_opened_and_has_not_is_told_as_closed_and_not
     };
     let mut scene = sign_in(&nodes).await;
     told_closed(&mut scene, true).await;
-    until("each was looked at once more", LONG, async || {
-        (counts(&scene, &nodes) == [(2, 2); 4]).then_some(())
-    })
-    .await;
-    talk(&mut scene, "echo").await;
-    assert_eq!(counts(&scene, &nodes), [(2, 2); 4]);
+    each_was_opened_once(&mut scene, &nodes).await;
 }
 
 /// Another client has closed the node that all bundles share, and the server does not know how many `max` is.

@@ -20,15 +20,13 @@ use super::reading::Reading;
 use super::report::Pending;
 use super::untold::Untold;
 use super::{Command, ErrorChange, keys, publishing, renewal, session, set_state};
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Error, Result};
 use crate::fail::{self, Point};
 use crate::inbound::{self, Context, Inbound, Sender};
 use crate::model::{AccountId, BareJid, ConnectionState, Renewed};
-use crate::publish::{Changes, publish};
 use crate::store::archive;
 use crate::store::chats;
 use crate::store::omemo;
-use crate::store::outbox;
 use crate::store::sessions::{self, SentStanza};
 use crate::store::too_early;
 use crate::xep::ns;
@@ -607,28 +605,6 @@ impl Online<'_> {
         };
         if tokio::time::timeout(FAREWELL, wait).await.is_err() {
             tracing::debug!("the server did not confirm everything in time");
-        }
-    }
-
-    /// The server closed the stream because of what we sent: what it has not confirmed is not sent for ever.
-    async fn give_up_oldest(&mut self, lost: &Disconnected) {
-        let Some(row) = self.session.pump.oldest() else {
-            return;
-        };
-        let given_up = async {
-            let mut write = self.core.store.write().await?;
-            let mut changes = Changes::default();
-            if let Some((message, chat)) = outbox::message(&mut write, row).await? {
-                let fault = Fault::new(Code::PolicyViolation, lost.to_string());
-                super::outbox::fail(&mut write, message, chat, &fault, &mut changes).await?;
-            } else {
-                outbox::remove(&mut write, row).await?;
-            }
-            write.commit().await?;
-            publish(self.core, self.account, changes).await
-        };
-        if let Err(error) = given_up.await {
-            log_failure("giving a message up", &error);
         }
     }
 }

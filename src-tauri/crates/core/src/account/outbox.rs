@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
-use waxwing_stream::StanzaNumber;
+use waxwing_stream::{Disconnected, StanzaNumber};
 
 use super::batch::Batch;
 use super::devices::{Want, lists_wanted};
@@ -16,6 +16,7 @@ use super::message::LONGEST_PAUSE;
 use super::online::{Online, Stop};
 use crate::error::{Code, Fault, Result};
 use crate::fail::{self, Point};
+use crate::log_failure;
 use crate::model::{ChatId, Delivery, EncryptionMode};
 use crate::publish::{Changes, publish};
 use crate::store::outbox::{self, Encrypt, OutboxRow};
@@ -331,6 +332,28 @@ impl Online<'_> {
         }
         batch.confirmed.extend(rows);
         Ok(())
+    }
+
+    /// The server closed the stream because of what we sent: what it has not confirmed is not sent for ever.
+    pub(super) async fn give_up_oldest(&mut self, lost: &Disconnected) {
+        let Some(row) = self.session.pump.oldest() else {
+            return;
+        };
+        let given_up = async {
+            let mut write = self.core.store.write().await?;
+            let mut changes = Changes::default();
+            if let Some((message, chat)) = outbox::message(&mut write, row).await? {
+                let fault = Fault::new(Code::PolicyViolation, lost.to_string());
+                fail(&mut write, message, chat, &fault, &mut changes).await?;
+            } else {
+                outbox::remove(&mut write, row).await?;
+            }
+            write.commit().await?;
+            publish(self.core, self.account, changes).await
+        };
+        if let Err(error) = given_up.await {
+            log_failure("giving a message up", &error);
+        }
     }
 }
 
